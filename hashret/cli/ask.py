@@ -1,0 +1,152 @@
+"""Commands that ask an index."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hashret.cli import options as o
+from hashret.cli.output import emit
+from hashret.cli.session import command
+from hashret.documents import Document, batches
+from hashret.errors import UsageError
+
+if TYPE_CHECKING:
+    from hashret.hits import Hits
+    from hashret.index import Index
+
+PANEL = "Ask an index"
+SHOWN = 200  # characters of a text
+AT_ONCE = 64  # queries read from standard input before they are answered
+
+
+@command(
+    "query",
+    PANEL,
+    """
+hashret query "the harvest of that year"
+hashret query --like letters/1871-03-02.txt -k 5
+hashret query --file draft.txt --label 1871
+hashret query photos/new.jpg -i indexes/photos
+cat questions.txt | hashret query - --format jsonl
+""",
+)
+def query(
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="A text or a picture's path; - reads one a line.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Ask with the content of a file.", metavar="PATH")] = None,
+    like: Annotated[str | None, typer.Option("--like", help="Ask with a document of the index.", metavar="ID")] = None,
+    index: o.IndexAt = None,
+    k: Annotated[int | None, o.opt("-k", "--k", help="How many documents to find [10].", metavar="N")] = None,
+    radius: Annotated[
+        int | None, o.opt("--radius", help="Find all that differ in at most so many bits.", metavar="R")
+    ] = None,
+    label: Annotated[
+        list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
+    ] = None,
+) -> None:
+    """Find the documents most like a text, a picture or a document of the index."""
+    from hashret.index import Index
+
+    if sum(given is not None for given in (text, file, like)) != 1:
+        raise UsageError("ask with one of TEXT, --file PATH and --like ID")
+    with Index.open(o.find_index(index)) as opened:
+        emit(
+            _rows(opened, text, file, like, k, radius, label or []),
+            ("rank", "distance", "id", "labels", "text"),
+        )
+
+
+def _rows(
+    index: Index,
+    text: str | None,
+    file: Path | None,
+    like: str | None,
+    k: int | None,
+    radius: int | None,
+    labels: list[str],
+) -> Iterator[dict[str, Any]]:
+    """A row a hit, as they are found."""
+    if like is not None:
+        [hits] = index.like([like], k or 10, labels, radius)
+        yield from _hits(like, hits if k is None else hits[:k], hits)
+        return
+    for asked in batches(_queries(index, text, file), AT_ONCE):
+        if radius is None:
+            answers = index.search(asked, 10 if k is None else k, labels)
+        else:
+            answers = index.within(asked, radius, labels)
+        for document, hits in zip(asked, answers, strict=True):
+            yield from _hits(document.id, hits if k is None else hits[:k], hits)
+
+
+def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Document]:
+    """What is asked, each with the name it has in the answer."""
+    from hashret.sources import read
+
+    if file is not None:
+        whole = {"text": "texts", "picture": "pictures"}.get(index.hasher.reads)
+        yield from read(file, source=whole)
+    elif text == "-":
+        lines = (line.rstrip("\r\n") for line in sys.stdin)
+        yield from (Document(line, line) for line in lines if line.strip())
+    else:
+        assert text is not None
+        yield Document(text, text)
+
+
+def _hits(query: str, shown: Iterable[Any], hits: Hits) -> Iterator[dict[str, Any]]:
+    for hit in shown:
+        row = {"query": query, "rank": hit.rank, "id": hit.id, "distance": hit.distance, "exact": hits.exact}
+        yield row | {"labels": list(hit.labels), "text": preview(hit.document)}
+
+
+def preview(document: Document) -> str:
+    """The first characters of a text, a picture's path; nothing for what has no words."""
+    content = document.content
+    return str(content)[:SHOWN] if isinstance(content, str | Path) else ""
+
+
+@command("show", PANEL, "hashret show letters/1871-03-02.txt")
+def show(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Documents to show.")], index: o.IndexAt = None
+) -> None:
+    """Show documents whole, with their labels, metadata and codes."""
+    from hashret.codes import unpack
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        bits = unpack(opened.codes_of(ids), opened.bits)
+        documents = [opened.document(id) for id in ids]
+    emit(
+        {
+            "id": document.id,
+            "labels": list(document.labels),
+            "code": "".join("01"[bit] for bit in row.tolist()),
+            "metadata": dict(document.metadata),
+            "text": str(document.content) if isinstance(document.content, str | Path) else "",
+        }
+        for document, row in zip(documents, bits, strict=True)
+    )
+
+
+@command("info", PANEL, "hashret info -i indexes/news --format json")
+def info(index: o.IndexAt = None) -> None:
+    """Tell what an index holds and how it was made."""
+    from hashret.cli import output
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        facts = opened.info()
+    if output.is_table():
+        emit(({"": key, " ": value} for key, value in facts.items()), key=" ")
+    else:
+        emit([facts], key="path")
+
+
+COMMANDS = (query, show, info)

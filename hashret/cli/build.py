@@ -1,0 +1,165 @@
+"""Commands that make and change an index."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from hashret.cli import options as o
+from hashret.cli.output import emit
+from hashret.cli.session import command
+
+PANEL = "Make and change an index"
+log = logging.getLogger("hashret")
+
+
+@command(
+    "index",
+    PANEL,
+    """
+hashret index letters/
+hashret index news.jsonl.gz --label topic --bits 32
+hashret index photos/ --label folder -i indexes/holiday
+hashret index vectors.npy --encoder itq --bits 128
+""",
+)
+def index(
+    sources: o.Sources,
+    index: o.IndexAt = None,
+    bits: o.Bits = None,
+    encoder: o.EncoderName = None,
+    vectorizer: o.VectorizerName = None,
+    settings: o.Settings = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    hasher: o.HasherAt = None,
+    force: Annotated[bool, o.opt("--force", help="Replace an index that is there already.")] = False,
+    id: o.IdField = None,
+    text: o.TextField = None,
+    label: o.LabelField = None,
+    source: o.SourceName = None,
+) -> None:
+    """Learn codes from the sources and build an index."""
+    from hashret.hasher import Hasher
+    from hashret.index import Index
+
+    documents = o.read_sources(sources, source, id, text, label)
+    fitted = Hasher.load(hasher) if hasher else None
+    fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
+    path = index or o.default_index(sources)
+    with Index.create(path, documents, hasher=fitted, force=force, **fit) as made:
+        log.info(
+            f"indexed {len(made):,} documents in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
+            f"ask it with: hashret query -i {path} ..."
+        )
+
+
+@command("fit", PANEL, "hashret fit news.jsonl --hasher hashers/news --bits 32")
+def fit(
+    sources: o.Sources,
+    hasher: Annotated[str, typer.Option("--hasher", help="The folder to write.", metavar="PATH")],
+    bits: o.Bits = None,
+    encoder: o.EncoderName = None,
+    vectorizer: o.VectorizerName = None,
+    settings: o.Settings = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    id: o.IdField = None,
+    text: o.TextField = None,
+    label: o.LabelField = None,
+    source: o.SourceName = None,
+) -> None:
+    """Learn codes from the sources and write the hasher alone, for `index --hasher`."""
+    from hashret.hasher import Hasher
+
+    documents = o.read_sources(sources, source, id, text, label)
+    learned = Hasher.fit(documents, **o.fitting(bits, encoder, vectorizer, settings, seed, device))
+    learned.save(hasher)
+    log.info(f"wrote a hasher of {learned.bits} bits by {learned.encoder} to {hasher}")
+
+
+@command("refit", PANEL, "hashret refit -i indexes/news --bits 128")
+def refit(
+    index: o.IndexAt = None,
+    bits: o.Bits = None,
+    encoder: o.EncoderName = None,
+    vectorizer: o.VectorizerName = None,
+    settings: o.Settings = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+) -> None:
+    """Learn anew from the stored documents and encode them again."""
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        opened.refit(**o.fitting(bits, encoder, vectorizer, settings, seed, device))
+        log.info(f"{len(opened):,} documents have {opened.bits}-bit codes by {opened.hasher.encoder}")
+
+
+@command(
+    "add",
+    PANEL,
+    """
+hashret add more.jsonl
+hashret add letters/ --replace
+""",
+)
+def add(
+    sources: o.Sources,
+    index: o.IndexAt = None,
+    replace: Annotated[bool, o.opt("--replace", help="Replace documents whose id is there already.")] = False,
+    skip: Annotated[bool, o.opt("--skip", help="Leave out documents whose id is there already.")] = False,
+    id: o.IdField = None,
+    text: o.TextField = None,
+    label: o.LabelField = None,
+    source: o.SourceName = None,
+) -> None:
+    """Add documents to an index; of a folder that is there already, `--replace` reads only what changed."""
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        documents = o.read_sources(sources, source, id, text, label, opened.fields)
+        added = opened.add(documents, replace=replace, skip=skip)
+        log.info(f"added {added:,} documents; the index holds {len(opened):,}")
+
+
+@command("delete", PANEL, "hashret delete letters/1871-03-02.txt")
+def delete(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Documents to delete.")], index: o.IndexAt = None
+) -> None:
+    """Delete documents by id."""
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        gone = opened.delete(ids)
+        log.info(f"deleted {gone:,} documents; the index holds {len(opened):,}")
+
+
+@command("compact", PANEL, "hashret compact -i indexes/news")
+def compact(index: o.IndexAt = None) -> None:
+    """Merge the index's files and drop what is deleted; answers stay as they are."""
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        before = opened.info()["bytes"]
+        opened.compact()
+        log.info(f"{before:,} bytes became {opened.info()['bytes']:,}")
+
+
+@command("verify", PANEL, "hashret verify -i indexes/news")
+def verify(index: o.IndexAt = None) -> None:
+    """Check every checksum, count and cross-reference; exit code 3 where anything is wrong."""
+    from hashret.index import verify
+
+    path = o.find_index(index)
+    wrong = verify(path)
+    emit(({"path": str(path), "problem": problem} for problem in wrong), key="problem")
+    if wrong:
+        log.error(f"{len(wrong)} things are wrong with index {str(path)!r}")
+        raise typer.Exit(3)
+    log.info(f"index {str(path)!r} is sound: every file is as its checksum says")
+
+
+COMMANDS = (index, fit, refit, add, delete, compact, verify)

@@ -1,0 +1,126 @@
+"""Options that several commands share, each declared once; and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hashret.errors import UsageError
+
+if TYPE_CHECKING:
+    from hashret.sources import Source
+    from hashret.sources.base import Fields
+
+INDEXES = Path("indexes")
+
+
+def opt(*names: str, help: str, metavar: str | None = None, hidden: bool = False) -> Any:
+    """An option that the environment can set too: `--bits` by HASHRET_BITS."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    variable = "HASHRET_" + long.removeprefix("--").replace("-", "_").upper()
+    return typer.Option(*names, help=help, metavar=metavar, envvar=variable, show_envvar=False, hidden=hidden)
+
+
+def many(*names: str, help: str, metavar: str) -> Any:
+    """An option that can be given again and again."""
+    return typer.Option(*names, help=help, metavar=metavar)
+
+
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, or - for JSON lines on standard input.")
+]
+IndexAt = Annotated[
+    str | None, opt("--index", "-i", help="The index; by default the only one under ./indexes.", metavar="INDEX")
+]
+Bits = Annotated[int | None, opt("--bits", help="Length of the codes, 1 to 4096 [64].", metavar="N")]
+EncoderName = Annotated[
+    str | None, opt("--encoder", help="How codes are made (hashret encoders) [bernoulli].", metavar="NAME")
+]
+VectorizerName = Annotated[
+    str | None, opt("--vectorizer", help="How documents become numbers (hashret vectorizers).", metavar="NAME")
+]
+Settings = Annotated[
+    list[str] | None, many("-o", help="An option of encoder, vectorizer or training, KEY=VALUE.", metavar="KEY=VALUE")
+]
+Seed = Annotated[int | None, opt("--seed", help="Seed of all randomness [0].", metavar="N")]
+Device = Annotated[str | None, opt("--device", help="Where to train: auto, cpu or cuda [auto].", metavar="DEVICE")]
+HasherAt = Annotated[str | None, opt("--hasher", help="A folder with a fitted hasher.", metavar="PATH")]
+IdField = Annotated[str | None, opt("--id", help="The field that holds the id.", metavar="FIELD")]
+TextField = Annotated[str | None, opt("--text", help="The fields that hold the text.", metavar="FIELD[,FIELD]")]
+LabelField = Annotated[
+    str | None, opt("--label", help="The field that holds the labels; 'folder': the file's folder.", metavar="FIELD")
+]
+SourceName = Annotated[str | None, opt("--source", help="The kind of source (hashret sources).", metavar="NAME")]
+Measures = Annotated[
+    list[str] | None, many("--measure", "-m", help="Such as P@100, AP, nDCG@10, R@100, RR, P(r=2).", metavar="MEASURE")
+]
+QrelsAt = Annotated[str | None, opt("--qrels", help="Judgements, TREC or BEIR format.", metavar="FILE")]
+ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave the document with the query's own id out.")]
+
+
+def key_values(settings: Sequence[str] | None) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dict; UsageError for one without `=`."""
+    pairs = [setting.partition("=") for setting in settings or ()]
+    for key, equals, _ in pairs:
+        if not equals or not key:
+            raise UsageError(f"-o takes KEY=VALUE, got {key!r}; for instance -o epochs=10")
+    return {key: value for key, _, value in pairs}
+
+
+def fitting(
+    bits: int | None,
+    encoder: str | None,
+    vectorizer: str | None,
+    settings: Sequence[str] | None,
+    seed: int | None,
+    device: str | None,
+) -> dict[str, Any]:
+    """What was said of fitting, as `Hasher.fit` takes it; what was not said is left out."""
+    said = {"bits": bits, "encoder": encoder, "vectorizer": vectorizer, "seed": seed, "device": device}
+    options = key_values(settings)
+    return {key: value for key, value in said.items() if value is not None} | ({"options": options} if options else {})
+
+
+def read_sources(
+    paths: Sequence[str],
+    source: str | None,
+    id: str | None,
+    text: str | None,
+    label: str | None,
+    fields: Fields | None = None,
+) -> Source:
+    """The sources as one, read with the fields named, or else with those of the index."""
+    from hashret.sources import read
+    from hashret.sources.base import USUAL
+
+    try:
+        return read(*paths, source=source, fields=fields or USUAL, id=id, text=text, label=label)
+    except UsageError:
+        if fields is None or any((id, text, label)):
+            raise
+        return read(*paths, source=source)  # what the index remembers is for another kind of source
+
+
+def default_index(sources: Sequence[str]) -> Path:
+    """Where the index of a source lies unless said otherwise: indexes/<name of the source>."""
+    if sources[0] == "-":
+        raise UsageError("standard input has no name to give the index; name it with -i INDEX")
+    name = Path(sources[0]).absolute().name
+    while Path(name).suffix and not Path(sources[0]).is_dir():
+        name = Path(name).stem
+    return INDEXES / name
+
+
+def find_index(given: str | None) -> Path:
+    """The index meant: the one given, else the only one under ./indexes; UsageError that lists them else."""
+    if given:
+        return Path(given)
+    there = sorted(path.parent for path in INDEXES.glob("*/manifest.json"))
+    if len(there) == 1:
+        return there[0]
+    if not there:
+        raise UsageError("no index under ./indexes; name one with -i INDEX, or make one with hashret index SOURCE")
+    raise UsageError(f"several indexes: {', '.join(map(str, there))}; choose one with -i INDEX")

@@ -1,0 +1,75 @@
+"""Codes: rows of bits packed into bytes, and the distance between them.
+
+A code of N bits takes ceil(N / 8) bytes; bit j is bit j % 8 of byte j // 8, and what is left of the last byte is zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.errors import DataError, UsageError
+
+Codes = npt.NDArray[np.uint8]  # [n, ceil(bits / 8)]
+Counts = npt.NDArray[np.uint16]
+
+MAX_BITS = 4096
+
+
+def check_bits(bits: int) -> int:
+    """`bits` itself, or UsageError where no code can have that many."""
+    if not 1 <= bits <= MAX_BITS:
+        raise UsageError(f"bits must be 1 to {MAX_BITS}, got {bits}")
+    return bits
+
+
+def width(bits: int) -> int:
+    """Bytes that a code of so many bits takes."""
+    return (check_bits(bits) + 7) // 8
+
+
+def pack(bits: npt.NDArray[np.bool_]) -> Codes:
+    """bool [n, bits] -> codes uint8 [n, ceil(bits / 8)]."""
+    return np.packbits(bits, axis=1, bitorder="little")
+
+
+def unpack(codes: Codes, bits: int) -> npt.NDArray[np.bool_]:
+    """Codes uint8 [n, ceil(bits / 8)] -> bool [n, bits]."""
+    return np.unpackbits(codes, axis=1, count=bits, bitorder="little").astype(bool)
+
+
+def check_codes(codes: npt.NDArray[Any], bits: int, what: str = "codes") -> Codes:
+    """The codes, contiguous; DataError where type, shape or padding do not fit so many bits."""
+    codes = np.ascontiguousarray(codes)
+    if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != width(bits):
+        raise DataError(
+            f"{what} of {bits} bits must be uint8 [n, {width(bits)}], got {codes.dtype} {list(codes.shape)}; "
+            "hashret.codes.pack makes them"
+        )
+    if bits % 8 and len(codes) and int(codes[:, -1].max()) >> (bits % 8):
+        raise DataError(f"{what} of {bits} bits must have zeros after bit {bits - 1}; hashret.codes.pack makes such")
+    return codes
+
+
+def words(codes: Codes) -> npt.NDArray[np.uint64]:
+    """Codes as uint64 [n, ceil(bytes / 8)], padded with zero bytes: what the processor counts at once."""
+    padded = np.zeros((len(codes), -(-codes.shape[1] // 8) * 8), np.uint8)
+    padded[:, : codes.shape[1]] = codes
+    return padded.view(np.uint64)
+
+
+def hamming(a: Codes, b: Codes) -> Counts:
+    """Number of differing bits between each row of a [m, w] and each of b [n, w] -> uint16 [m, n]."""
+    left, right = words(a), words(b)
+    distances = np.zeros((len(a), len(b)), np.uint16)
+    for column in range(left.shape[1]):
+        distances += np.bitwise_count(left[:, column, None] ^ right[None, :, column])
+    return distances
+
+
+def group(codes: Codes) -> tuple[Codes, npt.NDArray[np.int64]]:
+    """The distinct codes [g, w], in order, and for each row the number of its group [n]."""
+    unique, inverse = np.unique(codes, axis=0, return_inverse=True)
+    return unique, inverse.reshape(-1).astype(np.int64)

@@ -1,0 +1,157 @@
+"""Demo: the main job on data that every installation has, Python's documentation and scikit-learn's digits."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import sys
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hashret.documents import Document
+from hashret.evaluation.queries import Coded, evaluate_index
+from hashret.hits import Hits
+from hashret.index import Index
+
+SHORTEST = 40  # characters of a docstring that says something
+LEFT_OUT = {
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "lib2to3",
+    "__pycache__",
+    "idlelib",
+    "turtledemo",
+}
+BITS = 64
+HELD_OUT = 400  # digits to ask with
+
+QUESTIONS = (
+    "read rows from a csv file",
+    "wait for several coroutines to finish",
+    "parse command line arguments",
+    "open a socket and listen for connections",
+    "compress data with gzip",
+)
+
+Say = Callable[[str], object]
+
+
+def python_documents() -> Iterator[Document]:
+    """Docstrings of the standard library and pydoc's topics; the label is the top module, or "topics"."""
+    from pydoc_data.topics import topics
+
+    for name, text in sorted(topics.items()):
+        yield Document(f"topics/{name}", text, ("topics",))
+    seen: set[str] = set()
+    for name, text in _builtin_docstrings():
+        if len(text) >= SHORTEST and text not in seen:
+            seen.add(text)
+            yield Document(name, text, (name.split(".")[0],), {"module": name.split(".")[0]})
+    for path in _modules(Path(sysconfig.get_path("stdlib"))):
+        module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        for name, text in _docstrings(Path(sysconfig.get_path("stdlib")) / path, module):
+            if len(text) >= SHORTEST and text not in seen and not name.startswith("_"):
+                seen.add(text)
+                yield Document(name, text, (module.split(".")[0],), {"module": module})
+
+
+def _builtin_docstrings() -> Iterator[tuple[str, str]]:
+    """The same of the modules written in C that every interpreter has built in."""
+    for module in sorted(set(sys.builtin_module_names) & {name for name in sys.stdlib_module_names if name[0] != "_"}):
+        for name, thing in sorted(vars(importlib.import_module(module)).items()):
+            inner = sorted(vars(thing).items()) if isinstance(thing, type) else []
+            for path, own in [(name, thing), *((f"{name}.{method}", value) for method, value in inner)]:
+                text = getattr(own, "__doc__", None)
+                if isinstance(text, str) and not path.split(".")[-1].startswith("_") and callable(own):
+                    yield f"{module}.{path}", inspect.cleandoc(text)
+
+
+def _modules(root: Path) -> list[Path]:
+    files = (path.relative_to(root) for path in root.rglob("*.py"))
+    return sorted(path for path in files if not LEFT_OUT & set(path.parts) and not path.name.startswith("_test"))
+
+
+def _docstrings(path: Path, module: str) -> Iterator[tuple[str, str]]:
+    """Name and docstring of the module and of each class and function in it, each name once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old escapes in old modules
+        try:
+            tree = ast.parse(path.read_bytes())
+        except SyntaxError:
+            return
+    names: set[str] = set()
+    pending: list[tuple[str, ast.AST]] = [(module, tree)]
+    while pending:
+        name, node = pending.pop()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text and name not in names:
+                names.add(name)
+                yield name, inspect.cleandoc(text)
+            inner = [n for n in node.body if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)]
+            pending += [(f"{name}.{n.name}", n) for n in reversed(inner)]
+
+
+def digits() -> list[Document]:
+    """1,797 handwritten digits, 8 x 8, as pictures; the label is the digit."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pictures = (data.images * 255 / 16).round().astype(np.uint8)
+    return [
+        Document(f"digit-{i:04d}", p, (str(t),)) for i, (p, t) in enumerate(zip(pictures, data.target, strict=True))
+    ]
+
+
+def show(folder: Path, say: Say) -> None:
+    """Make both indexes in `folder`, ask each a few questions, say hits and precision."""
+    documents = list(python_documents())
+    say(f"\n{len(documents):,} texts: the documentation of Python's standard library\n")
+    with Index.create(folder / "python", documents, bits=BITS, force=True) as index:
+        for question in QUESTIONS:
+            [hits] = index.search([question], k=4)
+            _say_hits(say, f"{question!r}", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}")
+        _say_precision(say, index, documents, "another text of the same module", exclude_self=True)
+    pictures = digits()
+    known, asked = pictures[:-HELD_OUT], pictures[-HELD_OUT:]
+    say(f"\n{len(known):,} pictures: scikit-learn's digits\n")
+    with Index.create(folder / "digits", known, bits=BITS, force=True) as index:
+        for picture in asked[:3]:
+            [hits] = index.search([picture], k=8)
+            _say_hits(say, f"a {picture.labels[0]}", hits, lambda hit: f"{hit.id}, a {hit.labels[0]}")
+        _say_precision(say, index, asked, "the same digit", exclude_self=False)
+    say(f"\nNow ask yourself: hashret query -i {folder / 'python'} 'remove a folder and all that is in it'\n")
+
+
+def _say_hits(say: Say, question: str, hits: Hits, describe: Callable[..., str]) -> None:
+    say(f"\n  {question}\n")
+    for hit in hits:
+        say(f"    {hit.distance:2d} bits  {describe(hit)[:110]}\n")
+
+
+def _say_precision(say: Say, index: Index, asked: list[Document], relevant: str, exclude_self: bool) -> None:
+    [row] = evaluate_index(index, Coded(index, asked), ["P@10"], exclude_self=exclude_self)
+    chance = _chance(index)
+    size = index.codes.nbytes / len(index)
+    say(
+        f"\n  {len(asked):,} questions, {size:.0f} bytes a document: of the first ten hits {row['value']:.1%} are "
+        f"{relevant} ({chance:.1%} by chance)\n"
+    )
+
+
+def _chance(index: Index) -> float:
+    """The share of pairs that have a label in common."""
+    counts = np.unique([labels[0] for labels in index.labels], return_counts=True)[1]
+    return float((counts / counts.sum()) @ (counts / counts.sum()))
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

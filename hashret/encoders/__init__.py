@@ -1,0 +1,19 @@
+"""Encoders: features -> codes, one file each; `ENCODERS` lists them."""
+
+from hashret.encoders.base import Encoder
+from hashret.registry import Registry
+
+ENCODERS: Registry[Encoder] = Registry(
+    "encoder",
+    "hashret.encoders",
+    (
+        "bernoulli = hashret.encoders.bernoulli:Bernoulli",
+        "autoencoder = hashret.encoders.autoencoder:Shallow",
+        "deep = hashret.encoders.deep:Deep",
+        "itq = hashret.encoders.itq:ITQ",
+        "pca = hashret.encoders.pca:PCA",
+        "lsh = hashret.encoders.lsh:LSH",
+    ),
+)
+
+DEFAULT = "bernoulli"

@@ -1,0 +1,64 @@
+"""What can go wrong, as a tree:
+
+HashretError            exit code
+├── UsageError          2   the request itself is wrong: an option, a name, a number, a path
+│   └── MissingExtra    2   the request needs a package that is not installed
+├── DataError           1   documents, vectors or queries that cannot be used
+├── StoreError          1   an index on disk that is locked, damaged or from a newer version
+└── GateError           3   a measured value fell below what was asked for
+
+A message is one line: what, the value, what is allowed, the next step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class HashretError(Exception):
+    """The root of everything hashret raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(HashretError, ValueError):
+    """The request itself is wrong: an option, a name, a number or a path."""
+
+    exit_code = 2
+
+
+class MissingExtra(UsageError, ImportError):
+    """The request needs an optional package; the message names the extra that brings it."""
+
+
+class DataError(HashretError, ValueError):
+    """Documents, vectors or queries that cannot be used."""
+
+
+class StoreError(HashretError):
+    """An index on disk that is locked, damaged or written by a newer version."""
+
+
+class GateError(HashretError):
+    """A measured value fell below what was asked for."""
+
+    exit_code = 3
+
+
+def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
+    """The error for a name that is not known, with the nearest one that is."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(known)}"
+    return UsageError(f"unknown {kind} {name!r}{hint}" + (f" ({where})" if where else ""))
+
+
+def need(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional module, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(f"{purpose} needs {module}; install it with: pip install 'hashret[{extra}]'") from error

@@ -1,0 +1,227 @@
+"""Evaluate: measure how well codes, or a run from a file, rank what is relevant first.
+
+Every function returns a row a measure: `{"measure": "P@100", "value": 0.561, "worst": 0.55, "best": 0.57,
+"queries": 3405}`, means over the queries of the expected value, the worst and the best over orders of the ties; for
+`P(r=2)` and `R(r=2)` also `"empty"`, the number of queries that have no document within the radius.
+
+With labels, every query that has a label counts, even where no document shares it. With qrels, every query that has a
+judgement counts, as for ir-measures. The others are left out, and their number goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.codes import Codes, check_codes, hamming
+from hashret.errors import DataError, UsageError
+from hashret.evaluation.labels import Judgements, Labels, Qrels, Relevance, SharedLabels
+from hashret.evaluation.measures import BallPrecision, Measure, parse
+from hashret.evaluation.ties import Ints, Ties
+from hashret.progress import track
+
+Row = dict[str, Any]
+Run = Mapping[str, Mapping[str, float]]  # score of each document found, by query id and document id
+
+CHUNK = 4 << 20  # pairs of query and document at once: about 64 MB with the temporaries of `hamming`
+
+log = logging.getLogger("hashret")
+
+
+def evaluate(
+    codes: Codes,
+    labels: Labels,
+    query_codes: Codes,
+    query_labels: Labels,
+    measures: Sequence[str],
+    *,
+    exclude: npt.NDArray[np.int64] | None = None,
+) -> list[Row]:
+    """Measure the ranking of codes uint8 [n, w] for each query code [m, w]; relevant is what shares a label.
+
+    exclude int64 [m]: the position of each query itself among the codes, left out of its ranking; -1 where it is not.
+    """
+    _check_lengths(labels=labels, codes=codes)
+    _check_lengths(query_labels=query_labels, query_codes=query_codes)
+    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude)
+
+
+def evaluate_qrels(
+    codes: Codes,
+    ids: Sequence[str],
+    query_codes: Codes,
+    query_ids: Sequence[str],
+    qrels: Qrels,
+    measures: Sequence[str],
+    *,
+    exclude: npt.NDArray[np.int64] | None = None,
+) -> list[Row]:
+    """The same by judgements: nDCG takes the grades, the other measures grade 1 and above as relevant.
+
+    A relevant document that is not among the ids cannot be found, and counts as missed.
+    """
+    _check_lengths(ids=ids, codes=codes)
+    _check_lengths(query_ids=query_ids, query_codes=query_codes)
+    return _evaluate_codes(codes, query_codes, Judgements(qrels, ids, query_ids), measures, exclude)
+
+
+def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str], *, exclude_self: bool = False) -> list[Row]:
+    """Measure a run by judgements: equal scores are ties, and a judged query that the run lacks counts 0.
+
+    exclude_self: a document with the query's own id is left out.
+    """
+    query_ids = list(qrels)
+    ids = list(dict.fromkeys(document for judged in qrels.values() for document in judged))
+    return _evaluate_run(run, ids, query_ids, Judgements(qrels, ids, query_ids), measures, exclude_self)
+
+
+def evaluate_run_labels(
+    run: Run,
+    labels: Mapping[str, Collection[str]],
+    query_labels: Mapping[str, Collection[str]],
+    measures: Sequence[str],
+    *,
+    exclude_self: bool = False,
+) -> list[Row]:
+    """Measure a run by labels, given by document id and by query id; see `evaluate_run`."""
+    strangers = {document for scores in run.values() for document in scores if document not in labels}
+    if strangers:
+        raise DataError(
+            f"{len(strangers)} documents of the run are not in the corpus, such as {min(strangers)!r}; "
+            "give the corpus that the run was made from"
+        )
+    relevance = SharedLabels(list(labels.values()), list(query_labels.values()))
+    return _evaluate_run(run, list(labels), list(query_labels), relevance, measures, exclude_self)
+
+
+def _evaluate_codes(
+    codes: Codes, query_codes: Codes, relevance: Relevance, names: Sequence[str], exclude: Ints | None
+) -> list[Row]:
+    measures = _parsed(names)
+    bits = 8 * np.shape(codes)[-1]
+    codes, query_codes = check_codes(codes, bits), check_codes(query_codes, bits, "query codes")
+    own = _own_positions(exclude, len(query_codes), len(codes))
+
+    def ties(queries: Ints) -> Ties:
+        distances = hamming(query_codes[queries], codes)  # [q, n]; the distance is the number of the group
+        return _ties([distances[row] for row in range(len(queries))], own[queries], queries, relevance, bits + 1)
+
+    return _rows(measures, relevance, len(query_codes), len(codes), bits + 1, ties)
+
+
+def _evaluate_run(
+    run: Run,
+    ids: Sequence[str],
+    query_ids: Sequence[str],
+    relevance: Relevance,
+    names: Sequence[str],
+    without_self: bool,
+) -> list[Row]:
+    measures = _parsed(names)
+    if balls := [measure.name for measure in measures if isinstance(measure, BallPrecision)]:
+        raise UsageError(f"{balls[0]} needs distances, and a run has only scores; allowed: measures without a radius")
+    if strangers := len(run.keys() - set(query_ids)):
+        log.warning("%d queries of the run are left out: nothing says what is relevant to them", strangers)
+    if absent := sum(query_ids[query] not in run for query in relevance.queries):
+        log.warning("%d queries are not in the run, and count 0", absent)
+    positions = {document: position for position, document in enumerate(ids)}
+    most = max([1, *map(len, run.values())])
+
+    def groups(query: str) -> Ints:
+        """The group of each id, then of each other document; the group after the last is for what was not found."""
+        scores = dict(run.get(query, {}))
+        if without_self:
+            scores.pop(query, None)
+        group = np.unique(-np.array(list(scores.values()), np.float64), return_inverse=True)[1]
+        place = np.array([positions.get(document, -1) for document in scores], np.int64)
+        known = np.full(len(ids), most, np.int64)
+        known[place[place >= 0]] = group[place >= 0]
+        return np.append(known, group[place < 0])
+
+    def ties(queries: Ints) -> Ties:
+        names = [query_ids[query] for query in queries]
+        own = np.array([positions.get(name, -1) if without_self else -1 for name in names], np.int64)
+        return _ties([groups(name) for name in names], own, queries, relevance, most)
+
+    return _rows(measures, relevance, len(query_ids), len(ids) + most, most, ties)
+
+
+def _parsed(names: Sequence[str]) -> list[Measure]:
+    if isinstance(names, str) or not names:
+        raise UsageError(f"measures must be a list of names such as ['P@100'], got {names!r}")
+    return [parse(name) for name in names]
+
+
+def _check_lengths(**both: Sized) -> None:
+    (one, ones), (other, others) = both.items()
+    if len(ones) != len(others):
+        raise DataError(f"{one} and {other} must be as many, got {len(ones)} and {len(others)}")
+
+
+def _own_positions(exclude: Ints | None, queries: int, documents: int) -> Ints:
+    own = np.full(queries, -1, np.int64) if exclude is None else np.asarray(exclude)
+    if own.shape != (queries,) or own.dtype.kind not in "iu" or ((own < -1) | (own >= documents)).any():
+        raise DataError(f"exclude must hold -1 or a position below {documents} for each of {queries} queries")
+    return own
+
+
+def _ties(
+    groups: Sequence[npt.NDArray[np.integer]], own: Ints, queries: Ints, relevance: Relevance, number: int
+) -> Ties:
+    """Count the queries' documents by group: groups [q] of [n], a document beyond the last `number` is not found."""
+    levels = len(relevance.grades)
+    counts = np.empty((len(queries), number), np.int64)
+    graded = np.empty((len(queries), number, levels), np.int64)
+    totals = np.empty((len(queries), levels), np.int64)
+    for row, (query, itself) in enumerate(zip(queries.tolist(), own.tolist(), strict=True)):
+        group = groups[row]
+        count = np.bincount(group, minlength=number + 1)
+        positions, level = relevance.relevant(query)
+        if itself >= 0:
+            count[group[itself]] -= 1
+            positions, level = positions[positions != itself], level[positions != itself]
+        inside = positions >= 0
+        cell = group[positions[inside]].astype(np.int64) * levels + level[inside]
+        counts[row] = count[:number]
+        graded[row] = np.bincount(cell, minlength=(number + 1) * levels)[: number * levels].reshape(number, levels)
+        totals[row] = np.bincount(level, minlength=levels)
+    return Ties(counts, graded, totals, relevance.grades)
+
+
+def _rows(
+    measures: Sequence[Measure],
+    relevance: Relevance,
+    queries: int,
+    documents: int,
+    groups: int,
+    ties: Callable[[Ints], Ties],
+) -> list[Row]:
+    """Means over the queries that can be measured, from the ties of as many at once as memory allows."""
+    measured = relevance.queries
+    if not len(measured):
+        raise DataError(f"none of {queries} queries has a label or a judgement; check ids, labels and qrels")
+    if len(measured) < queries:
+        log.warning("%d of %d queries are left out: no label, no judgement", queries - len(measured), queries)
+    levels = len(relevance.grades)
+    size = max(1, CHUNK // max(documents, groups * levels * (levels + 1)))
+    starts = range(0, len(measured), size)
+    values: list[list[npt.NDArray[np.float64]]] = [[] for _ in measures]
+    empty = [0 for _ in measures]
+    for start in track(starts, "evaluate", len(starts)):
+        chunk = ties(measured[start : start + size])
+        for number, measure in enumerate(measures):
+            values[number].append(measure.values(chunk))
+            if isinstance(measure, BallPrecision):
+                empty[number] += int((measure.inside(chunk.counts) == 0).sum())
+    return [_row(*each) for each in zip(measures, values, empty, strict=True)]
+
+
+def _row(measure: Measure, values: Sequence[npt.NDArray[np.float64]], empty: int) -> Row:
+    each = np.concatenate(values, axis=1)  # [3, q]
+    value, worst, best = each.mean(axis=1).tolist()
+    row = {"measure": measure.name, "value": value, "worst": worst, "best": best, "queries": each.shape[1]}
+    return row | {"empty": empty} if isinstance(measure, BallPrecision) else row

@@ -1,0 +1,280 @@
+"""Measures of rankings with ties: the expected value over the random order inside them, the worst and the best.
+
+Codes tie massively, and one order among the tied is as good as another, so a measure's value is its expectation over
+all of them (McSherry and Najork, "Computing information retrieval performance measures efficiently in the presence of
+tied scores", ECIR 2008). Each measure below is one class; its docstring holds its closed form for a group of n
+documents, r of them relevant, that comes after N documents with R relevant, of which the first c lie within the cut k.
+T is the number of all relevant documents, found or not; a query without any gets 0.
+
+Names and definitions are trec_eval's. `P(r=R)`, `R(r=R)` and `AP@k(hits)` are what papers on hashing report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.errors import UsageError
+from hashret.evaluation.sums import discounts, harmonic, log_factorials
+from hashret.evaluation.ties import Ints, Ties
+
+Floats = npt.NDArray[np.float64]
+
+ALLOWED = "P@k, R@k, AP, AP@k, nDCG, nDCG@k, RR, RR@k, P(r=R), R(r=R), AP@k(hits)"
+
+
+def parse(name: str) -> Measure:
+    """The measure of that name, whose `name` is the usual spelling; UsageError for one that is not among ALLOWED."""
+    if match := re.fullmatch(r"([PR])\(r=(\d{1,9})\)", name.replace(" ", "")):
+        return _BALLS[match[1]](int(match[2]))
+    match = re.fullmatch(r"(\w+)(?:@([1-9]\d{0,8})(\(hits\))?)?", name.replace(" ", ""))
+    if match:
+        kind, k = _usual(match[1]), int(match[2]) if match[2] else None
+        if kind == "AP" and k and match[3]:
+            return HitsAveragePrecision(k)
+        if kind in _MEASURES and not match[3] and (k or kind not in ("P", "R")):
+            return _MEASURES[kind](k)
+    raise UsageError(f"unknown measure {name!r}; allowed: {ALLOWED}, with whole numbers for k (from 1) and R (from 0)")
+
+
+def _usual(name: str) -> str:
+    """ir-measures' own name where it knows another: AP for MAP, say."""
+    from ir_measures import measures  # here, because its import costs more than most runs need
+
+    return str(measures.registry[name].NAME) if name in measures.registry else name
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure at the cut k, or over the whole ranking for None."""
+
+    k: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name with its cut."""
+        kind = next(name for name, measure in _MEASURES.items() if measure is type(self))
+        return kind if self.k is None else f"{kind}@{self.k}"
+
+    def values(self, ties: Ties) -> Floats:
+        """Expected, worst and best value of each query [3, q]."""
+        worst, best = np.sort([self.worst(ties), self.best(ties)], axis=0)  # where they agree, the last digit may not
+        return np.stack([np.clip(self.expected(ties), worst, best), worst, best])
+
+    def expected(self, ties: Ties) -> Floats:
+        """Mean over all orders of the ties [q]."""
+        raise NotImplementedError
+
+    def worst(self, ties: Ties) -> Floats:
+        """Value of the worst order [q]."""
+        return self.expected(ties.worst)
+
+    def best(self, ties: Ties) -> Floats:
+        """Value of the best order [q]."""
+        return self.expected(ties.best)
+
+
+class Precision(Measure):
+    """Relevant documents among the first k, divided by k: sum of r c / n over the groups, divided by k."""
+
+    def expected(self, ties: Ties) -> Floats:
+        return _within(ties, self.k) / float(self.k or 1)
+
+
+class Recall(Measure):
+    """Relevant documents among the first k, divided by T: sum of r c / n over the groups, divided by T."""
+
+    def expected(self, ties: Ties) -> Floats:
+        return _ratio(_within(ties, self.k), ties.total)
+
+
+class AveragePrecision(Measure):
+    """Sum of the precisions at the relevant documents among the first k, divided by T.
+
+    Place i of a group holds a relevant document with chance r / n, and then (i - 1) (r - 1) / (n - 1) others of the
+    group are expected ahead of it: sum over i = 1..c of r/n (R + 1 + (i - 1) (r - 1) / (n - 1)) / (N + i).
+    """
+
+    def expected(self, ties: Ties) -> Floats:
+        sums = _precisions(ties.before, ties.found, ties.counts, ties.relevant, ties.slots(self.k))
+        return _ratio(sums.sum(axis=1), ties.total)
+
+
+class DiscountedGain(Measure):
+    """Sum of grade / log2(rank + 1) over the first k, divided by that of the ideal ranking of all judged documents.
+
+    With S the sum of a group's grades: sum over i = 1..c of S/n / log2(N + i + 1).
+    """
+
+    def expected(self, ties: Ties) -> Floats:
+        ideal = Ties(
+            ties.totals, ties.totals[:, :, None] * np.eye(len(ties.grades), dtype=np.int64), ties.totals, ties.grades
+        )
+        return _ratio(self._gain(ties), self._gain(ideal))
+
+    def _gain(self, ties: Ties) -> Floats:
+        mean = (ties.graded @ ties.grades) / np.maximum(ties.counts, 1)  # [q, g]
+        weight = discounts(ties.before + ties.slots(self.k)) - discounts(ties.before)
+        return np.asarray((mean * weight).sum(axis=1))
+
+
+class ReciprocalRank(Measure):
+    """1 / the rank of the first relevant document, 0 where it is not among the first k.
+
+    In the first group with a relevant document, that one stands at place i with chance C(n - i, r - 1) / C(n, r).
+    """
+
+    def expected(self, ties: Ties) -> Floats:
+        value = np.zeros(len(ties.counts))
+        first = (ties.relevant > 0).argmax(axis=1)
+        for query in np.flatnonzero(ties.relevant.any(axis=1)):
+            n, r, before = (int(of[query, first[query]]) for of in (ties.counts, ties.relevant, ties.before))
+            places = min(n - r + 1, n if self.k is None else self.k - before)
+            if places > 0:
+                i = np.arange(1, places + 1)
+                none_ahead = np.cumprod(np.append(1.0, (n - r - i[:-1] + 1) / (n - i[:-1] + 1)))
+                value[query] = (none_ahead * r / (n - i + 1) / (before + i)).sum()
+        return value
+
+
+class BallPrecision(Measure):
+    """Relevant documents within distance k, inclusive, divided by all documents there; 0 where there are none."""
+
+    @property
+    def name(self) -> str:
+        """Its name with its radius."""
+        return f"{next(name for name, measure in _BALLS.items() if measure is type(self))}(r={self.k})"
+
+    def inside(self, counts: Ints) -> Ints:
+        """Sums of the counts [q, g] within the radius [q]; group d holds the documents at distance d."""
+        return np.asarray(counts[:, : (self.k or 0) + 1].sum(axis=1))
+
+    def values(self, ties: Ties) -> Floats:
+        """Three times the same value [3, q]: order inside the ties does not matter."""
+        return np.tile(self.expected(ties), (3, 1))
+
+    def expected(self, ties: Ties) -> Floats:
+        return _ratio(self.inside(ties.relevant), self.inside(ties.counts))
+
+
+class BallRecall(BallPrecision):
+    """Relevant documents within distance k, inclusive, divided by T."""
+
+    def expected(self, ties: Ties) -> Floats:
+        return _ratio(self.inside(ties.relevant), ties.total)
+
+
+class HitsAveragePrecision(Measure):
+    """Sum of the precisions at the relevant documents among the first k, divided by their number; 0 if there are none.
+
+    Only the group that the cut divides has a say in that number. It places m relevant documents within the cut with the
+    hypergeometric chance C(r, m) C(n - r, c - m) / C(n, c), and then is a group of c documents, m of them relevant.
+    Worst and best are taken over m as well: one more hit, if late, lowers the mean.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name with its cut."""
+        return f"AP@{self.k}(hits)"
+
+    def expected(self, ties: Ties) -> Floats:
+        whole = self._whole(ties)
+        sums, value = _sums(whole), self._means(whole, whole)
+        for query, cut in self._cuts(ties):
+            m = cut.hits
+            inside = _precisions(cut.before, cut.found, cut.slots, m, cut.slots)
+            value[query] = cut.chances() @ ((sums[query] + inside) / np.maximum(cut.found + m, 1))
+        return value
+
+    def worst(self, ties: Ties) -> Floats:
+        whole = self._whole(ties)
+        sums, value = _sums(whole.worst), self._means(whole, whole.worst)
+        for query, cut in self._cuts(ties):
+            m = cut.hits
+            last = _precisions(cut.before + cut.slots - m, cut.found, m, m, m)
+            value[query] = ((sums[query] + last) / np.maximum(cut.found + m, 1)).min()
+        return value
+
+    def best(self, ties: Ties) -> Floats:
+        whole = self._whole(ties)
+        sums, value = _sums(whole.best), self._means(whole, whole.best)
+        for query, cut in self._cuts(ties):
+            m = cut.hits
+            first = _precisions(cut.before, cut.found, m, m, m)
+            value[query] = ((sums[query] + first) / np.maximum(cut.found + m, 1)).max()
+        return value
+
+    def _whole(self, ties: Ties) -> Ties:
+        return ties.where(ties.slots(self.k) == ties.counts)
+
+    def _means(self, whole: Ties, ordered: Ties) -> Floats:
+        return _ratio(_sums(ordered), whole.relevant.sum(axis=1))
+
+    def _cuts(self, ties: Ties) -> Iterator[tuple[int, _Cut]]:
+        slots = ties.slots(self.k)
+        for query, group in np.argwhere((slots > 0) & (slots < ties.counts)):
+            parts = (ties.before, ties.found, ties.counts, ties.relevant, slots)
+            yield int(query), _Cut(*(int(part[query, group]) for part in parts))
+
+
+class _Cut(NamedTuple):
+    """The group that the cut divides."""
+
+    before: int
+    found: int
+    size: int
+    relevant: int
+    slots: int
+
+    @property
+    def hits(self) -> Ints:
+        """The numbers of relevant documents that may lie within the cut [m]."""
+        return np.arange(max(0, self.slots - self.size + self.relevant), min(self.relevant, self.slots) + 1)
+
+    def chances(self) -> Floats:
+        """The chance of each of them [m]."""
+        m, others = self.hits, self.size - self.relevant
+        log = -log_factorials(self.size)
+        ways = log[m] + log[self.relevant - m] + log[self.slots - m] + log[others - self.slots + m]
+        chances = np.exp(ways - ways.max())
+        return np.asarray(chances / chances.sum())
+
+
+_MEASURES: dict[str, type[Measure]] = {
+    "P": Precision,
+    "R": Recall,
+    "AP": AveragePrecision,
+    "nDCG": DiscountedGain,
+    "RR": ReciprocalRank,
+}
+_BALLS: dict[str, type[BallPrecision]] = {"P": BallPrecision, "R": BallRecall}
+
+
+def _within(ties: Ties, k: int | None) -> Floats:
+    """Expected number of relevant documents among the first k [q]."""
+    return np.asarray((ties.relevant * (ties.slots(k) / np.maximum(ties.counts, 1))).sum(axis=1))
+
+
+def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.generic]) -> Floats:
+    """above / below [q], 0 where below is 0."""
+    return np.asarray(np.divide(above, below, out=np.zeros(len(above)), where=below != 0))
+
+
+def _sums(ties: Ties) -> Floats:
+    """Expected sum of the precisions at all relevant documents [q]."""
+    return np.asarray(_precisions(ties.before, ties.found, ties.counts, ties.relevant, ties.counts).sum(axis=1))
+
+
+def _precisions(N: Ints | int, R: Ints | int, n: Ints | int, r: Ints, c: Ints | int) -> Floats:
+    """Expected sum of the precisions at the relevant documents among the first c of a group.
+
+    i / (N + i) is 1 - N / (N + i), so that the sum in `AveragePrecision` is one of reciprocals and one of ones.
+    """
+    step = (r - 1) / np.maximum(np.subtract(n, 1), 1)
+    reciprocals = harmonic(np.add(N, c)) - harmonic(np.asarray(N))
+    return np.asarray(r / np.maximum(n, 1) * ((R + 1 - step - step * N) * reciprocals + step * c))

@@ -1,0 +1,48 @@
+"""Sums that the closed forms of measures are made of, looked up in tables."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import lgamma
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.evaluation.ties import Ints
+
+Floats = npt.NDArray[np.float64]
+
+
+def harmonic(n: Ints) -> Floats:
+    """1 + 1/2 + ... + 1/n."""
+    return np.asarray(_harmonic_table(_size(n))[n])
+
+
+def discounts(n: Ints) -> Floats:
+    """1/log2(2) + 1/log2(3) + ... + 1/log2(n + 1)."""
+    return np.asarray(_discount_table(_size(n))[n])
+
+
+def _size(n: Ints) -> int:
+    """A power of two above all n, so that few tables are made."""
+    return 1 << int(n.max(initial=1)).bit_length()
+
+
+@lru_cache(maxsize=2)
+def _harmonic_table(size: int) -> Floats:
+    return np.append(0.0, np.cumsum(1 / np.arange(1, size)))
+
+
+@lru_cache(maxsize=2)
+def _discount_table(size: int) -> Floats:
+    return np.append(0.0, np.cumsum(1 / np.log2(np.arange(2, size + 1))))
+
+
+def log_factorials(n: int) -> Floats:
+    """log 0!, log 1!, ..., log n! and more."""
+    return _log_factorial_table(1 << n.bit_length())
+
+
+@lru_cache(maxsize=2)
+def _log_factorial_table(size: int) -> Floats:
+    return np.array([lgamma(number + 1) for number in range(size)])

@@ -1,0 +1,85 @@
+"""Features: documents as numbers, dense or sparse, on their way from a vectorizer to an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+GIVES = {
+    "counts": "how often each word occurs: whole numbers from 0 up",
+    "unit": "values from 0 to 1: brightness, or weights of words in a document of length 1",
+    "real": "any number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A sparse matrix [n, width] as plain arrays (CSR): row i holds data[offsets[i]:offsets[i + 1]] at indices[...]."""
+
+    data: Floats  # [nonzeros]
+    indices: npt.NDArray[np.int32]  # [nonzeros]
+    offsets: npt.NDArray[np.int64]  # [n + 1]
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def take(self, rows: npt.NDArray[Any]) -> Rows:
+        """The rows of these numbers, in that order."""
+        starts, lengths = self.offsets[rows], np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Rows(self.data[places], self.indices[places], offsets, self.width)
+
+    def slice(self, start: int, stop: int) -> Rows:
+        """Rows start to stop, without copying their values."""
+        offsets = self.offsets[start : stop + 1]
+        here = slice(int(offsets[0]), int(offsets[-1]))
+        return Rows(self.data[here], self.indices[here], offsets - offsets[0], self.width)
+
+    def dense(self) -> Floats:
+        """As a dense matrix, float32 [n, width]."""
+        matrix = np.zeros((len(self), self.width), np.float32)
+        matrix[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.indices] = self.data
+        return matrix
+
+    def matmul(self, weight: Floats) -> Floats:
+        """This times weight [width, out] -> float32 [n, out]; each row by itself, so that no batch changes its sum."""
+        result = np.zeros((len(self), weight.shape[1]), np.float32)
+        edges = self.offsets.tolist()
+        for row, (start, stop) in enumerate(pairwise(edges)):
+            np.matmul(self.data[start:stop], weight[self.indices[start:stop]], out=result[row])
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Documents as numbers."""
+
+    input: Floats | Rows  # [n, dim]
+    shape: tuple[int, ...]  # of one row, such as (1, 28, 28)
+    gives: str = "real"  # what the values are, see GIVES
+    views: tuple[Floats | Rows, ...] = ()  # further matrices of the same documents, for a graph of neighbours
+
+    def __len__(self) -> int:
+        return len(self.input)
+
+
+def take(matrix: Floats | Rows, rows: npt.NDArray[Any]) -> Floats:
+    """The rows of these numbers as a dense matrix, float32 [len(rows), dim]."""
+    return matrix.take(rows).dense() if isinstance(matrix, Rows) else matrix[rows]
+
+
+def mean_of(matrix: Floats | Rows) -> Floats:
+    """Mean row, float32 [dim]."""
+    if isinstance(matrix, Rows):
+        total = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.width)
+        return (total / len(matrix)).astype(np.float32)
+    return np.asarray(matrix.mean(axis=0, dtype=np.float64), np.float32)

@@ -1,0 +1,229 @@
+"""Hasher: a vectorizer and a program, all that turns a document into a code.
+
+    documents --vectorizer--> features --program--> codes
+
+It is saved as config.json, weights.safetensors and vocabulary.json, never as anything that could run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from hashret.codes import Codes, check_bits, width
+from hashret.documents import Content, Document, as_documents, batches
+from hashret.encoders import DEFAULT, ENCODERS
+from hashret.encoders.base import Encoder
+from hashret.errors import DataError, StoreError, UsageError, unknown
+from hashret.features import Features, Floats
+from hashret.progress import track
+from hashret.runtime import Program
+from hashret.vectorizers import DEFAULTS, VECTORIZERS
+from hashret.vectorizers.base import State, Vectorizer
+
+if TYPE_CHECKING:
+    from hashret.training import Schedule
+
+FORMAT = 1
+BATCH = 1000  # documents encoded at once
+
+
+class Hasher:
+    """Makes codes of documents. `fit` learns one, `load` reads one back."""
+
+    def __init__(self, vectorizer: Vectorizer, program: Program, encoder: str, params: Mapping[str, Any]) -> None:
+        self.vectorizer = vectorizer
+        self.program = program
+        self.encoder = encoder  # its name
+        self.params = dict(params)  # its options
+
+    @classmethod
+    def fit(
+        cls,
+        documents: Iterable[Document | Content],
+        *,
+        bits: int = 64,
+        encoder: str = DEFAULT,
+        vectorizer: str | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Learn from documents, or from a sample of them where there are very many.
+
+        `options` are those of the encoder, the vectorizer and the schedule; a name that two of them know needs a
+        prefix ("vectorizer.size"). Raises UsageError for wrong options, DataError for documents that cannot be used.
+        """
+        check_bits(bits)
+        given = dict(options or {})
+        if vectorizer is not None:
+            VECTORIZERS.get(vectorizer)
+        settings = Settings(encoder, vectorizer, {"seed": seed, "device": device} | given)
+        sample = settings.draw(as_documents(documents))
+        vectors = settings.vectorizer(sample[0].kind)
+        return cls.learn(vectors, vectors.fit(sample), settings.encoder, bits, settings.schedule)
+
+    @classmethod
+    def learn(cls, vectorizer: Vectorizer, features: Features, encoder: Encoder, bits: int, schedule: Schedule) -> Self:
+        """Learn from features that a fitted vectorizer gave."""
+        if features.gives not in encoder.wants:
+            raise UsageError(
+                f"encoder {encoder.name!r} wants {' or '.join(encoder.wants)} features, "
+                f"but vectorizer {vectorizer.name!r} gives {features.gives}; choose another of the two"
+            )
+        program = encoder.fit(features, check_bits(bits), schedule).program()
+        return cls(vectorizer, program, encoder.name, encoder.params())
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.program.bits
+
+    @property
+    def reads(self) -> str:
+        """The kind of documents it takes: "text", "picture" or "vector"."""
+        return self.vectorizer.reads
+
+    def encode(self, documents: Iterable[Document | Content]) -> Codes:
+        """Documents -> codes uint8 [n, ceil(bits / 8)]."""
+        parts = [
+            self.program.encode(self.vectorizer.transform(batch).input)
+            for batch in batches(as_documents(documents), BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, width(self.bits)), np.uint8)
+
+    def logits(self, documents: Iterable[Document | Content]) -> Floats:
+        """Documents -> float32 [n, bits]; bit j of the code is logit j above threshold j."""
+        parts = [
+            self.program.logits(self.vectorizer.transform(batch).input)
+            for batch in batches(as_documents(documents), BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.bits), np.float32)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Stands for everything that decides a code: two hashers with the same one make the same codes."""
+        digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
+        digest.update(json.dumps(self.vectorizer.state().vocabulary).encode())
+        for name, tensor in sorted(self._tensors().items()):
+            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor).tobytes())
+        return digest.hexdigest()[:32]
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "bits": self.bits,
+            "vectorizer": {"name": self.vectorizer.name, "options": self.vectorizer.params()},
+            "facts": dict(self.vectorizer.state().facts),
+            "encoder": {"name": self.encoder, "options": self.params},
+            "shape": list(self.program.shape),
+            "program": [dict(line) for line in self.program.lines],
+        }
+
+    def _tensors(self) -> dict[str, Floats]:
+        own = {f"vectorizer.{name}": tensor for name, tensor in self.vectorizer.state().tensors.items()}
+        return own | {f"program.{name}": tensor for name, tensor in self.program.tensors.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the three files into the folder `path`, made if need be."""
+        from safetensors.numpy import save
+
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        vocabulary = list(self.vectorizer.state().vocabulary)
+        (folder / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+        weights = save({name: np.ascontiguousarray(tensor) for name, tensor in self._tensors().items()})
+        (folder / "weights.safetensors").write_bytes(weights)
+        (folder / "config.json").write_text(json.dumps(self._config(), indent=1, ensure_ascii=False), "utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; UsageError where nothing is there, StoreError where it does not hang together."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        folder = Path(path)
+        if not (folder / "config.json").is_file():
+            raise UsageError(f"no hasher at {str(path)!r}: no config.json there; hashret fit makes one")
+        try:
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+            vocabulary = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+            tensors = load_file(folder / "weights.safetensors")
+            if config["format"] > FORMAT:
+                raise StoreError(
+                    f"the hasher at {str(path)!r} has format {config['format']}, this hashret reads {FORMAT}"
+                )
+            return cls._assemble(config, vocabulary, tensors)
+        except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError, SafetensorError) as error:
+            raise StoreError(f"the hasher at {str(path)!r} is damaged ({error!r}); build the index again") from error
+
+    @classmethod
+    def _assemble(cls, config: dict[str, Any], vocabulary: list[str], tensors: dict[str, Floats]) -> Self:
+        def named(prefix: str) -> dict[str, Floats]:
+            return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+        if not all(isinstance(word, str) for word in vocabulary) or not isinstance(config["facts"], dict):
+            raise StoreError("the hasher's vocabulary must be words, its facts named")
+        described = config["vectorizer"]
+        vectorizer = VECTORIZERS.get(described["name"]).from_params(described["options"])
+        vectorizer.restore(State(config["facts"], named("vectorizer."), tuple(vocabulary)))
+        program = Program(tuple(config["program"]), named("program."), tuple(config["shape"]))
+        if program.bits != config["bits"]:
+            raise StoreError(f"the hasher says {config['bits']} bits, its threshold has {program.bits}")
+        if program.shape != vectorizer.transform([]).shape:
+            raise StoreError(f"the hasher's encoder reads rows of {program.shape}, its vectorizer gives others")
+        if program.logits(np.zeros((1, prod(program.shape)), np.float32)).shape != (1, program.bits):
+            raise StoreError(f"the hasher's encoder does not give {program.bits} bits")
+        return cls(vectorizer, program, config["encoder"]["name"], config["encoder"]["options"])
+
+
+class Settings:
+    """Options given by name, sorted into those of the encoder, of the vectorizer and of the schedule."""
+
+    def __init__(self, encoder: str, vectorizer: str | None, options: Mapping[str, Any]) -> None:
+        from hashret.training import Schedule
+
+        self.named = vectorizer
+        kind = ENCODERS.get(encoder)
+        vectorizers = [VECTORIZERS.get(name) for name in ([vectorizer] if vectorizer else DEFAULTS.values())]
+        self.parts: dict[str, dict[str, Any]] = {"encoder": {}, "vectorizer": {}, "schedule": {}}
+        known = {
+            "encoder": kind.options(),
+            "vectorizer": {name: None for v in vectorizers for name in v.options()},
+            "schedule": Schedule.options(),
+        }
+        for key, value in options.items():
+            part, dot, name = key.rpartition(".")
+            owners = [part] if dot else [owner for owner, names in known.items() if name in names]
+            if not owners or owners[0] not in known or name not in known[owners[0]]:
+                raise unknown("option", key, sorted({name for names in known.values() for name in names}))
+            if len(owners) > 1:
+                raise UsageError(f"option {key!r} is known to {' and '.join(owners)}; say {owners[0]}.{key}=...")
+            self.parts[owners[0]][name] = value
+        self.encoder: Encoder = kind.from_params(self.parts["encoder"])
+        self.schedule = Schedule.from_params(self.parts["schedule"])
+
+    def vectorizer(self, kind: str) -> Vectorizer:
+        """The vectorizer asked for, or the one for documents of this kind."""
+        return VECTORIZERS.get(self.named or DEFAULTS[kind]).from_params(self.parts["vectorizer"])
+
+    def draw(self, documents: Iterable[Document]) -> list[Document]:
+        """All documents, or where there are more than the schedule's sample a random choice of them, in order."""
+        rng = np.random.default_rng(self.schedule.seed)
+        kept: list[tuple[int, Document]] = []
+        for number, document in enumerate(track(documents, "reading")):
+            if number < self.schedule.sample:
+                kept.append((number, document))
+            elif (place := int(rng.integers(number + 1))) < self.schedule.sample:
+                kept[place] = (number, document)
+        if not kept:
+            raise DataError("no documents to learn from; give a source that holds some")
+        return [document for _, document in sorted(kept, key=lambda pair: pair[0])]

@@ -1,0 +1,436 @@
+"""Index: documents on disk, found by the distance of their codes. The main path: read it top down.
+
+index = Index.create("indexes/news", documents, bits=64)     # learn a hasher, encode, store
+index.search(["a text"], k=10)                               # encode, search, read the hits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from hashret.codes import Codes, group
+from hashret.documents import Content, Document, as_documents, batches
+from hashret.errors import DataError, StoreError, UsageError
+from hashret.hasher import BATCH, Hasher
+from hashret.hits import Hit, Hits
+from hashret.pictures import load, thumbnail
+from hashret.progress import track
+from hashret.search import Neighbors, Searcher, searcher
+from hashret.search.faiss import write_file
+from hashret.sources.base import Fields, Source, Stamped
+from hashret.sources.memory import Memory
+from hashret.store import Record, Store, Transaction, changed_files
+
+Query = Document | Content
+
+
+class Index:
+    """An index opened. Make one with `create`, open one with `open`; usable in a `with` statement."""
+
+    def __init__(self, store: Store, hasher: Hasher) -> None:
+        self.store = store
+        self.hasher = hasher
+        self._codes: Codes | None = None
+        self._searcher: Searcher | None = None
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        documents: Iterable[Document | Content],
+        *,
+        hasher: Hasher | None = None,
+        force: bool = False,
+        **fit: Any,
+    ) -> Self:
+        """Learn a hasher from the documents (or take the one given), encode them and store all in the folder `path`.
+
+        `fit` is what `Hasher.fit` takes: bits, encoder, vectorizer, seed, device, options. Raises UsageError where an
+        index is there already and `force` is not set. An index that is replaced serves until the new one is complete.
+        """
+        store = Store.new(path, force)
+        if hasher is not None and fit:
+            raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
+        documents = documents if isinstance(documents, Source) else Memory(documents)
+        hasher = hasher or Hasher.fit(documents, **fit)
+        with store.write(write_file) as change:
+            change.start_over(hasher.bits, hasher.fingerprint, describe(documents, hasher), hasher.save)
+            index = cls(store, hasher)
+            if not index._take_in(change, documents, "refuse"):
+                raise DataError("no documents to index; give a source that holds some")
+        return index
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open an index; UsageError where there is none, StoreError where it is damaged."""
+        store = Store.open(path)
+        hasher = Hasher.load(store.hasher_path)
+        if hasher.bits != store.manifest.bits:
+            raise StoreError(f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}")
+        return cls(store, hasher)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.store.path
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.hasher.bits
+
+    @property
+    def fields(self) -> Fields:
+        """The fields that documents were read with, for those to come."""
+        return Fields.from_json(self.store.manifest.about.get("fields") or {})
+
+    def __len__(self) -> int:
+        return len(self.store.deleted) - int(self.store.deleted.sum())
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """Rows of the store that are not deleted: position -> row."""
+        return np.flatnonzero(~self.store.deleted)
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids, in order of insertion."""
+        ids = self.store.ids()
+        return [ids[row] for row in self._rows]
+
+    @property
+    def labels(self) -> list[tuple[str, ...]]:
+        """Each document's labels, in order of insertion."""
+        labels = self.store.labels()
+        return [labels[row] for row in self._rows]
+
+    @property
+    def codes(self) -> Codes:
+        """All codes, uint8 [n, ceil(bits / 8)], in order of insertion."""
+        if self._codes is None:
+            codes = self.store.codes()
+            self._codes = codes[~self.store.deleted] if self.store.deleted.any() else codes
+        return self._codes
+
+    # Searching
+
+    def search(self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
+        """The k nearest documents of each query; where labels are given, of those that carry one of them.
+
+        A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds.
+        """
+        return self.search_codes(self.encode(queries), k, labels)
+
+    def search_codes(self, codes: Codes, k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
+        """The same for queries that are codes already, uint8 [m, ceil(bits / 8)]."""
+        searcher, rows = self._among(labels)
+        found = searcher.search(codes, k)
+        assert found.ties_at_k is not None
+        ends = np.arange(1, len(codes) + 1) * found.positions.shape[1]
+        return self._hits(rows[found.positions.reshape(-1)], found, ends, searcher, found.ties_at_k.tolist())
+
+    def within(self, queries: Iterable[Query], radius: int, labels: Sequence[str] = ()) -> list[Hits]:
+        """All documents whose codes differ from the query's in at most `radius` bits."""
+        return self.within_codes(self.encode(queries), radius, labels)
+
+    def within_codes(self, codes: Codes, radius: int, labels: Sequence[str] = ()) -> list[Hits]:
+        """The same for queries that are codes already."""
+        searcher, rows = self._among(labels)
+        found = searcher.within(codes, radius)
+        assert found.offsets is not None
+        return self._hits(rows[found.positions], found, found.offsets[1:], searcher, [None] * len(codes))
+
+    def like(
+        self, ids: Sequence[str], k: int = 10, labels: Sequence[str] = (), radius: int | None = None
+    ) -> list[Hits]:
+        """The k documents most like each of these, or all within the radius, the document itself left out."""
+        codes = self.codes_of(ids)
+        answers = (
+            self.search_codes(codes, k + 1, labels) if radius is None else self.within_codes(codes, radius, labels)
+        )
+        return [hits.without(id, k if radius is None else len(hits)) for id, hits in zip(ids, answers, strict=True)]
+
+    def encode(self, queries: Iterable[Query]) -> Codes:
+        """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
+        return self.hasher.encode([self._query(document) for document in as_documents(queries)])
+
+    def _query(self, document: Document) -> Document:
+        holds = self.hasher.reads
+        if holds == "picture" and isinstance(document.content, str):
+            if not Path(document.content).is_file():
+                raise DataError(
+                    f"this index holds pictures, and {document.content[:60]!r} is no picture's path; "
+                    "ask with a path, or with --like ID"
+                )
+            return Document(document.content, Path(document.content))
+        if document.kind != holds:
+            raise DataError(f"this index holds {holds}s, and the query is a {document.kind}; ask with a {holds}")
+        return document
+
+    def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
+        """A searcher over all documents, or over those with one of the labels; and position -> row."""
+        rows = self._rows
+        if labels:
+            here = self.labels
+            if unknown := [label for label in labels if not any(label in own for own in here)]:
+                raise DataError(f"no document is labelled {unknown[0]!r}; hashret info lists the labels")
+            chosen = np.array([any(label in labels for label in own) for own in here])
+            return searcher(self.codes[chosen], self.bits), rows[chosen]
+        if self._searcher is None:
+            self._searcher = searcher(self.codes, self.bits)
+        return self._searcher, rows
+
+    def _hits(
+        self, rows: np.ndarray, found: Neighbors, ends: np.ndarray, by: Searcher, ties: list[int | None]
+    ) -> list[Hits]:
+        """Rows found, query after query, as hits with their documents."""
+        distances, start, answers = found.distances.reshape(-1).tolist(), 0, []
+        for stop, tied in zip(ends.tolist(), ties, strict=True):
+            here = range(start, stop)
+            hits = [Hit(self._document(int(rows[i])), distances[i], i - start + 1) for i in here]
+            answers.append(Hits(hits, found.exact, by.name, tied))
+            start = stop
+        return answers
+
+    # Reading
+
+    def document(self, id: str) -> Document:
+        """The document with this id; DataError where there is none."""
+        return self._document(self._row(id))
+
+    def documents(self) -> Iterator[Document]:
+        """All documents, in order of insertion; pictures as the small copies that are stored."""
+        return (self._restore(record, small=True) for record in self.store.records())
+
+    def codes_of(self, ids: Sequence[str]) -> Codes:
+        """The stored codes of these documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
+        rows = [self._row(id) for id in ids]
+        return self.codes[np.searchsorted(self._rows, rows)]
+
+    def _row(self, id: str) -> int:
+        row = self.store.find(id)
+        if row is None:
+            raise DataError(f"no document has the id {id!r}; hashret info shows what ids look like")
+        return row
+
+    def _document(self, row: int) -> Document:
+        return self._restore(self.store.record(row))
+
+    def _restore(self, record: Record, small: bool = False) -> Document:
+        """A stored record as the document it was."""
+        content: Content = record.content
+        if self.hasher.reads == "picture":
+            root = Path(self.store.manifest.about.get("root") or ".")
+            content = root / record.content
+            if small or not record.content:
+                content = np.asarray(load(record.thumbnail, record.id))
+        elif self.hasher.reads == "vector":
+            content = np.zeros(0, np.float32)  # vectors are not kept
+        return Document(record.id, content, record.labels, record.metadata)
+
+    def info(self) -> dict[str, Any]:
+        """What there is to know of the index, as JSON can hold it."""
+        manifest, codes = self.store.manifest, self.codes
+        buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
+        return {
+            "path": str(self.path),
+            "documents": len(self),
+            "holds": self.hasher.reads,
+            "bits": self.bits,
+            "encoder": self.hasher.encoder,
+            "encoder_options": self.hasher.params,
+            "vectorizer": self.hasher.vectorizer.name,
+            "vectorizer_options": self.hasher.vectorizer.params(),
+            "bytes": sum(entry.bytes for entry in manifest.files.values()),
+            "code_bytes": codes.nbytes,
+            "distinct_codes": len(buckets),
+            "largest_bucket": int(buckets.max(initial=0)),
+            "deleted": manifest.deleted,
+            "segments": len(manifest.segments),
+            "labels": sorted({label for labels in self.labels for label in labels}),
+            "fields": self.fields.as_json(),
+            "sources": list(manifest.about.get("sources") or []),
+            "example_ids": self.ids[:3],
+            "fingerprint": manifest.fingerprint,
+            "generation": manifest.generation,
+        }
+
+    def verify(self) -> list[str]:
+        """Everything that is wrong with the index, a line each; an empty list where all is well."""
+        wrong = self.store.verify()
+        if not wrong and self.hasher.fingerprint != self.store.manifest.fingerprint:
+            wrong.append("the hasher is not the one that made the codes: its fingerprint does not fit")
+        return wrong
+
+    # Changing
+
+    def add(self, documents: Iterable[Document | Content], *, replace: bool = False, skip: bool = False) -> int:
+        """Encode and append documents; how many. All of them are on disk when it returns, or none.
+
+        An id that is there already is refused with DataError, unless `replace` (the old one is deleted; of a folder
+        only files whose size or time changed are read) or `skip` (the new one is left out).
+        """
+        if replace and skip:
+            raise UsageError("an id that is there already is replaced or skipped, not both: choose one of the two")
+        policy = "replace" if replace else "skip" if skip else "refuse"
+        if replace and isinstance(documents, Stamped):
+            documents = documents.only(self._changed(documents))
+        source = documents if isinstance(documents, Source) else Memory(documents)
+        with self._changing() as change:
+            return self._take_in(change, source, policy)
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Delete documents by id; how many. DataError, and nothing deleted, where an id is unknown."""
+        with self._changing() as change:
+            rows = {self._row(id) for id in ids}
+            change.delete(sorted(rows))
+            return len(rows)
+
+    def compact(self) -> None:
+        """Merge segments and drop what is deleted; answers stay as they are."""
+        with self._changing() as change:
+            change.compact()
+
+    def refit(self, **fit: Any) -> None:
+        """Learn a new hasher from the stored documents and encode them all anew.
+
+        `fit` is what `Hasher.fit` takes; what is not said stays as it was. The old codes serve until the new ones are
+        complete. Pictures are learned from their stored small copies, which are exact up to 64 pixels a side. Raises
+        UsageError for an index of vectors, which are not kept.
+        """
+        if self.hasher.reads == "vector":
+            raise UsageError("an index of vectors does not keep them; index the source again with --force")
+        before = self.store.manifest.generation
+        hasher = Hasher.fit(self.documents(), **self._as_before(fit))
+        with self._changing() as change:
+            if self.store.manifest.generation != before:
+                raise StoreError("another process changed the index while this one was learning; refit again")
+            about = dict(self.store.manifest.about)
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
+            for records in batches(track(self.store.records(), "encoding", len(self)), BATCH):
+                change.add(hasher.encode([self._restore(record, small=True) for record in records]), records)
+            self.hasher = hasher
+
+    def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
+        """What was said of fitting, and where nothing was, how the index was made."""
+        old = self.hasher
+        options: dict[str, Any] = {}
+        if fit.get("vectorizer", old.vectorizer.name) == old.vectorizer.name:
+            options |= {f"vectorizer.{name}": value for name, value in old.vectorizer.params().items()}
+        if fit.get("encoder", old.encoder) == old.encoder:
+            options |= {f"encoder.{name}": value for name, value in old.params.items()}
+        options |= fit.get("options") or {}
+        before = {"bits": self.bits, "encoder": old.encoder, "vectorizer": old.vectorizer.name}
+        return {**before, **fit, "options": options}
+
+    @contextmanager
+    def _changing(self) -> Iterator[Transaction]:
+        """A transaction on the newest generation."""
+        try:
+            with self.store.write(write_file) as change:
+                self._follow()
+                yield change
+        finally:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Take up the generation that the store has now, and its hasher where that is another."""
+        self._codes = self._searcher = None
+        if self.hasher.fingerprint != self.store.manifest.fingerprint:
+            self.hasher = Hasher.load(self.store.hasher_path)
+
+    def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> int:
+        """Encode and append documents in batches; how many. `policy`: what becomes of ids that are there already."""
+        seen: set[str] = set()
+        root = str(change.about.get("root") or "")
+        added = 0
+        for batch in batches(track(documents, "encoding", _count(documents)), BATCH):
+            fresh = _select(change, batch, seen, policy)
+            change.add(self.hasher.encode(fresh), [_record(document, root) for document in fresh])
+            added += len(fresh)
+        return added
+
+    def _changed(self, source: Stamped) -> set[str]:
+        """Ids of the source's files that are new, or whose size or time is not as stored."""
+        changed = set()
+        for id, stamp in source.stamps():
+            row = self.store.find(id)
+            if row is None or any(self.store.record(row).metadata.get(key) != value for key, value in stamp.items()):
+                changed.add(id)
+        return changed
+
+    def close(self) -> None:
+        """Let go of all files."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def verify(path: str | Path) -> list[str]:
+    """Everything that is wrong with the index at a path, even where it cannot be opened; UsageError where none is."""
+    try:
+        with Index.open(path) as index:
+            return index.verify()
+    except StoreError as unreadable:
+        try:
+            return changed_files(Path(path)) or [str(unreadable)]
+        except (StoreError, FileNotFoundError):
+            return [str(unreadable)]
+
+
+def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
+    """What an index remembers of where its documents came from."""
+    path = source.path.absolute()
+    given = isinstance(source, Memory)
+    return {
+        "kind": hasher.reads,
+        "root": "" if given else str(path if path.is_dir() else path.parent),
+        "sources": [] if given else [str(part.path.absolute()) for part in getattr(source, "sources", [source])],
+        "fields": source.fields.as_json(),
+    }
+
+
+def _select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
+    """The documents of a batch that are to be added, after what the policy says of ids that are there already."""
+    fresh, twice, there = [], [], []
+    for document in batch:
+        row = change.row_of(document.id)
+        if document.id in seen:
+            twice += [document.id] if policy != "skip" else []
+        elif row is not None and policy == "refuse":
+            there.append(document.id)
+        elif row is None or policy == "replace":
+            change.delete([] if row is None else [row])
+            fresh.append(document)
+        seen.add(document.id)
+    if twice:
+        raise DataError(f"ids that occur twice in the source: {', '.join(map(repr, twice[:5]))}; each must be its own")
+    if there:
+        named = ", ".join(map(repr, there[:5]))
+        raise DataError(f"ids that are there already: {named}; --replace replaces them, --skip leaves them out")
+    return fresh
+
+
+def _record(document: Document, root: str) -> Record:
+    """What is stored of a document: its text, or its path below the source's root and a small copy."""
+    content, small = "", b""
+    if isinstance(document.content, str):
+        content = document.content
+    elif document.kind == "picture":
+        small = thumbnail(load(document.content, document.id))
+        if isinstance(path := document.content, Path):
+            content = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.as_posix()
+    return Record(document.id, content, document.labels, document.metadata, small)
+
+
+def _count(documents: Iterable[Document]) -> int | None:
+    return documents.count() if isinstance(documents, Source) else None

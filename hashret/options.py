@@ -1,0 +1,109 @@
+"""Options: the keywords of an encoder, a vectorizer or a schedule, declared once.
+
+A class lists its options as dataclass fields made by `option`; its parameters, its repr, its saved form, the help text
+and the command line's `-o key=value` all come from that list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from hashret.errors import UsageError, unknown
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """A dataclass field with its help text and its bounds, both inclusive."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Options:
+    """Base of all that has options."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.params().items():
+            setattr(self, name, self.check(name, value))
+
+    def params(self) -> dict[str, Any]:
+        """Each option's value; what `from_params` takes, and JSON can hold."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.params().items())})"
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """Each option's name and default."""
+        return {f.name: f.default for f in fields(cls)}
+
+    @classmethod
+    def help_of(cls, name: str) -> str:
+        """One option's help text."""
+        return next(str(f.metadata["help"]) for f in fields(cls) if f.name == name)
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """An instance from option values or their texts; UsageError for unknown names and values out of bounds."""
+        for name in params:
+            if name not in cls.options():
+                raise unknown("option", name, cls.options())
+        return cls(**params)
+
+    @classmethod
+    def check(cls, name: str, value: Any) -> Any:
+        """The value, converted to the option's type; UsageError where it does not fit."""
+        metadata = next(f.metadata for f in fields(cls) if f.name == name)
+        wanted = get_type_hints(cls)[name]
+        try:
+            value = convert(value, wanted)
+        except (ValueError, TypeError, OverflowError):
+            raise UsageError(f"{name} must be {describe(wanted)}, got {value!r}") from None
+        choices, low, high = metadata["choices"], metadata["low"], metadata["high"]
+        if choices and value not in choices:
+            raise unknown(name, str(value), choices)
+        for number in value if isinstance(value, tuple) else (value,):
+            if (low is not None and number < low) or (high is not None and number > high):
+                raise UsageError(f"{name} must be {bounds(low, high)}, got {number}")
+        return value
+
+
+def convert(value: Any, wanted: Any) -> Any:
+    """A value or its text as the type `wanted`: bool, int, float, str or a tuple; ValueError where it is none."""
+    if get_origin(wanted) is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, Iterable):
+            raise ValueError(value)
+        return tuple(convert(part, get_args(wanted)[0]) for part in parts if part != "")
+    if wanted is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in _TRUE + _FALSE:
+            return str(value).lower() in _TRUE
+        raise ValueError(value)
+    if isinstance(value, bool) or (wanted is int and isinstance(value, float) and value != int(value)):
+        raise ValueError(value)
+    converted = wanted(value)
+    if isinstance(converted, float) and not isfinite(converted):
+        raise ValueError(value)
+    return converted
+
+
+def describe(wanted: Any) -> str:
+    """A type in words."""
+    if get_origin(wanted) is tuple:
+        return "whole numbers with commas between, such as 512,256"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[wanted]
+
+
+def bounds(low: float | None, high: float | None) -> str:
+    """Bounds in words."""
+    if low is None:
+        return f"at most {high}"
+    return f"at least {low}" if high is None else f"{low} to {high}"

@@ -1,0 +1,150 @@
+"""Bodies: the layers between the features and the bits, and how they become a Program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashret.errors import UsageError
+from hashret.features import Floats, Rows, mean_of
+from hashret.runtime import Line, Program
+
+ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+
+SMALLEST_CONVOLVED = 16  # pixels: two halvings must leave something to see
+
+
+def mlp(
+    widths: Sequence[int], activation: str, dropout: float = 0.0, flatten: bool = False, sparse: bool = False
+) -> nn.Sequential:
+    """Linear layers of these widths, an activation (and dropout) between: [n, widths[0]] -> [n, widths[-1]]."""
+    layers: list[nn.Module] = [nn.Flatten()] if flatten else []
+    for number, (before, after) in enumerate(pairwise(widths)):
+        if number:
+            layers.append(ACTIVATIONS[activation]())
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        layers.append(SparseLinear(before, after) if sparse and not number else nn.Linear(before, after))
+    return nn.Sequential(*layers)
+
+
+def suited(
+    shape: tuple[int, ...], hidden: Sequence[int], bits: int, dropout: float, kind: str, sparse: bool
+) -> nn.Sequential:
+    """The body that suits the input unless `kind` says which: convolutional for colour pictures, else an MLP."""
+    if kind == "conv" and (len(shape) != 3 or min(shape[1:]) < 4):
+        raise UsageError(f"a convolutional body needs pictures of at least 4 x 4 pixels, got rows of shape {shape}")
+    if kind == "conv" or (
+        kind == "auto" and len(shape) == 3 and shape[0] == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED
+    ):
+        return convolutional(shape, hidden, bits)
+    return mlp((prod(shape), *hidden, bits), "relu", dropout, flatten=len(shape) > 1, sparse=sparse)
+
+
+def convolutional(shape: tuple[int, ...], hidden: Sequence[int], bits: int) -> nn.Sequential:
+    """Two convolutions, each halved by pooling, then the hidden layers: [n, channels, h, w] -> [n, bits]."""
+    channels, height, across = shape
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        *mlp((32 * (height // 4) * (across // 4), *hidden, bits), "relu", flatten=True),
+    )
+
+
+class SparseLinear(nn.Module):
+    """A linear layer whose input is nearly all zeros, as tf-idf is: it reads and updates only the words that occur."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        start = nn.Linear(before, after)
+        self.by_word = nn.Parameter(start.weight.detach().T.contiguous())  # [before, after]
+        self.bias = nn.Parameter(start.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:  # [batch, before] -> [batch, after]
+        row, word = x.nonzero(as_tuple=True)
+        starts = torch.searchsorted(row, torch.arange(len(x), device=x.device))
+        summed = nn.functional.embedding_bag(word, self.by_word, starts, mode="sum", per_sample_weights=x[row, word])
+        return summed + self.bias
+
+
+class Standardize(nn.Module):
+    """x -> (x - mean) * scale, one scale for all dimensions, so that distances keep their proportions."""
+
+    def __init__(self, mean: Floats, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.full((len(mean),), scale))
+        self.register_buffer("shift", torch.from_numpy(-mean * np.float32(scale)))
+
+    @classmethod
+    def of(cls, matrix: Floats | Rows) -> Standardize:
+        """The scaling that gives a matrix mean 0 and, over all dimensions together, variance 1."""
+        mean = mean_of(matrix)
+        squares = matrix.data if isinstance(matrix, Rows) else matrix
+        total = float(np.square(squares, dtype=np.float64).sum()) / len(matrix)
+        variance = total - float(np.square(mean, dtype=np.float64).sum())
+        return cls(mean, (variance / len(mean)) ** -0.5 if variance > 1e-9 * total else 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, *shape]
+        flat = x.flatten(1) * self.get_buffer("scale") + self.get_buffer("shift")
+        return flat.reshape(x.shape)
+
+
+def program(body: nn.Module, threshold: Floats, shape: tuple[int, ...]) -> Program:
+    """A trained body as a Program; its tensors keep the names they have in the body."""
+    lines: list[Line] = []
+    tensors: dict[str, Floats] = {}
+    for name, layer in body.named_modules():
+        line, values = _translate(layer, name)
+        lines += line
+        tensors |= {key: np.ascontiguousarray(value.detach().cpu().numpy()) for key, value in values.items()}
+    lines.append({"op": "threshold", "values": "threshold"})
+    return Program(tuple(lines), tensors | {"threshold": threshold.astype(np.float32)}, shape)
+
+
+def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tensor]]:
+    """One layer as operations, and the tensors they name."""
+    weight, bias = f"{name}.weight", f"{name}.bias"
+    match layer:
+        case nn.Sequential() | nn.Dropout() | nn.Identity():
+            return [], {}
+        case nn.Linear():
+            return [{"op": "linear", "weight": weight, "bias": bias}], {weight: layer.weight.T, bias: layer.bias}
+        case SparseLinear():
+            return [{"op": "linear", "weight": weight, "bias": bias}], {weight: layer.by_word, bias: layer.bias}
+        case nn.Conv2d():
+            assert layer.bias is not None
+            pads = {"padding": int(layer.padding[0])}
+            return [{"op": "conv2d", "weight": weight, "bias": bias, **pads}], {weight: layer.weight, bias: layer.bias}
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return _fold(layer, name)
+        case Standardize():
+            names = {role: f"{name}.{role}" for role in ("scale", "shift")}
+            return [{"op": "affine", **names}], {names[role]: layer.get_buffer(role) for role in names}
+        case nn.MaxPool2d():
+            return [{"op": "pool", "size": int(np.max(layer.kernel_size))}], {}
+        case nn.Flatten() | nn.ReLU() | nn.Tanh() | nn.Sigmoid():
+            return [{"op": type(layer).__name__.lower()}], {}
+    raise TypeError(f"no operation stands for {type(layer).__name__}; build bodies from those that runtime.py has")
+
+
+def _fold(layer: nn.BatchNorm1d | nn.BatchNorm2d, name: str) -> tuple[list[Line], dict[str, Tensor]]:
+    """Batch normalisation with its running figures: x * scale + shift."""
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    scale = (layer.running_var + layer.eps).rsqrt()
+    if layer.affine:
+        scale = scale * layer.weight
+    shift = -layer.running_mean * scale
+    if layer.affine:
+        shift = shift + layer.bias
+    names = (f"{name}.scale", f"{name}.shift")
+    return [{"op": "affine", "scale": names[0], "shift": names[1]}], {names[0]: scale, names[1]: shift}

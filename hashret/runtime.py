@@ -1,0 +1,183 @@
+"""Program: a fitted encoder as a short list of operations on saved tensors, run by numpy alone.
+
+Torch only trains. Every stored code and every query's code comes from here, so that both are made by the same
+arithmetic and a query loads no training library. An operation is a function of the running value and of tensors named
+in its line; `OPERATIONS` is the whole language. A picture travels as [n, channels, height, width].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashret.codes import Codes, pack
+from hashret.errors import StoreError
+from hashret.features import Floats, Rows
+
+Line = Mapping[str, Any]
+"""One operation: its "op", its tensors' names and its numbers, as JSON holds them."""
+
+CHUNK_VALUES = 1 << 22  # of the widest step held at once: 16 MiB of float32
+
+
+@dataclass(frozen=True)
+class Program:
+    """Features in, logits or codes out. The last line is a threshold with one value a bit."""
+
+    lines: tuple[Line, ...]
+    tensors: Mapping[str, Floats]
+    shape: tuple[int, ...]  # of one row of the features
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            if not isinstance(line, Mapping) or line.get("op") not in OPERATIONS:
+                raise StoreError(f"the encoder's operation {line!r} is unknown; a newer hashret may know it")
+            named = [line[role] for role in ("weight", "bias", "scale", "shift", "values") if role in line]
+            if any(role not in line for role in NEEDS.get(line["op"], ())) or not self.tensors.keys() >= set(named):
+                raise StoreError(f"the encoder's operation {line!r} lacks a number or a tensor")
+        if not self.lines or self.lines[-1]["op"] != "threshold":
+            raise StoreError("an encoder's last operation must be its threshold")
+
+    @property
+    def threshold(self) -> Floats:
+        """The value each logit must exceed for its bit to be 1, float32 [bits]."""
+        return self.tensors[self.lines[-1]["values"]]
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return len(self.threshold)
+
+    def logits(self, features: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, bits]."""
+        parts = [self._run(chunk) for chunk in self._chunks(features)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.bits), np.float32)
+
+    def encode(self, features: Floats | Rows) -> Codes:
+        """Features [n, dim] -> codes uint8 [n, ceil(bits / 8)]."""
+        return pack(self.logits(features) > self.threshold)
+
+    def _run(self, features: Floats | Rows) -> Floats:
+        value: Any = features
+        if len(self.shape) > 1 and not isinstance(features, Rows):
+            value = features.reshape(len(features), *self.shape)
+        for line in self.lines[:-1]:
+            value = OPERATIONS[line["op"]](value, line, self.tensors)
+        return np.asarray(value, np.float32)
+
+    def _chunks(self, features: Floats | Rows) -> Iterator[Floats | Rows]:
+        """Consecutive rows, few enough that the widest step stays small."""
+        widest = max([int(np.prod(self.shape)), *(t.shape[1] for t in self.tensors.values() if t.ndim == 2)])
+        if any(line["op"] == "conv2d" for line in self.lines):
+            widest *= 9 * max(t.shape[0] for t in self.tensors.values() if t.ndim == 4)
+        start = 0
+        while start < len(features):
+            if isinstance(features, Rows):
+                room = features.offsets[start] + CHUNK_VALUES // 64
+                stop = min(start + 4096, int(np.searchsorted(features.offsets, room, "right")) - 1)
+                stop = min(max(stop, start + 1), len(features))
+                yield features.slice(start, stop)
+            else:
+                stop = start + max(1, CHUNK_VALUES // widest)
+                yield features[start:stop]
+            start = stop
+
+
+def _linear(x: Floats | Rows, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    weight = tensors[line["weight"]]  # [in, out]: the rows that a sparse input picks lie together
+    y: Floats = x.matmul(weight) if isinstance(x, Rows) else x @ weight
+    return y + tensors[line["bias"]] if "bias" in line else y
+
+
+def _conv2d(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    """Stride 1, zero padding; [n, in, h, w] -> [n, out, h', w'], as one matrix product over all windows."""
+    weight, pad = tensors[line["weight"]], line.get("padding", 0)  # weight: [out, in, kh, kw]
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(2, 3))  # [n, in, h', w', kh, kw]
+    n, _, height, across = windows.shape[:4]
+    flat = windows.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * across, -1)
+    y = flat @ weight.reshape(len(weight), -1).T + tensors[line["bias"]]
+    return y.reshape(n, height, across, -1).transpose(0, 3, 1, 2)
+
+
+def _pool(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    """Largest value of each size x size square; rows and columns that fill no square are left out."""
+    size = line["size"]
+    n, channels, height, across = x.shape
+    whole = x[:, :, : height // size * size, : across // size * size]
+    squares = whole.reshape(n, channels, height // size, size, across // size, size)
+    return np.asarray(squares.max(axis=(3, 5)))
+
+
+def _flatten(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    return x.reshape(len(x), -1)
+
+
+def _affine(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    scale, shift = tensors[line["scale"]], tensors[line["shift"]]
+    # one value a unit, a channel or a pixel
+    column = (-1,) + (1,) * (x.ndim - 2) if len(scale) == x.shape[1] else x.shape[1:]
+    return x * scale.reshape(column) + shift.reshape(column)
+
+
+def _relu(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    return np.maximum(x, 0)
+
+
+def _tanh(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    return np.tanh(x)
+
+
+def _sigmoid(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), np.float32)
+
+
+def _sine(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    return np.sin(x)
+
+
+def _normalize(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    """Each row to length 1; a row of zeros stays."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x / np.where(length > 0, length, 1), np.float32)
+
+
+def _threshold(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    return x  # the last line; `encode` compares
+
+
+OPERATIONS: Mapping[str, Callable[[Any, Line, Mapping[str, Floats]], Floats]] = {
+    "linear": _linear,
+    "conv2d": _conv2d,
+    "pool": _pool,
+    "flatten": _flatten,
+    "affine": _affine,
+    "relu": _relu,
+    "tanh": _tanh,
+    "sigmoid": _sigmoid,
+    "sine": _sine,
+    "normalize": _normalize,
+    "threshold": _threshold,
+}
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "linear": ("weight",),
+    "conv2d": ("weight", "bias"),
+    "pool": ("size",),
+    "affine": ("scale", "shift"),
+    "threshold": ("values",),
+}
+
+
+def linear_program(weight: Floats, bias: Floats, shape: tuple[int, ...]) -> Program:
+    """The program of a linear projection whose signs are the bits: weight [dim, bits], bias [bits]."""
+    lines = [
+        *([{"op": "flatten"}] if len(shape) > 1 else []),
+        {"op": "linear", "weight": "weight", "bias": "bias"},
+        {"op": "threshold", "values": "threshold"},
+    ]
+    zeros = np.zeros(len(bias), np.float32)
+    return Program(tuple(lines), {"weight": np.ascontiguousarray(weight), "bias": bias, "threshold": zeros}, shape)

@@ -1,0 +1,58 @@
+"""Searcher and Neighbors: what every way of searching takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.codes import Codes
+from hashret.errors import UsageError
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """The answer for m queries, ordered by (distance, position).
+
+    From `search`, positions and distances are [m, min(k, n)], and ties_at_k [m] says how many documents lie at the last
+    distance listed, listed or not. From `within` they are [total], query q's from offsets[q] to offsets[q + 1].
+    """
+
+    positions: Numbers
+    distances: npt.NDArray[np.uint16]
+    exact: bool
+    ties_at_k: Numbers | None = None  # from search
+    offsets: Numbers | None = None  # from within
+
+
+class Searcher(Protocol):
+    """Finds codes near to others among those it was made of."""
+
+    name: ClassVar[str]
+    exact: ClassVar[bool]
+
+    def __init__(self, codes: Codes, bits: int) -> None: ...
+
+    def search(self, queries: Codes, k: int) -> Neighbors:
+        """The k nearest of each query uint8 [m, bytes]; the answer for k is a prefix of that for any larger k."""
+
+    def within(self, queries: Codes, radius: int) -> Neighbors:
+        """All within the radius, inclusive, of each query uint8 [m, bytes]."""
+
+
+def check_k(k: int) -> int:
+    """k itself; UsageError where it is less than 1."""
+    if k < 1:
+        raise UsageError(f"k must be at least 1, got {k}")
+    return k
+
+
+def check_radius(radius: int) -> int:
+    """The radius itself; UsageError where it is negative."""
+    if radius < 0:
+        raise UsageError(f"radius must be at least 0, got {radius}")
+    return radius

@@ -1,0 +1,118 @@
+"""Sources: files read as documents. `read` finds out what lies at a path; `SOURCES` lists what there is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hashret.documents import Content, Document
+from hashret.errors import DataError, UsageError
+from hashret.registry import Registry
+from hashret.sources.base import USUAL, Fields, Source, Stamped, shown
+
+__all__ = ["SOURCES", "Fields", "Source", "Stamped", "as_source", "read"]
+
+SOURCES: Registry[Source] = Registry(  # tried in this order
+    "source",
+    "hashret.sources",
+    (
+        "stdin = hashret.sources.stdin:Stdin",
+        "beir = hashret.sources.beir:Beir",
+        "idx = hashret.sources.idx:Idx",
+        "arrays = hashret.sources.arrays:Arrays",
+        "parquet = hashret.sources.parquet:Parquet",
+        "pictures = hashret.sources.pictures:Pictures",
+        "jsonl = hashret.sources.jsonl:JsonLines",
+        "texts = hashret.sources.texts:Texts",
+        "csv = hashret.sources.delimited:Delimited",
+        "lines = hashret.sources.plain:Lines",
+    ),
+)
+
+
+def read(
+    *paths: str | Path,
+    source: str | None = None,
+    fields: Fields = USUAL,
+    id: str | None = None,
+    text: str | Sequence[str] | None = None,
+    label: str | None = None,
+) -> Source:
+    """What lies at the paths, as documents; recognised by content unless `source` names its kind.
+
+    `id`, `text` ("title,body" or a sequence) and `label` replace those of `fields`.
+    """
+    if not paths:
+        raise UsageError("nothing to read: give a file or a folder")
+    names = text.split(",") if isinstance(text, str) else text
+    fields = Fields(
+        fields.id if id is None else id,
+        fields.text if names is None else tuple(name.strip() for name in names if name.strip()),
+        fields.label if label is None else label,
+    )
+    # the two files of an IDX pair are one source
+    sources = {(one.name, one.path): one for one in (_open(Path(path), source, fields) for path in paths)}
+    if len(sources) == 1:
+        return next(iter(sources.values()))
+    from hashret.sources.several import join
+
+    return join(list(sources.values()))
+
+
+def as_source(documents: Source | str | Path | Iterable[Document | Content]) -> Source:
+    """A source as it is, a path read, documents given from Python kept so that they can be iterated again."""
+    if isinstance(documents, Source):
+        return documents
+    if isinstance(documents, str | Path):
+        return read(documents)
+    from hashret.sources.memory import Memory
+
+    return Memory(documents)
+
+
+def _open(path: Path, source: str | None, fields: Fields) -> Source:
+    if str(path) == "-":
+        if source not in (None, "stdin"):
+            raise UsageError(f"standard input is read as JSON lines, not as {source!r}; give a file instead")
+        return SOURCES.get("stdin")(path, fields)
+    _check(path)
+    if source is not None:
+        return SOURCES.get(source)(path, fields)
+    for name in sorted(
+        SOURCES.names(), key="lines".__eq__
+    ):  # which takes any text, so it comes after other packages' too
+        if SOURCES.get(name).recognises(path):
+            return SOURCES.get(name)(path, fields)
+    raise DataError(f"{_looked_at(path)}; hashret reads {', '.join(SOURCES.names())} (hashret sources lists them)")
+
+
+def _check(path: Path) -> None:
+    """Raise for a path that nothing can be read from."""
+    try:
+        there, folder, file = os.path.lexists(path), path.is_dir(), path.is_file()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        there = folder = file = False
+    if not there or not (folder or file or path.exists()):
+        raise UsageError(f"no such file or folder: {shown(path)}")
+    if not folder and not file:
+        raise UsageError(f"{shown(path)} is no file or folder; pipe JSON lines to the source -")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"cannot read {shown(path)}: permission denied")
+    if file and not path.stat().st_size:
+        raise DataError(f"{shown(path)} is empty")
+    if folder:
+        from hashret.sources.tally import Tally
+        from hashret.sources.walk import walk
+
+        tally = Tally()
+        if next(walk(path, tally), None) is None:
+            raise DataError("; ".join([f"no files in {shown(path)}", *tally.lines()]))
+
+
+def _looked_at(path: Path) -> str:
+    if path.is_dir():
+        return f"the files in {shown(path)} are neither texts nor pictures"
+    from hashret.sources.decode import head
+
+    return f"{shown(path)} is of no known kind: it begins with {head(path)[:16]!r}"

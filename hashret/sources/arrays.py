@@ -1,0 +1,165 @@
+"""Vectors or pictures in NumPy and HDF5 files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import repeat
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hashret.documents import Document
+from hashret.errors import DataError, UsageError
+from hashret.sources.base import USUAL, Fields, Source, no_fields, portable, shown
+from hashret.sources.containers import HDF5_MARK, Array, arrays_in
+from hashret.sources.decode import raw_head
+from hashret.sources.magic import zip_names
+from hashret.sources.rules import label_text
+
+CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # read at once
+MAX_ROW = 256 * 2**20  # bytes of one vector or picture; more is a mistake or a bomb
+
+
+class Arrays(Source):
+    """A document a row of x: of a 2-D array a vector, of a 3-D or 4-D one of uint8 a picture."""
+
+    name: ClassVar[str] = "arrays"
+    summary: ClassVar[str] = ".npy, .npz or HDF5: x (or X, or the only array of 2 or more dimensions), y and ids"
+
+    def __init__(self, path: Path, fields: Fields = USUAL) -> None:
+        super().__init__(path, fields)
+        if fields.label == "folder" or len(fields.text) > 1:
+            raise UsageError(f"{shown(path.name)} holds arrays: --label, --id and --text each name one of them")
+        if raw_head(path).startswith(b"\x93NUMPY"):
+            no_fields(fields, f"a .npy file ({shown(path.name)}), which holds one array without a name,")
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A file that begins with the mark of NumPy or HDF5, or a zip file with .npy files in it."""
+        if not path.is_file():
+            return False
+        start = raw_head(path)
+        return start.startswith((b"\x93NUMPY", HDF5_MARK)) or any(
+            name.endswith(".npy") for name in zip_names(path, start)
+        )
+
+    def __iter__(self) -> Iterator[Document]:
+        with arrays_in(self.path) as arrays:
+            x, y, ids = self._chosen(arrays)
+            rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // x.row_bytes))
+            columns = (x.chunks(rows), y.chunks(rows) if y else repeat(None), ids.chunks(rows) if ids else repeat(None))
+            number = 0
+            # y and ids are as long as x, and what is left out repeats for ever
+            for contents, labels, names in zip(*columns, strict=False):
+                yield from self._documents(np.asarray(contents), labels, names, number)
+                number += len(contents)
+
+    @property
+    def kind(self) -> str:
+        """ "vector" or "picture", by the dimensions of x."""
+        with arrays_in(self.path) as arrays:
+            return "vector" if len(self._chosen(arrays)[0].shape) == 2 else "picture"
+
+    def count(self) -> int:
+        """The rows of x."""
+        with arrays_in(self.path) as arrays:
+            return self._chosen(arrays)[0].shape[0]
+
+    def _documents(self, contents: np.ndarray[Any, Any], labels: Any, names: Any, before: int) -> Iterator[Document]:
+        numbers = range(before + 1, before + len(contents) + 1)
+        ids = (
+            [f"{portable(self.path.name)}:{n}" for n in numbers]
+            if names is None
+            else [_text(v) for v in names.tolist()]
+        )
+        tags = [()] * len(contents) if labels is None else [_labels(v) for v in labels.tolist()]
+        if contents.ndim == 2:
+            with np.errstate(over="ignore"):
+                contents = contents.astype(np.float32)
+            good = np.isfinite(contents).all(axis=1)
+        else:
+            good = np.ones(len(contents), bool)
+        for id, content, label, number, fine in zip(ids, contents, tags, numbers, good.tolist(), strict=True):
+            if not fine:
+                raise DataError(
+                    f"{shown(self.path)}, row {number} (id {id!r}) holds a NaN, an infinity or a number too large"
+                )
+            if not id:
+                raise DataError(f"{shown(self.path)}, row {number}: the id is empty")
+            yield Document(
+                id, content.copy(), label
+            )  # a copy, so that keeping one does not keep all that was read with it
+
+    def _chosen(self, arrays: Mapping[str, Array]) -> tuple[Array, Array | None, Array | None]:
+        """x, y and ids, checked."""
+        named = self.fields.text[0] if self.fields.text else next((name for name in ("x", "X") if name in arrays), None)
+        if named is None:
+            wide = [name for name, array in arrays.items() if len(array.shape) > 1]
+            if len(wide) != 1:
+                raise DataError(
+                    f"{shown(self.path)} has no array x or X and {len(wide) or 'none'} of 2 or more dimensions; "
+                    f"it has {_listed(arrays)}; name one with --text"
+                    if arrays and "" not in arrays
+                    else f"{shown(self.path)} holds no array of 2 or more dimensions"
+                )
+            named = wide[0]
+        x = self._content(named, self._named(arrays, named))
+        y = self._column(arrays, self.fields.label, "y", x)
+        return x, y, self._column(arrays, self.fields.id, "ids", x)
+
+    def _content(self, name: str, x: Array) -> Array:
+        where = (
+            f"{shown(self.path)}, array {name!r} {x.shape} of {x.dtype}"
+            if name
+            else f"{shown(self.path)} {x.shape} of {x.dtype}"
+        )
+        if len(x.shape) == 2:
+            if x.dtype.kind not in "biuf":
+                raise DataError(f"{where}: vectors must be numbers")
+        elif len(x.shape) not in (3, 4) or x.dtype != np.uint8 or (len(x.shape) == 4 and x.shape[3] != 3):
+            raise DataError(
+                f"{where}: must be [n, dim] of numbers, or [n, height, width] or [n, height, width, 3] of uint8"
+            )
+        if not x.row_bytes or x.row_bytes > MAX_ROW:
+            raise DataError(f"{where}: a row of {x.row_bytes} bytes; 1 to {MAX_ROW} can be read")
+        return x
+
+    def _column(self, arrays: Mapping[str, Array], named: str | None, usual: str, x: Array) -> Array | None:
+        if named is None and usual not in arrays:
+            return None
+        name = named or usual
+        column = self._named(arrays, name)
+        if len(column.shape) != 1 or column.dtype.kind not in "biufUS":
+            raise DataError(
+                f"{shown(self.path)}: {name!r} must be one number or text a row, got {column.shape} of {column.dtype}"
+            )
+        if column.shape[0] != x.shape[0]:
+            raise DataError(
+                f"{shown(self.path)}: {name!r} has {column.shape[0]} rows, but there are {x.shape[0]} documents"
+            )
+        if column.row_bytes > MAX_ROW // 256:
+            raise DataError(f"{shown(self.path)}: {name!r} has texts of {column.row_bytes} bytes")
+        return column
+
+    def _named(self, arrays: Mapping[str, Array], name: str) -> Array:
+        if name not in arrays:
+            raise DataError(f"{shown(self.path)}: no array {name!r}; it has {_listed(arrays)}")
+        array = arrays[name]
+        if array.problem:
+            raise DataError(f"{shown(self.path)}" + (f", array {name!r}, " if name else " ") + array.problem)
+        return array
+
+
+def _listed(arrays: Mapping[str, Array]) -> str:
+    return ", ".join(f"{shown(name)} {array.shape}" for name, array in arrays.items()) or "none"
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else portable(label_text(value))
+
+
+def _labels(value: Any) -> tuple[str, ...]:
+    """One label; none where it is empty or the NaN of a table."""
+    text = _text(value) if value == value else ""
+    return (text,) if text else ()

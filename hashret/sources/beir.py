@@ -1,0 +1,53 @@
+"""A BEIR folder: a corpus, queries, and the judgements that join them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from hashret.errors import DataError
+from hashret.sources.base import USUAL, Fields, shown
+from hashret.sources.records import Records, json_lines
+from hashret.sources.rules import Record, Rules
+from hashret.sources.tally import Tally
+
+
+class Beir(Records):
+    """The documents of corpus.jsonl(.gz); `queries` and `qrels` give the rest."""
+
+    name: ClassVar[str] = "beir"
+    summary: ClassVar[str] = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/; its documents are the corpus"
+
+    def __init__(self, path: Path, fields: Fields = USUAL, part: str = "corpus") -> None:
+        super().__init__(path, fields)
+        file = _file(path, part)
+        if file is None:
+            raise DataError(f"no {part}.jsonl or {part}.jsonl.gz in {shown(path)}")
+        self.file = file
+        self.rules = Rules(file.name, path, fields)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A folder with a corpus.jsonl, and queries or judgements beside it."""
+        return _file(path, "corpus") is not None and (_file(path, "queries") is not None or (path / "qrels").is_dir())
+
+    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+        """The objects of the part with their line numbers."""
+        return json_lines(self.file, self.file.name, tally)
+
+    @property
+    def queries(self) -> Beir:
+        """The queries as a source."""
+        return Beir(self.path, part="queries")
+
+    @property
+    def qrels(self) -> list[Path]:
+        """The files of judgements, sorted."""
+        folder = self.path / "qrels"
+        return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
+
+
+def _file(path: Path, part: str) -> Path | None:
+    candidates = (path / f"{part}.jsonl", path / f"{part}.jsonl.gz")
+    return next((file for file in candidates if file.is_file()), None)

@@ -1,0 +1,87 @@
+"""Folder: what the sources of whole files share, a document a file."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Container, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar, Self
+
+from hashret.documents import Content, Document
+from hashret.errors import DataError, UsageError
+from hashret.sources.base import USUAL, Fields, Source, shown
+from hashret.sources.decode import looks_like_text, raw_head
+from hashret.sources.magic import is_docx, is_pdf, is_picture
+from hashret.sources.tally import Tally
+from hashret.sources.walk import Found, walk
+
+SURVEYED = 200  # files that decide whether a folder holds texts or pictures
+
+
+class Folder(Source):
+    """A folder of files at any depth, or one file; an id is the path relative to the folder."""
+
+    holds: ClassVar[str]  # "text" or "picture"
+
+    def __init__(self, path: Path, fields: Fields = USUAL) -> None:
+        super().__init__(path, fields)
+        if fields.id or fields.text or fields.label not in (None, "folder"):
+            raise UsageError(f"a folder of {self.holds}s has no fields; --label folder takes the folder's name")
+        self._chosen: Container[str] | None = None
+        self._told = False
+
+    @abstractmethod
+    def content(self, found: Found, tally: Tally) -> Content | None:
+        """What is in a file, or None where the tally says why it is passed over."""
+
+    @property
+    def kind(self) -> str:
+        """ "text" or "picture"."""
+        return self.holds
+
+    def __iter__(self) -> Iterator[Document]:
+        tally, number = Tally(), 0
+        for found in walk(self.path, tally):
+            if self._chosen is not None and found.id not in self._chosen:
+                continue
+            try:
+                content = self.content(found, tally)
+            except OSError:
+                tally.skip(found.path, "cannot be read", named=True)
+                continue
+            if content is not None:
+                number += 1
+                labels = (found.path.parent.name,) if self.fields.label else ()
+                yield Document(found.id, content, labels, found.stamp())
+        if not number and self._chosen is None:
+            raise DataError("; ".join([f"no {self.holds} in {shown(self.path)}", *tally.lines()]))
+        if not self._told:
+            self._told = True
+            tally.tell(self.path)
+
+    def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """Each file's id with its {"bytes", "modified"}, without reading it."""
+        for found in walk(self.path, Tally()):
+            if self._chosen is None or found.id in self._chosen:
+                yield found.id, found.stamp()
+
+    def only(self, ids: Container[str]) -> Self:
+        """The same folder, reading the files of these ids alone."""
+        view = copy.copy(self)
+        view._chosen, view._told = ids, False
+        return view
+
+
+def majority(path: Path) -> str | None:
+    """Whether the first files of a folder are texts or pictures; None where there is neither."""
+    votes = {"text": 0, "picture": 0}
+    for found in islice(walk(path, Tally()), SURVEYED):
+        start = raw_head(found.path)
+        if is_picture(start):
+            votes["picture"] += 1
+        elif looks_like_text(start) or is_pdf(start) or is_docx(found.path, start):
+            votes["text"] += 1
+    best = max(votes, key=lambda kind: votes[kind])  # a draw is for texts, which come first
+    return best if votes[best] else None

@@ -1,0 +1,78 @@
+"""Documents given from Python."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hashret.documents import Content, Document, as_documents
+from hashret.errors import DataError
+from hashret.sources.base import Source
+from hashret.sources.spool import Spool
+
+
+class Memory(Source):
+    """What can be iterated again, as it is; what can be iterated once, kept in a temporary file."""
+
+    name: ClassVar[str] = "memory"
+    summary: ClassVar[str] = "documents given from Python"
+
+    def __init__(self, items: Iterable[Document | Content]) -> None:
+        super().__init__(Path("memory"))
+        self._items = items
+        self._spool: Spool | None = None
+        if iter(items) is items:
+            self._spool = Spool()
+            self._spool.write(map(_pack, as_documents(items)))
+            self._items = ()
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Never: it lies at no path."""
+        return False
+
+    def __iter__(self) -> Iterator[Document]:
+        if self._spool is None:
+            yield from as_documents(self._items)
+            return
+        with self._spool.path.open(encoding="utf-8") as stream:
+            yield from map(_unpack, stream)
+
+    def count(self) -> int | None:
+        """The length of what has one."""
+        return len(self._items) if isinstance(self._items, list | tuple) and self._spool is None else None
+
+
+def _pack(document: Document) -> str:
+    """A document as a line of JSON, never pickle; arrays as their bytes in base64."""
+    content: Any
+    if isinstance(document.content, np.ndarray):
+        array = np.ascontiguousarray(document.content)
+        if array.dtype.kind not in "iufb":
+            raise DataError(f"the content of {document.id!r} must be an array of numbers, got {array.dtype}")
+        content = {"array": base64.b64encode(array.tobytes()).decode(), "dtype": array.dtype.str, "shape": array.shape}
+    elif isinstance(document.content, Path):
+        content = {"path": str(document.content)}
+    else:
+        content = document.content
+    try:
+        return json.dumps([document.id, content, document.labels, dict(document.metadata)])
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the document {document.id!r} holds what JSON cannot: {error}") from error
+
+
+def _unpack(line: str) -> Document:
+    id, content, labels, metadata = json.loads(line)
+    if isinstance(content, dict):
+        content = Path(content["path"]) if "path" in content else _array(content)
+    return Document(id, content, tuple(labels), metadata)
+
+
+def _array(packed: dict[str, Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    raw = bytearray(base64.b64decode(packed["array"]))  # a bytearray, so that the array can be written to
+    return np.frombuffer(raw, dtype=packed["dtype"]).reshape(packed["shape"])

@@ -1,0 +1,55 @@
+"""A folder of pictures, known by what is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from hashret.errors import DataError
+from hashret.pictures import MOST_PIXELS, TooLarge, load
+from hashret.sources.base import USUAL, Fields
+from hashret.sources.decode import raw_head
+from hashret.sources.folder import Folder, majority
+from hashret.sources.magic import is_picture
+from hashret.sources.tally import Tally
+from hashret.sources.walk import Found
+
+
+class Pictures(Folder):
+    """A picture a file, as its path; of an animated one the first frame is meant."""
+
+    name: ClassVar[str] = "pictures"
+    summary: ClassVar[str] = (
+        "a folder of pictures at any depth (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM): a document a file"
+    )
+    holds: ClassVar[str] = "picture"
+
+    def __init__(self, path: Path, fields: Fields = USUAL) -> None:
+        super().__init__(path, fields)
+        self._sound: dict[str, tuple[int, int]] = {}  # size and time of the files that were decoded once
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A folder with more pictures than texts, or one picture."""
+        return majority(path) == "picture" if path.is_dir() else is_picture(raw_head(path))
+
+    def content(self, found: Found, tally: Tally) -> Path | None:
+        """The picture's path, or None where it cannot be decoded; each is tried once, whole."""
+        stamp = (found.bytes, found.modified)
+        if self._sound.get(found.id) == stamp:
+            return found.path
+        with found.path.open("rb") as stream:
+            start = stream.read(1024)
+        if not is_picture(start):
+            tally.skip(found.path, "are no pictures")
+            return None
+        try:
+            load(found.path, found.id)
+        except TooLarge:
+            tally.skip(found.path, f"have more than {MOST_PIXELS // 10**6} megapixels", named=True)
+            return None
+        except DataError:
+            tally.skip(found.path, "are damaged pictures", named=True)
+            return None
+        self._sound[found.id] = stamp
+        return found.path

@@ -1,0 +1,93 @@
+"""Records: what the sources of records share, and the reading of JSON lines."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hashret.documents import Document
+from hashret.errors import DataError
+from hashret.sources.base import USUAL, Fields, Source, shown
+from hashret.sources.decode import lines
+from hashret.sources.rules import Record, Rules
+from hashret.sources.tally import Tally
+
+MAX_DEPTH = 100  # of lists in lists; metadata has three or four, and what is deeper breaks those who write it out
+
+
+class Records(Source):
+    """A file of records, a document each."""
+
+    unit = "line"  # what a record's number counts
+
+    def __init__(self, path: Path, fields: Fields = USUAL) -> None:
+        super().__init__(path, fields)
+        self.rules = Rules(path.name, path.parent, fields, self.unit)
+        self._told = False
+
+    @abstractmethod
+    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+        """The records with their numbers, counted from 1."""
+
+    def __iter__(self) -> Iterator[Document]:
+        tally = Tally()
+        for number, record in self.records(tally):
+            document = self.rules.document(record, number)
+            if isinstance(document.content, str) and not document.content:
+                tally.note("documents with an empty text, kept")
+            yield document
+        if not self._told:
+            self._told = True
+            tally.tell(self.path)
+
+
+def json_lines(path: Path, name: str, tally: Tally) -> Iterator[tuple[int, Record]]:
+    """The objects of a file of JSON lines, plain or gzip, with their line numbers; blank lines are passed over."""
+    for number, line in enumerate(lines(path, tally), 1):
+        if line.isspace():
+            continue
+        where = f"{shown(name)}, line {number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{where}: not JSON ({error.msg} at character {error.pos + 1}); one object a line"
+            ) from None
+        except RecursionError:
+            raise DataError(f"{where}: nested more than {MAX_DEPTH} deep") from None
+        except ValueError as error:  # a number of thousands of digits
+            raise DataError(f"{where}: not JSON that can be read ({error})") from None
+        if not isinstance(record, dict):
+            kind = {list: "a list", str: "a text", type(None): "null"}.get(type(record), "a number or true or false")
+            raise DataError(f"{where} is {kind}; JSON lines hold one object a line")
+        if line.count("[") + line.count("{") > MAX_DEPTH and _deeper(record, MAX_DEPTH):
+            raise DataError(f"{where}: nested more than {MAX_DEPTH} deep")
+        if "\\ud" in line or "\\uD" in line:
+            record = _mended(record, tally)
+        yield number, record
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects lie in each other more than so deep."""
+    if not isinstance(value, dict | list):
+        return False
+    return depth == 0 or any(
+        _deeper(part, depth - 1) for part in (value.values() if isinstance(value, dict) else value)
+    )
+
+
+def _mended(value: Any, tally: Tally) -> Any:
+    """The value with halves of surrogate pairs, which no file can hold, replaced."""
+    if isinstance(value, dict):
+        return {_mended(name, tally): _mended(part, tally) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_mended(part, tally) for part in value]
+    if isinstance(value, str) and not value.isascii():
+        mended = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        if mended != value:
+            tally.note("texts with half a surrogate pair, replaced by U+FFFD")
+        return mended
+    return value

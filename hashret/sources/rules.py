@@ -1,0 +1,156 @@
+"""Rules: how a record, a mapping of names to values from any kind of file, becomes a document."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+
+from hashret.documents import Content, Document
+from hashret.errors import DataError, UsageError
+from hashret.sources.base import Fields, portable, shown
+
+Record = Mapping[str, Any]
+
+ID, LABEL = ("id", "_id"), ("label", "labels")  # the usual names, the first that is there counts
+
+
+class Rules:
+    """The rules for the records of one file: `name` begins the ids of those that have none, `folder` holds pictures."""
+
+    def __init__(self, name: str, folder: Path, fields: Fields, unit: str = "line") -> None:
+        if fields.label == "folder":
+            raise UsageError(f"{shown(name)} is no folder of files, so --label folder means nothing here; name a field")
+        self.name, self.folder, self.fields, self.unit = name, folder, fields, unit
+        self._real_folder = folder.resolve()
+
+    def document(self, record: Record, number: int) -> Document:
+        """The document of the record with this number, counted from 1."""
+        where = f"{shown(self.name)}, {self.unit} {number}"
+        for name in (self.fields.id, self.fields.label, *self.fields.text):
+            if name is not None and name not in record:
+                raise self._missing(record, name, number)
+        used: set[str] = set()
+        id = self._id(record, number, where, used)
+        content = self._content(record, where, used)
+        labels = self._labels(record, where, used)
+        return Document(id, content, labels, {name: value for name, value in record.items() if name not in used})
+
+    def _id(self, record: Record, number: int, where: str, used: set[str]) -> str:
+        for name in (self.fields.id,) if self.fields.id else ID:
+            value = record.get(name)
+            if value is None:
+                continue
+            used.add(name)
+            if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "" or value != value:
+                raise DataError(f"{where}: the id in {name!r} must be a text or a number, got {_brief(value)}")
+            if isinstance(value, str) and not value.isascii() and portable(value) != value:
+                raise DataError(f"{where}: the id {value!r} is no valid text")
+            return label_text(value)
+        if self.fields.id:
+            raise DataError(f"{where}: the id in {self.fields.id!r} is empty")
+        return f"{portable(self.name)}:{number}"
+
+    def _content(self, record: Record, where: str, used: set[str]) -> Content:
+        if self.fields.text:
+            used.update(self.fields.text)
+            only = record[self.fields.text[0]]
+            if len(self.fields.text) == 1 and isinstance(only, list | np.ndarray):
+                return vector(only, where)
+            return _text(record, self.fields.text, where)
+        # a null beside another content is a column of a table that this row leaves empty
+        if record.get("text") is None and record.get("image") is not None:
+            used.add("image")
+            return self._picture(record["image"], where)
+        if record.get("text") is None and record.get("vector") is not None:
+            used.add("vector")
+            return vector(record["vector"], where)
+        if "text" not in record:
+            there = ", ".join(map(str, record)) or "nothing"
+            raise DataError(f"{where} has no text, image or vector; it has {there}; name its field with --text")
+        names = tuple(name for name in ("title", "text") if name in record)
+        used.update(names)
+        return _text(record, names, where)
+
+    def _labels(self, record: Record, where: str, used: set[str]) -> tuple[str, ...]:
+        names = [self.fields.label] if self.fields.label else [name for name in LABEL if name in record]
+        used.update(names[:1])
+        for name in names:
+            if (value := record[name]) is None:
+                continue
+            used.add(name)
+            values = value if isinstance(value, list | tuple) else [value]
+            for each in values:
+                if each is not None and not isinstance(each, str | int | float):
+                    raise DataError(f"{where}: the label in {name!r} must be texts or numbers, got {_brief(each)}")
+            # an empty cell and the NaN of a table are no label
+            return tuple(dict.fromkeys(label_text(v) for v in values if v is not None and v != "" and v == v))
+        return ()
+
+    def _picture(self, value: Any, where: str) -> Path:
+        if not isinstance(value, str):
+            raise DataError(f"{where}: 'image' must be a path, got {_brief(value)}")
+        if Path(value).is_absolute() or PureWindowsPath(value).drive or PureWindowsPath(value).root:
+            raise DataError(f"{where}: the image {value!r} must be a path relative to {shown(self.folder)}")
+        try:
+            real = (self._real_folder / value).resolve()
+            inside, there = real.is_relative_to(self._real_folder), real.is_file()
+        except (OSError, ValueError, RuntimeError):  # a name too long, with a zero byte, or a link to itself
+            raise DataError(f"{where}: the image {value!r} is no path") from None
+        if not inside:
+            raise DataError(
+                f"{where}: the image {value!r} lies outside {shown(self.folder)}; only what is in it is read"
+            )
+        if not there:
+            raise DataError(f"{where}: there is no image {value!r} in {shown(self.folder)}")
+        return self.folder.absolute() / real.relative_to(self._real_folder)
+
+    def _missing(self, record: Record, name: str, number: int) -> DataError:
+        names = [str(key) for key in record]
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        there = ", ".join(names) or "nothing"
+        return DataError(f"{shown(self.name)}: no field {name!r} in {self.unit} {number}; it has {there}{hint}")
+
+
+def label_text(value: str | float) -> str:
+    """A label or id as text; a whole number reads the same whether a file kept it as 3 or as 3.0."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value if isinstance(value, str) else str(value)
+
+
+def vector(value: Any, where: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Numbers as float32 [dim]; DataError where they are none, NaN or infinite."""
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        numbers = np.empty((0, 0))
+    if numbers.ndim != 1 or numbers.size == 0 or numbers.dtype.kind not in "iuf":
+        raise DataError(f"{where}: a vector must be a list of numbers, got {_brief(value)}")
+    with np.errstate(over="ignore"):
+        single = numbers.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise DataError(f"{where}: the vector holds a NaN, an infinity or a number too large; leave such rows out")
+    return single
+
+
+def _text(record: Record, names: tuple[str, ...], where: str) -> str:
+    parts = []
+    for name in names:
+        value = record[name]
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{where}: {name!r} must be a text, got {_brief(value)}")
+        if value:
+            parts.append(value)
+    return "\n".join(parts)
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

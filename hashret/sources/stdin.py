@@ -1,0 +1,42 @@
+"""Standard input, as JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from hashret.errors import UsageError
+from hashret.sources.base import USUAL, Fields, shown
+from hashret.sources.records import Records, json_lines
+from hashret.sources.rules import Record, Rules
+from hashret.sources.spool import Spool
+from hashret.sources.tally import Tally
+
+
+class Stdin(Records):
+    """JSON lines from standard input, kept in a temporary file once they are asked for."""
+
+    name: ClassVar[str] = "stdin"
+    summary: ClassVar[str] = "-: JSON lines from standard input; pictures' paths are relative to the working folder"
+
+    def __init__(self, path: Path, fields: Fields = USUAL) -> None:
+        if str(path) != "-":
+            raise UsageError(f"standard input is the path -, got {shown(path)}")
+        super().__init__(path, fields)
+        self.rules = Rules("stdin", Path.cwd(), fields)
+        self._spool: Spool | None = None
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """The path `-`."""
+        return str(path) == "-"
+
+    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+        """The objects with their line numbers."""
+        if self._spool is None:
+            spool = Spool()
+            spool.copy(sys.stdin.buffer)
+            self._spool = spool
+        return json_lines(self._spool.path, "stdin", tally)

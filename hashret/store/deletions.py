@@ -1,0 +1,32 @@
+"""Deletions: which rows are gone, as an immutable file of bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.errors import StoreError
+
+Mask = npt.NDArray[np.bool_]
+
+
+def write(path: Path, deleted: Mask) -> None:
+    """Write which rows are deleted, bool [rows]."""
+    with path.open("wb") as file:
+        np.save(file, np.packbits(deleted, bitorder="little"), allow_pickle=False)
+
+
+def read(path: Path, rows: int) -> Mask:
+    """Which of so many rows are deleted, bool [rows]; StoreError where the file does not say that."""
+    try:
+        if path.stat().st_size > rows + 4096:
+            raise ValueError(f"{path.stat().st_size} bytes for {rows} rows")
+        with path.open("rb") as file:
+            bitmap = np.lib.format.read_array(file, allow_pickle=False)
+        if bitmap.dtype != np.uint8 or bitmap.shape != ((rows + 7) // 8,):
+            raise ValueError(f"{bitmap.dtype} {bitmap.shape}")
+    except (ValueError, EOFError, MemoryError) as error:
+        raise StoreError(f"{path} is damaged ({error})") from error
+    return np.unpackbits(bitmap, count=rows, bitorder="little").astype(bool)

@@ -1,0 +1,213 @@
+"""Store: an index's files as a whole, for reading; changed by a Transaction alone.
+
+    with store.write(attach) as change:
+        change.delete(rows)
+        change.add(codes, records)
+    # committed: the manifest names the new generation, the folder is forced to disk
+
+A transaction that raises leaves the generation before it, and sweeps what it wrote.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from hashret.codes import Codes, width
+from hashret.errors import StoreError, UsageError
+from hashret.store import deletions
+from hashret.store.deletions import Mask
+from hashret.store.files import sha256, unfinished
+from hashret.store.manifest import NAME, Manifest, segment_path
+from hashret.store.segment import Record, Segment
+from hashret.store.transaction import Attach, Transaction
+
+FOLDERS = ("segments", "faiss", "deletions", "hasher", "cache")
+LOCK = "lock"
+TRIES = 10  # a reader that always loses the race with writers has another trouble
+
+
+class Store:
+    """One generation of an index, all its files open."""
+
+    def __init__(self, path: Path, manifest: Manifest | None, force: bool = False) -> None:
+        self.path = path
+        self.force = force  # whether a manifest that cannot be read may be replaced
+        self.segments: list[Segment] = []
+        self.deleted: Mask = np.zeros(0, bool)
+        if manifest is not None:
+            self._load(manifest)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The newest generation; UsageError where no index is, StoreError where it is damaged."""
+        folder = Path(path)
+        for _ in range(TRIES):
+            try:
+                manifest = Manifest.read(folder)
+            except (FileNotFoundError, NotADirectoryError):
+                raise UsageError(f"no index at {str(path)!r}; hashret index SOURCE -i {path} makes one") from None
+            try:
+                return cls(folder, manifest)
+            except FileNotFoundError as error:  # a writer was faster than we; or the file is lost
+                lost = error
+        raise StoreError(f"index {str(path)!r} lacks a file ({lost}); hashret verify -i {path} says which")
+
+    @classmethod
+    def new(cls, path: str | Path, force: bool = False) -> Self:
+        """The store at a path where an index shall be made; UsageError where something else is in the way."""
+        folder = Path(path)
+        if (folder / NAME).exists():
+            if not force:
+                raise UsageError(f"index {str(path)!r} exists already; --force replaces it, hashret add adds to it")
+            return cls(folder, None, force)
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{str(path)!r} is a file; name a folder for the index")
+        ours = {*FOLDERS, LOCK, *(file.name for file in unfinished(folder / NAME))}
+        if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
+            raise UsageError(f"folder {str(path)!r} holds other things; name a new folder for the index")
+        return cls(folder, None)
+
+    def _load(self, manifest: Manifest) -> None:
+        opened = [Segment(self.path / segment_path(s.number), s.rows, manifest.bits) for s in manifest.segments]
+        deleted = np.zeros(manifest.rows, bool)
+        if manifest.deletions:
+            deleted = deletions.read(self.path / manifest.deletions, manifest.rows)
+        self.close()
+        self.manifest, self.segments, self.deleted = manifest, opened, deleted
+        self.starts = [0, *accumulate(s.rows for s in manifest.segments)]
+
+    @property
+    def hasher_path(self) -> Path:
+        """The folder that holds the hasher."""
+        return self.path / self.manifest.hasher
+
+    def codes(self) -> Codes:
+        """Codes of all rows, deleted ones included, uint8 [rows, bytes]."""
+        parts = [segment.codes() for segment in self.segments]
+        return np.concatenate(parts) if parts else np.zeros((0, width(self.manifest.bits)), np.uint8)
+
+    def ids(self) -> list[str]:
+        """Ids of all rows, deleted ones included."""
+        return [id for segment in self.segments for id in segment.ids()]
+
+    def record(self, row: int) -> Record:
+        """All that is stored of a row."""
+        place = bisect_right(self.starts, row) - 1
+        return self.segments[place].record(row - self.starts[place])
+
+    def labels(self) -> list[tuple[str, ...]]:
+        """Labels of all rows, deleted ones included."""
+        return [segment.labels(row) for segment in self.segments for row in range(segment.rows)]
+
+    def records(self) -> Iterator[Record]:
+        """Everything that is not deleted, in order."""
+        rows = (record for segment in self.segments for record in segment.records())
+        return (record for record, gone in zip(rows, self.deleted, strict=True) if not gone)
+
+    def find(self, id: str) -> int | None:
+        """The row of the document with this id, or None."""
+        for segment, start in zip(self.segments, self.starts, strict=False):
+            for row in segment.find(id):
+                if not self.deleted[start + row]:
+                    return start + row
+        return None
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for segment in self.segments:
+            segment.close()
+
+    @contextmanager
+    def write(self, attach: Attach) -> Iterator[Transaction]:
+        """Change the index; StoreError where another process does. Afterwards this store is the new generation."""
+        from filelock import FileLock, Timeout
+
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StoreError(f"another process is writing to index {str(self.path)!r}; try again later") from None
+        try:
+            self._renew()
+            change = Transaction(self, attach)
+            try:
+                yield change
+                change.commit()
+            except OSError as error:
+                reason = error.strerror or str(error)
+                hint = "; free some and run it again" if error.errno == errno.ENOSPC else ""
+                raise StoreError(f"index {str(self.path)!r} was not changed: {reason}{hint}") from error
+            finally:
+                self._sweep()
+            self._renew()
+        finally:
+            lock.release()
+            if not (self.path / NAME).exists() and made:
+                shutil.rmtree(self.path, ignore_errors=True)
+                for folder in made[1:]:
+                    folder.rmdir()
+
+    def _renew(self) -> None:
+        """Take up what other writers have done since."""
+        if (self.path / NAME).exists():
+            try:
+                manifest = Manifest.read(self.path)
+            except StoreError:
+                if self.force:  # what cannot be read can still be replaced
+                    return
+                raise
+            if getattr(self, "manifest", None) != manifest:
+                self._load(manifest)
+
+    def _sweep(self) -> None:
+        """Remove files that the manifest does not name: left by a killed writer, or of older generations."""
+        try:
+            named = Manifest.read(self.path).files if (self.path / NAME).exists() else {}
+        except StoreError:
+            return  # nobody knows what is an orphan
+        for file in unfinished(self.path / NAME):
+            file.unlink(missing_ok=True)
+        folders = [self.path / name for name in FOLDERS if not (self.path / name).is_symlink()]  # those are not ours
+        for file in [file for folder in folders for file in folder.rglob("*") if not file.is_dir()]:
+            if file.relative_to(self.path).as_posix() not in named and file.parent.name != "cache":
+                file.unlink(missing_ok=True)
+        for folder in (self.path / "hasher").glob("*"):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def verify(self) -> list[str]:
+        """Everything that is wrong with the files of this generation, a line each; none where all is well."""
+        wrong = changed_files(self.path, self.manifest)
+        if int(self.deleted.sum()) != self.manifest.deleted:
+            wrong.append(f"{int(self.deleted.sum())} rows are marked as deleted, not {self.manifest.deleted}")
+        if not wrong:
+            ids = [id for id, gone in zip(self.ids(), self.deleted, strict=True) if not gone]
+            lost = [id for id in ids if self.find(id) is None]
+            wrong += [f"{len(ids) - len(set(ids))} ids occur twice"] if len(ids) != len(set(ids)) else []
+            wrong += [f"{len(lost)} ids cannot be looked up, such as {lost[0]!r}"] if lost else []
+        return wrong
+
+
+def changed_files(folder: Path, manifest: Manifest | None = None) -> list[str]:
+    """The files that are not as the manifest (or else the current one) says, a line each."""
+    wrong = []
+    for name, entry in (manifest or Manifest.read(folder)).files.items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif path.stat().st_size != entry.bytes:
+            wrong.append(f"{name} has {path.stat().st_size} bytes, not {entry.bytes}")
+        elif sha256(path) != entry.sha256:
+            wrong.append(f"{name} has changed: its checksum does not fit")
+    return wrong

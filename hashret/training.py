@@ -1,0 +1,153 @@
+"""Training: one loop for every net.
+
+    train(net, features, [(net.loss, net.parameters())], schedule)
+
+takes one optimiser step a batch for each pair in turn, holds some documents out, keeps the state that reconstructs them
+best and stops once that no longer improves. It never sees a label.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashret.errors import UsageError
+from hashret.features import Features, take
+from hashret.options import Options, option
+from hashret.progress import report
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""loss(x [batch, dim], rows [batch]) -> scalar; rows are the documents' numbers."""
+
+MOST_HELD_OUT = 2000  # enough to tell losses apart to a percent
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Schedule(Options):
+    """How long, how fast and where a net is trained. An epoch is a share of the steps, after which it is judged."""
+
+    epochs: int = option(30, "passes over the documents, at most", low=1)
+    batch: int = option(128, "documents a step", low=1)
+    rate: float = option(0.0, "highest learning rate of the one cycle (Adam); 0: the encoder's own", low=0.0)
+    least_steps: int = option(2000, "steps that a small corpus gets, whatever its epochs", low=1)
+    most_steps: int = option(6000, "steps that a large corpus gets, whatever its epochs", low=1)
+    held_out: float = option(0.05, "share of the documents kept to judge reconstruction", low=0.0, high=0.5)
+    patience: int = option(5, "epochs without a better held-out reconstruction before training stops", low=1)
+    sample: int = option(100_000, "documents to learn from, at most, drawn at random", low=1)
+    seed: int = option(0, "seed of all randomness", low=0)
+    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+
+    def steps(self, documents: int) -> int:
+        """How many steps so many documents get."""
+        wanted = self.epochs * -(-documents // self.batch)
+        return min(max(wanted, self.least_steps), max(self.most_steps, self.least_steps))
+
+    def torch_device(self) -> torch.device:
+        """The device itself; UsageError where CUDA is asked for and absent."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("device 'cuda' is not available here; use --device cpu or --device auto")
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(wanted if self.device == "auto" else self.device)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[np.random.Generator]:
+    """Make torch's randomness in the block a function of the seed, and leave the caller's as it was."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield np.random.default_rng(seed)
+
+
+def train(
+    net: nn.Module,
+    features: Features,
+    steps: Sequence[tuple[Loss, Iterable[nn.Parameter]]],
+    schedule: Schedule,
+    on_step: Callable[[int, int], None] | None = None,
+    label: str = "training",
+) -> None:
+    """Train `net` in place; `on_step(step, steps)` is called after each batch, for what is annealed.
+
+    The first pair's loss is the one watched on the held-out documents. Batches are drawn by the schedule's seed.
+    """
+    rng = np.random.default_rng(schedule.seed)
+    order = rng.permutation(len(features))
+    held = min(int(len(order) * schedule.held_out), MOST_HELD_OUT)
+    watched, rows = order[:held], order[held:]
+    total = schedule.steps(len(rows))
+    optimisers = [_optimiser(parameters, schedule.rate, total) for _, parameters in steps]
+    device = schedule.torch_device()
+    net.to(device).train()
+    best, best_state, waited = float("inf"), None, 0
+    for done, chosen in enumerate(islice(_batches(rows, schedule.batch, rng), total), 1):
+        _step(batch(features, chosen, device), steps, optimisers)
+        report(label, done, total, f"held-out loss {best:.4g}" if best < float("inf") else "")
+        if on_step is not None:
+            on_step(done, total)
+        if held and (done * schedule.epochs // total > (done - 1) * schedule.epochs // total):  # an epoch is over
+            loss = _watch(net, features, steps[0][0], watched, schedule.batch, device)
+            if loss < best * (1 - 1e-4):
+                best, best_state, waited = loss, copy.deepcopy(net.state_dict()), 0
+            elif (waited := waited + 1) >= schedule.patience:
+                break
+    if best_state is not None:
+        net.load_state_dict(best_state)
+    net.eval().to("cpu")
+    report(label, total, total)
+
+
+def _batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches without end, each document once before any comes again; what fills no batch waits for the next round."""
+    rows = np.resize(rows, max(len(rows), 2))  # batch normalisation needs two
+    size = max(2, min(size, len(rows)))
+    while True:
+        drawn = rng.permutation(rows)
+        yield from (drawn[start : start + size] for start in range(0, len(drawn) - size + 1, size))
+
+
+def batch(features: Features, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The documents of these numbers as (x [batch, *shape], rows [batch]) on the device."""
+    x = torch.from_numpy(take(features.input, rows)).to(device)
+    return x.reshape(len(rows), *features.shape), torch.from_numpy(rows).to(device)
+
+
+def _optimiser(
+    parameters: Iterable[nn.Parameter], rate: float, total: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    adam = torch.optim.Adam(parameters, lr=rate, fused=True)  # one pass over the weights, not six
+    return adam, torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=rate, total_steps=max(total, 2))
+
+
+def _step(
+    data: tuple[Tensor, Tensor],
+    steps: Sequence[tuple[Loss, Iterable[nn.Parameter]]],
+    optimisers: Sequence[tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]],
+) -> None:
+    for (loss, _), (adam, cycle) in zip(steps, optimisers, strict=True):
+        adam.zero_grad()
+        loss(*data).backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        cycle.step()
+
+
+def _watch(net: nn.Module, features: Features, loss: Loss, rows: np.ndarray, size: int, device: torch.device) -> float:
+    """Mean loss over the held-out documents, nothing random in it that the net's eval mode switches off."""
+    net.eval()
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            total += float(loss(*batch(features, chosen, device))) * len(chosen)
+    net.train()
+    return total / len(rows)

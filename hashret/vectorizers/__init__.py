@@ -1,0 +1,16 @@
+"""Vectorizers: documents -> features, one file each; `VECTORIZERS` lists them."""
+
+from hashret.registry import Registry
+from hashret.vectorizers.base import Vectorizer
+
+VECTORIZERS: Registry[Vectorizer] = Registry(
+    "vectorizer",
+    "hashret.vectorizers",
+    (
+        "tfidf = hashret.vectorizers.tfidf:TfIdf",
+        "pixels = hashret.vectorizers.pixels:Pixels",
+        "precomputed = hashret.vectorizers.precomputed:Precomputed",
+    ),
+)
+
+DEFAULTS = {"text": "tfidf", "picture": "pixels", "vector": "precomputed"}

@@ -1,0 +1,90 @@
+"""Pixels: a picture as brightness values on a fixed grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from hashret.documents import Document, check_kind
+from hashret.errors import StoreError
+from hashret.features import Features, Floats
+from hashret.options import option
+from hashret.pictures import is_grey, load
+from hashret.progress import track
+from hashret.vectorizers.base import State, Vectorizer
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGEST = 32  # pixels a side, unless --option size says otherwise
+LOOKED_AT = 200  # pictures that decide size and mode
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Pixels(Vectorizer):
+    """Every picture resized to one size and mode, values 0 to 1, [channels, height, width]."""
+
+    size: int = option(
+        0, "pixels a side; 0: the pictures' own size where all share one of at most 32, else 32", low=0, high=256
+    )
+    mode: str = option("auto", "auto: colour where any picture has some", choices=("auto", "grey", "colour"))
+
+    name = "pixels"
+    summary = "pictures as pixels of a fixed grid, grey or colour"
+    reads = "picture"
+    gives = "unit"
+
+    def fit(self, documents: Sequence[Document]) -> Features:
+        """Settle size and mode by a look at some of the pictures, spread evenly."""
+        check_kind(documents, self.reads, "pixels")
+        step = -(-len(documents) // LOOKED_AT)
+        looked_at = [_picture(document) for document in documents[::step]]
+        sizes = {picture.size for picture in looked_at}
+        across, height = sizes.pop() if len(sizes) == 1 else (LARGEST, LARGEST)
+        if self.size or max(across, height) > LARGEST:
+            across = height = self.size or LARGEST
+        grey = all(is_grey(picture) for picture in looked_at) if self.mode == "auto" else self.mode == "grey"
+        self.shape = (1 if grey else 3, height, across)
+        return self._features(track(documents, "reading pictures", len(documents)), len(documents))
+
+    def transform(self, documents: Sequence[Document]) -> Features:
+        """Dense rows [n, channels * height * width]."""
+        check_kind(documents, self.reads, "pixels")
+        return self._features(documents, len(documents))
+
+    def _features(self, documents: Iterable[Document], count: int) -> Features:
+        channels, height, across = self.shape
+        values = np.empty((count, channels * height * across), np.float32)
+        for row, document in zip(values, documents, strict=True):
+            row[:] = self._values(_picture(document)).reshape(-1)
+        return Features(values, self.shape, self.gives)
+
+    def _values(self, picture: Image) -> Floats:
+        channels, height, across = self.shape
+        picture = picture.convert("L" if channels == 1 else "RGB")
+        if picture.size != (across, height):
+            picture = picture.resize(
+                (across, height), resample=5
+            )  # PIL.Image.HAMMING: sharp, and smooth when shrinking
+        values = np.asarray(picture, np.float32) / 255
+        return np.asarray(values.reshape(height, across, channels).transpose(2, 0, 1), np.float32)
+
+    def state(self) -> State:
+        """The shape."""
+        return State(facts={"shape": list(self.shape)})
+
+    def restore(self, state: State) -> None:
+        """Take up the shape."""
+        shape = tuple(state.facts.get("shape", ()))
+        if len(shape) != 3 or shape[0] not in (1, 3) or not all(isinstance(s, int) and 0 < s <= 4096 for s in shape):
+            raise StoreError(f"a picture's shape is 1 or 3 channels of at most 4096 x 4096 pixels, got {shape}")
+        self.shape = cast("tuple[int, int, int]", shape)
+
+
+def _picture(document: Document) -> Image:
+    content: Any = document.content
+    return load(content if isinstance(content, np.ndarray) else Path(content), document.id)

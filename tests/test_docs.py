@@ -1,0 +1,119 @@
+"""The docs say what is so: examples run, lists are complete, figures come from the runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hashret.cli.app import app
+from hashret.encoders.base import Encoder
+from hashret.features import Features
+from hashret.training import Schedule
+
+from .test_index import corpus
+
+ROOT = Path(__file__).parent.parent
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the README's reader has: letters by year, and labelled JSON lines."""
+    folder = tmp_path_factory.mktemp("desk")
+    for number, document in enumerate(corpus(60)):
+        year = folder / "letters" / str(1871 + number % 3)
+        year.mkdir(parents=True, exist_ok=True)
+        (year / f"{number}.txt").write_text(f"the harvest of that year, {document.content}")
+    (folder / "letters" / "1871" / "march.txt").write_text("wheat was dear, and the plough stood in the barn")
+    for name, seed in (("train", 0), ("test", 1)):
+        lines = [{"id": f"{name}-{d.id}", "topic": d.labels[0], "text": d.content} for d in corpus(90, seed)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_the_readmes_commands_run(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines() if line[:2] == "$ "]
+    assert len(commands) > 8
+    indexed = 0
+    for command in commands:
+        name, *words = shlex.split(command)
+        assert name == "hashret"
+        if words[0] == "index" and "letters/" in words:
+            indexed += 1
+            words += ["--force"] if indexed > 1 else []  # the page shows the first command twice
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+
+
+def test_the_readmes_python_runs(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk)
+    [example] = blocks("README.md", "python")
+    names: dict[str, object] = {}
+    exec(example, names)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    names["index"].close()  # type: ignore[attr-defined]
+
+
+def test_the_reference_is_what_the_commands_say() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == script("write_reference").reference()
+
+
+def test_the_figures_are_those_of_the_runs() -> None:
+    bench = script("bench_encoders")
+    page = (ROOT / "docs" / "figures.md").read_text("utf-8")
+    assert page == bench.table(bench.runs())
+    shown = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith("| `")]
+    assert shown
+    assert all(line in page.splitlines() for line in shown)
+
+
+def test_the_walk_through_makes_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    [source] = blocks("CONTRIBUTING.md", "python")
+    module = ModuleType("noisy")
+    monkeypatch.setitem(sys.modules, "noisy", module)
+    exec(compile(source, "noisy.py", "exec"), module.__dict__)
+    kind: type[Encoder] = module.__dict__["Noisy"]
+    pictures = np.random.default_rng(0).random((60, 16), np.float32)
+    schedule = Schedule(epochs=2, least_steps=20)
+    encoder = kind.from_params({"noise": "0.5"}).fit(Features(pictures, (1, 4, 4), "unit"), 6, schedule)
+    assert encoder.params() == {"noise": 0.5}
+    assert encoder.program().encode(pictures).shape == (60, 1)
+    assert torch.is_grad_enabled()
+
+
+def test_every_room_on_the_map_is_there_and_every_layer_is_held() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    rooms = re.findall(r"^      ([a-z_]+(?:\.py|/)) ", page, flags=re.MULTILINE)
+    there = {p.name + ("/" if p.is_dir() else "") for p in (ROOT / "hashret").iterdir() if p.name[0] not in "_."}
+    assert set(rooms) - {"__init__.py"} == there - {"py.typed"}
+    [contract] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [", ".join(name.strip().removeprefix("hashret.") for name in line.split("|")) for line in contract["layers"]]
+    drawn = re.search(r"import-linter holds this\.\n\n((?:    .*\n)+)", page)
+    assert drawn is not None
+    assert [line.strip() for line in drawn.group(1).splitlines()] == held

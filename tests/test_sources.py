@@ -1,0 +1,510 @@
+"""The contract of every source, which it passes by being listed, and `read`, which finds the right one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hashret.documents import Document, kind_of
+from hashret.errors import DataError, UsageError
+from hashret.sources import SOURCES, Fields, Source, Stamped, as_source, read
+from hashret.sources.memory import Memory
+
+ODD_NAMES = ["with space", "новости 猫", "line\nbreak", "quote'\"#%", "-", "a+b;c"]
+COUNT = 5
+
+
+# A factory a source: writes COUNT documents with the labels below, gives the path and the fields to read it with
+
+
+def labels_of(number):
+    return "even" if number % 2 == 0 else "odd"
+
+
+def write_stdin(folder, monkeypatch):
+    lines = "".join(
+        json.dumps({"id": f"d{n}", "text": f"text {n}", "label": labels_of(n)}) + "\n" for n in range(COUNT)
+    )
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(lines.encode())))
+    return Path("-"), Fields()
+
+
+def write_beir(folder, monkeypatch):
+    write_jsonl(folder, monkeypatch)
+    (folder / "data").rename(folder / "corpus.jsonl")
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "a query"}\n')
+    (folder / "qrels").mkdir()
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td1\t1\n")
+    return folder, Fields()
+
+
+def write_idx(folder, monkeypatch):
+    pictures = np.arange(COUNT * 6, dtype=np.uint8).reshape(COUNT, 2, 3)
+    (folder / "some-images").write_bytes(
+        b"\0\0\x08\x03" + np.array([COUNT, 2, 3], ">i4").tobytes() + pictures.tobytes()
+    )
+    labels = bytes(n % 2 for n in range(COUNT))
+    (folder / "some-labels").write_bytes(b"\0\0\x08\x01" + np.array([COUNT], ">i4").tobytes() + labels)
+    return folder / "some-images", Fields()
+
+
+def write_arrays(folder, monkeypatch):
+    with (folder / "data").open("wb") as stream:
+        np.savez(stream, x=np.eye(COUNT), y=np.array([labels_of(n) for n in range(COUNT)]))
+    return folder / "data", Fields()
+
+
+def write_parquet(folder, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"id": f"d{n}", "text": f"text {n}", "label": labels_of(n)} for n in range(COUNT)]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "data")
+    return folder / "data", Fields()
+
+
+def write_pictures(folder, monkeypatch):
+    for number in range(COUNT):
+        (folder / labels_of(number)).mkdir(exist_ok=True)
+        Image.new("RGB", (4, 3), (number, 0, 0)).save(folder / labels_of(number) / f"{number}", format="PNG")
+    return folder, Fields(label="folder")
+
+
+def write_texts(folder, monkeypatch):
+    for number in range(COUNT):
+        (folder / labels_of(number)).mkdir(exist_ok=True)
+        (folder / labels_of(number) / f"{number}.weird").write_text(f"text {number}")
+    return folder, Fields(label="folder")
+
+
+def write_jsonl(folder, monkeypatch):
+    lines = [json.dumps({"id": f"d{n}", "text": f"text {n}", "label": labels_of(n)}) for n in range(COUNT)]
+    (folder / "data").write_text("\n".join(lines) + "\n")
+    return folder / "data", Fields()
+
+
+def write_csv(folder, monkeypatch):
+    rows = [f"d{n}\ttext {n}\t{labels_of(n)}" for n in range(COUNT)]
+    (folder / "data").write_text("\n".join(["id\ttext\tlabel", *rows]) + "\n")
+    return folder / "data", Fields()
+
+
+def write_lines(folder, monkeypatch):
+    (folder / "data").write_text("".join(f"text {n}\n\n" for n in range(COUNT)))
+    return folder / "data", Fields()
+
+
+FACTORIES = {
+    "stdin": write_stdin,
+    "beir": write_beir,
+    "idx": write_idx,
+    "arrays": write_arrays,
+    "parquet": write_parquet,
+    "pictures": write_pictures,
+    "texts": write_texts,
+    "jsonl": write_jsonl,
+    "csv": write_csv,
+    "lines": write_lines,
+}
+KINDS = {"idx": "picture", "pictures": "picture", "arrays": "vector"}
+UNLABELLED = {"lines"}
+LABELS = {"idx": {0: "0", 1: "1"}}
+
+
+def same(left: Document, right: Document) -> bool:
+    if isinstance(left.content, np.ndarray):
+        contents = isinstance(right.content, np.ndarray) and np.array_equal(left.content, right.content)
+    else:
+        contents = left.content == right.content
+    return contents and (left.id, left.labels, left.metadata) == (right.id, right.labels, right.metadata)
+
+
+@pytest.fixture(params=list(SOURCES.entries))
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def example(name, tmp_path, monkeypatch):
+    assert name in FACTORIES, f"the source {name} is listed, but no factory here writes an example of it"
+    folder = tmp_path / "example"
+    folder.mkdir()
+    return FACTORIES[name](folder, monkeypatch)
+
+
+def test_a_source_says_what_it_is(name):
+    source = SOURCES.get(name)
+    assert issubclass(source, Source)
+    assert source.name == name
+    assert source.summary
+    assert "\n" not in source.summary
+
+
+def test_recognised_by_content_alone(name, example):
+    source = read(example[0], fields=example[1])
+    assert source.name == name
+    assert source.path == example[0]
+
+
+@pytest.mark.parametrize("suffix", ["", ".bin", ".csv", ".txt", ".jpg", ".html"])
+def test_an_extension_that_is_wrong_does_not_mislead(name, example, suffix):
+    path, fields = example
+    if name == "stdin" or (name, suffix) in {("lines", ".csv"), ("lines", ".html"), ("csv", ".html")}:
+        pytest.skip("what has no mark of its own goes by its extension")
+    renamed = path.with_name(path.name + suffix)
+    path.rename(renamed)
+    if name == "idx":
+        path.with_name("some-labels").rename(path.with_name("some-labels" + suffix))
+    assert read(renamed, fields=fields).name == name
+
+
+def test_iterates_any_number_of_times(example):
+    source = read(example[0], fields=example[1])
+    next(iter(source))
+    once, again = list(source), list(source)
+    assert len(once) == COUNT
+    assert all(map(same, once, again))
+
+
+def test_two_iterations_do_not_disturb_each_other(example):
+    source = read(example[0], fields=example[1])
+    assert all(same(left, right) for left, right in zip(source, source, strict=True))
+
+
+def test_ids_are_unique(example):
+    ids = [document.id for document in read(example[0], fields=example[1])]
+    assert len(set(ids)) == COUNT
+    assert all(id and isinstance(id, str) for id in ids)
+
+
+def test_documents_have_the_kind_that_is_told(name, example):
+    source = read(example[0], fields=example[1])
+    assert source.kind == KINDS.get(name, "text")
+    assert {kind_of(document.content) for document in source} == {source.kind}
+
+
+def test_labels_are_read(name, example):
+    labels = sorted(document.labels for document in read(example[0], fields=example[1]))
+    names = LABELS.get(name, {0: "even", 1: "odd"})
+    assert labels == ([()] * COUNT if name in UNLABELLED else sorted((names[n % 2],) for n in range(COUNT)))
+
+
+def test_count_is_right_where_it_is_known(example):
+    assert read(example[0], fields=example[1]).count() in (None, COUNT)
+
+
+def test_metadata_can_be_stored_as_json(example):
+    for document in read(example[0], fields=example[1]):
+        assert json.loads(json.dumps(dict(document.metadata))) == document.metadata
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES)
+def test_odd_file_names_survive(name, example, odd, tmp_path):
+    path, fields = example
+    if name == "stdin" or (name == "idx" and odd == "-"):
+        pytest.skip("has no name of its own")
+    odd = odd + "-images" if name == "idx" else odd
+    path.rename(tmp_path / odd)
+    if name == "idx":
+        path.with_name("some-labels").rename(tmp_path / odd.replace("images", "labels"))
+    assert len(list(read(tmp_path / odd, fields=fields))) == COUNT
+
+
+def test_bytes_that_are_no_utf8_in_a_name(name, example, tmp_path):
+    path, fields = example
+    if name in ("stdin", "idx"):
+        pytest.skip("has no name of its own")
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        path.rename(odd)
+    except OSError:
+        pytest.skip("this file system holds UTF-8 names only")
+    for document in read(odd, fields=fields):
+        assert document.id.encode("utf-8")
+
+
+def test_relative_and_absolute_paths_read_the_same(name, example, monkeypatch):
+    path, fields = example
+    if name == "stdin":
+        pytest.skip("has no path")
+    monkeypatch.chdir(path.parent)
+    assert all(map(same, read(Path(path.name), fields=fields), read(path, fields=fields)))
+
+
+def test_stamps_are_those_of_the_documents(example):
+    source = read(example[0], fields=example[1])
+    if not isinstance(source, Stamped):
+        pytest.skip("no files of its own")
+    stamps = dict(source.stamps())
+    assert stamps == {document.id: document.metadata for document in source}
+    chosen = set(list(stamps)[1:3])
+    assert {document.id for document in source.only(chosen)} == chosen
+    assert dict(source.only(chosen).stamps()).keys() == chosen
+    assert len(list(source)) == COUNT
+    assert list(source.only(set())) == []
+
+
+def test_a_source_is_lazy(name, example, monkeypatch):
+    """What comes after the first documents may be broken: it is not looked at."""
+    path, fields = example
+    if name in ("parquet", "arrays", "idx", "stdin"):
+        pytest.skip("reads in batches, has its end checked first, or is spooled")
+    source = iter(read(path, fields=fields))
+    first = next(source)
+    assert first.id
+    if name in ("texts", "pictures"):
+        monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 0)
+        monkeypatch.setattr("hashret.pictures.MOST_PIXELS", 0)
+        assert list(source) == []
+        return
+    source.close()
+    with (path / "corpus.jsonl" if name == "beir" else path).open("ab") as stream:
+        stream.write(b"x\tno json and no row\n\n")
+    source = iter(read(path, fields=fields))
+    assert next(source).id == first.id
+    if name != "lines":
+        with pytest.raises(DataError):
+            list(source)
+
+
+def test_listing_imports_nothing_heavy():
+    code = (
+        "import sys, hashret.sources as s\n"
+        "for n in s.SOURCES.names(): s.SOURCES.get(n)\n"
+        "heavy = {'h5py', 'PIL', 'pyarrow', 'pypdf', 'docx', 'charset_normalizer', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_memory_keeps_the_contract():
+    documents = [
+        Document("a", "text", ("x", "y"), {"n": 1, "deep": {"list": [1, "é"]}}),
+        Document("b", Path("some/picture.png")),
+        Document("c", np.arange(24, dtype=np.uint8).reshape(2, 4, 3)),
+        Document("d", np.array([1.5, -2.0], np.float32)),
+        Document("e", np.asfortranarray(np.arange(6, dtype=np.uint8).reshape(2, 3))),
+    ]
+    for items in (documents, iter(documents), (document for document in documents)):
+        source = Memory(items)
+        for _ in range(2):
+            assert all(same(*pair) for pair in zip(source, documents, strict=True))
+        assert source.kind == "text"
+    assert Memory(documents).count() == 5
+
+
+def test_memory_numbers_bare_contents_and_reads_once_only():
+    read_so_far = []
+
+    def texts():
+        for text in ("one", "two"):
+            read_so_far.append(text)
+            yield text
+
+    source = as_source(texts())
+    assert [document.id for document in source] == ["0", "1"]
+    assert [document.content for document in source] == ["one", "two"]
+    assert read_so_far == ["one", "two"]
+
+
+def test_memory_refuses_what_cannot_be_kept_and_never_pickles():
+    for document in (Document("a", "t", (), {"x": object()}), Document("a", np.array([object()]))):
+        with pytest.raises(DataError, match="'a'"):
+            Memory(iter([document]))
+
+
+def test_memory_leaves_no_file_behind():
+    source = Memory(iter(["text"]))
+    path = source._spool.path
+    assert path.exists()
+    del source
+    assert not path.exists()
+
+
+def test_as_source(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    source = read(tmp_path)
+    assert as_source(source) is source
+    assert [document.id for document in as_source(str(tmp_path))] == ["a.txt"]
+    assert as_source(["a", "b"]).count() == 2
+
+
+# read
+
+
+def test_what_is_not_there(tmp_path):
+    with pytest.raises(UsageError, match=r"no such file or folder: .*nothing"):
+        read(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="no such file or folder"):
+        read("a\0b")
+    with pytest.raises(UsageError, match="nothing to read"):
+        read()
+
+
+def test_what_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match="no files in"):
+        read(tmp_path)
+    (tmp_path / ".hidden").write_text("text")
+    with pytest.raises(DataError, match="no files in"):
+        read(tmp_path)
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(DataError, match="is empty"):
+        read(tmp_path / "empty.txt")
+    (tmp_path / "program").write_bytes(b"\x7fELF\0\0\1\2")
+    with pytest.raises(DataError, match=r"ELF.*jsonl.*hashret sources") as caught:
+        read(tmp_path / "program")
+    assert "\n" not in str(caught.value)
+    (tmp_path / "empty.txt").unlink()
+    with pytest.raises(DataError, match="neither texts nor pictures"):
+        read(tmp_path)
+
+
+def test_a_pipe_is_sent_to_stdin(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="pipe JSON lines"):
+        read(tmp_path / "pipe")
+
+
+def test_the_source_can_be_named(tmp_path):
+    path, _ = write_jsonl(tmp_path, None)
+    assert read(path, source="lines").name == "lines"
+    assert next(iter(read(path, source="lines"))).content.startswith('{"id"')
+    with pytest.raises(UsageError, match="did you mean 'jsonl'"):
+        read(path, source="jsonnl")
+    with pytest.raises(UsageError, match="standard input"):
+        read("-", source="csv")
+    with pytest.raises(UsageError, match="standard input"):
+        read(path, source="stdin")
+
+
+@pytest.mark.parametrize("wrong", ["jsonl", "csv", "parquet", "arrays", "idx", "pictures", "texts", "lines", "beir"])
+def test_a_source_named_wrongly_says_so(tmp_path, wrong):
+    """Bytes that are nothing at all, and a folder of them."""
+    (tmp_path / "noise").write_bytes(np.random.default_rng(0).integers(0, 256, 999, np.uint8).tobytes())
+    for path in (tmp_path / "noise", tmp_path):
+        if wrong == "lines" and path.is_file():
+            continue
+        with pytest.raises((DataError, UsageError)) as caught:
+            list(read(path, source=wrong))
+        assert "\n" not in str(caught.value)
+
+
+def test_fields_by_keyword_replace_those_given(tmp_path):
+    record = {"id": "a", "key": "k", "head": "H", "body": "B", "topic": "t", "label": "l"}
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    fields = Fields(id="key", text=("head", "body"), label="topic")
+    (document,) = read(tmp_path / "x.jsonl", fields=fields)
+    assert document == Document("k", "H\nB", ("t",), {"id": "a", "label": "l"})
+    for text in ("body, head", ["body", "head"]):
+        (document,) = read(tmp_path / "x.jsonl", fields=fields, text=text, id="id", label="label")
+        assert document == Document("a", "B\nH", ("l",), {"key": "k", "topic": "t"})
+    assert Fields.from_json(json.loads(json.dumps(fields.as_json()))) == fields
+
+
+def test_label_folder_is_for_files_alone(tmp_path, monkeypatch):
+    for name, write in FACTORIES.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        path, _ = write(folder, monkeypatch)
+        if name in ("texts", "pictures"):
+            assert {document.labels for document in read(path, label="folder")} == {("even",), ("odd",)}
+            for fields in (Fields(label="topic"), Fields(id="id"), Fields(text=("body",))):
+                with pytest.raises(UsageError, match="--label folder takes the folder's name"):
+                    read(path, fields=fields)
+        else:
+            with pytest.raises(UsageError):
+                read(path, label="folder")
+
+
+def test_several_sources_are_one(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder / "deep").mkdir(parents=True)
+        (tmp_path / folder / "deep" / "a.txt").write_text(f"in {folder}")
+        (tmp_path / folder / "b.txt").write_text(f"beside {folder}")
+    (tmp_path / "lines.txt").write_text("first\nsecond\n")
+    (tmp_path / "data.jsonl").write_text('{"text": "x"}\n{"id": "own", "text": "y"}\n')
+    source = read(tmp_path / "one", tmp_path / "lines.txt", tmp_path / "data.jsonl", str(tmp_path / "two") + "/")
+    assert [document.id for document in source] == [
+        *("one/b.txt", "one/deep/a.txt", "lines.txt:1", "lines.txt:2", "data.jsonl:1", "own"),
+        *("two/b.txt", "two/deep/a.txt"),
+    ]
+    assert not isinstance(source, Stamped)
+    assert source.kind == "text"
+    assert source.count() is None
+    assert source.path == tmp_path
+
+
+def test_several_folders_tell_what_changed(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text(f"in {folder}")
+    source = read(tmp_path / "one", tmp_path / "two")
+    assert isinstance(source, Stamped)
+    assert dict(source.stamps()) == {document.id: document.metadata for document in source}
+    assert [document.id for document in source.only({"two/a.txt"})] == ["two/a.txt"]
+    assert [id for id, _ in source.only({"two/a.txt"}).stamps()] == ["two/a.txt"]
+
+
+def test_several_sources_that_do_not_go_together(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent / "news").mkdir(parents=True)
+        (tmp_path / parent / "news" / "x.txt").write_text("text")
+    with pytest.raises(UsageError, match="two folders are named 'news'"):
+        read(tmp_path / "a" / "news", tmp_path / "b" / "news")
+    np.save(tmp_path / "v.npy", np.eye(2))
+    with pytest.raises(DataError, match="one kind"):
+        assert read(tmp_path / "a", tmp_path / "v.npy").kind
+
+
+def test_the_two_files_of_an_idx_pair_are_one_source(tmp_path):
+    images, _ = write_idx(tmp_path, None)
+    labels = tmp_path / "some-labels"
+    assert [document.id for document in read(images, labels)] == [document.id for document in read(labels)]
+    assert read(labels, images).name == "idx"
+
+
+def test_gzip_is_known_by_its_mark(tmp_path):
+    for write in (write_jsonl, write_csv, write_lines):
+        path, _ = write(tmp_path, None)
+        plain = read(path)
+        packed = tmp_path / "packed"
+        packed.write_bytes(gzip.compress(path.read_bytes()))
+        again = read(packed)
+        assert again.name == plain.name
+        assert [d.content for d in again] == [d.content for d in plain]
+
+
+def test_the_first_documents_of_a_large_file_come_at_once(tmp_path):
+    with gzip.open(tmp_path / "large", "wt") as stream:
+        stream.writelines('{"text": "x"}\n' for _ in range(100_000))
+    source = read(tmp_path / "large")
+    assert len(list(islice(source, 1))) == 1
+
+
+def test_a_source_of_another_package_comes_before_the_one_that_takes_any_text(tmp_path, monkeypatch):
+    class Poem(Source):
+        name, summary = "poem", "poems"
+
+        @classmethod
+        def recognises(cls, path):
+            return path.suffix == ".poem"
+
+        def __iter__(self):
+            yield Document("a", "verse")
+
+    foreign = SimpleNamespace(name="poem", load=lambda: Poem)
+    monkeypatch.setattr(SOURCES, "_foreign", lambda: [foreign])
+    (tmp_path / "x.poem").write_text("roses\n")
+    (tmp_path / "x.txt").write_text("roses\n")
+    assert read(tmp_path / "x.poem").name == "poem"
+    assert read(tmp_path / "x.txt").name == "lines"

@@ -1,0 +1,701 @@
+"""Folders of texts and pictures, arrays and IDX pairs: what is read, what is passed over and told, what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import struct
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hashret.errors import DataError, UsageError
+from hashret.sources import Fields, read
+from hashret.sources.page import text_of_page
+
+
+def contents(path, **fields):
+    return {document.id: document.content for document in read(path, **fields)}
+
+
+def write(folder, **files):
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+# Folders
+
+
+def test_files_at_any_depth_in_an_order_that_stays(tmp_path):
+    write(tmp_path, b_txt="b", a__z_txt="z", a__a__x="x", c__d_md="d", Z_txt="Z")
+    assert list(contents(tmp_path)) == ["Z.txt", "a/a/x", "a/z.txt", "b.txt", "c/d.md"]
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path):
+    write(tmp_path, a_txt="a", _hidden="no", _git__config="no")
+    assert list(contents(tmp_path)) == ["a.txt"]
+
+
+def test_a_folder_deeper_than_python_recurses(tmp_path):
+    deep = str(tmp_path)
+    for _ in range(1200):
+        deep += "/d"
+        os.mkdir(deep)  # noqa: PTH102
+    deep = Path(deep)
+    (deep / "a.txt").write_text("deep")
+    try:
+        assert list(contents(tmp_path).values()) == ["deep"]
+    finally:  # what removes the folders of tests does recurse
+        (deep / "a.txt").unlink()
+        while deep != tmp_path:
+            deep.rmdir()
+            deep = deep.parent
+
+
+def test_links_are_followed_inside_the_folder_only(tmp_path, caplog):
+    folder = tmp_path / "in"
+    write(tmp_path, in__a__x_txt="x", secret_txt="secret", out__y_txt="y")
+    (folder / "file.txt").symlink_to("a/x.txt")
+    (folder / "folder").symlink_to("a")
+    (folder / "again").symlink_to("a")
+    (folder / "secret.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "out").symlink_to(tmp_path / "out")
+    (folder / "a" / "up").symlink_to("..")
+    (folder / "self").symlink_to(".")
+    (folder / "loop").symlink_to("loop")
+    (folder / "broken").symlink_to("nothing")
+    found = contents(folder)
+    assert list(found) == ["a/x.txt", "again/x.txt", "file.txt"]
+    assert "secret" not in found.values()
+    assert "links out of the folder" in caplog.text
+    assert "cannot be read" in caplog.text
+
+
+def test_a_folder_given_by_a_link_is_read(tmp_path):
+    write(tmp_path, real__a_txt="a")
+    (tmp_path / "link").symlink_to("real")
+    assert contents(tmp_path / "link") == {"a.txt": "a"}
+
+
+def test_the_metadata_tell_a_change(tmp_path):
+    write(tmp_path, a_txt="text")
+    os.utime(tmp_path / "a.txt", ns=(1, 123456789))
+    (document,) = read(tmp_path)
+    assert document.metadata == {"bytes": 4, "modified": 123456789}
+
+
+def test_the_label_is_the_folder_that_holds_the_file(tmp_path):
+    write(tmp_path, sport__a_txt="a", world__asia__b_txt="b", c_txt="c")
+    labels = {document.id: document.labels for document in read(tmp_path, label="folder")}
+    assert labels == {"c.txt": (tmp_path.name,), "sport/a.txt": ("sport",), "world/asia/b.txt": ("asia",)}
+    assert all(document.labels == () for document in read(tmp_path))
+
+
+def test_only_the_chosen_files_are_read(tmp_path, monkeypatch):
+    write(tmp_path, a_txt="a", b_txt="b", c_txt="c")
+    source = read(tmp_path)
+    opened = []
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: opened.append(self.name) or real(self, *a, **k))
+    assert len(list(source.stamps())) == 3
+    assert opened == []
+    assert [document.id for document in source.only({"b.txt"})] == ["b.txt"]
+    assert set(opened) == {"b.txt"}
+
+
+def test_a_mixed_folder_is_what_most_of_it_is(tmp_path, caplog):
+    write(tmp_path, a_txt="a", b_txt="b")
+    Image.new("L", (2, 2)).save(tmp_path / "p.png")
+    assert list(contents(tmp_path)) == ["a.txt", "b.txt"]
+    assert "skipped 1 files that are no text: .png 1" in caplog.text
+    for number in range(3):
+        Image.new("L", (2, 2)).save(tmp_path / f"p{number}.png")
+    caplog.clear()
+    assert list(contents(tmp_path)) == ["p.png", "p0.png", "p1.png", "p2.png"]
+    assert "skipped 2 files that are no pictures: .txt 2" in caplog.text
+
+
+# Texts
+
+
+def test_what_is_no_text_is_told_once_at_the_end(tmp_path, caplog):
+    write(tmp_path, a_txt="text", b_bin=b"\0\1\2", c_bin=b"\x7fELF\0", d_exe=b"MZ\0", e_txt="", f_txt=" \n")
+    source = read(tmp_path)
+    assert next(iter(source)).id == "a.txt"
+    assert caplog.messages == []
+    for _ in range(2):
+        assert [document.id for document in source] == ["a.txt"]
+    assert caplog.messages == [
+        f"{tmp_path}: skipped 3 files that are no text: .bin 2, .exe 1",
+        f"{tmp_path}: skipped 2 files that hold no words: .txt 2",
+    ]
+
+
+def test_a_text_with_some_control_characters_is_a_text(tmp_path):
+    text = "some words\x01\x02 and more of them \x7f" * 5
+    write(tmp_path, a_txt=text)
+    assert contents(tmp_path) == {"a.txt": text}
+
+
+def test_a_log_line_is_one_line(tmp_path, caplog):
+    write(tmp_path, a_txt="text")
+    (tmp_path / "x.new\nline").write_bytes(b"\0")
+    for number in range(9):
+        (tmp_path / f"x.{number}").write_bytes(b"\0")
+    list(read(tmp_path))
+    (message,) = caplog.messages
+    assert "\n" not in message
+    assert message.endswith("and 5 more kinds")
+
+
+def test_files_that_cannot_be_opened_are_named(tmp_path, caplog, monkeypatch):
+    write(tmp_path, a_txt="a", locked_txt="b")
+    source = read(tmp_path)
+    real = Path.open
+
+    def guarded(self, *args, **kwargs):
+        if self.name == "locked.txt":
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", guarded)
+    assert [document.id for document in source] == ["a.txt"]
+    assert "skipped 1 files that cannot be read: locked.txt 1" in caplog.text
+
+
+def test_a_file_that_is_too_large_is_passed_over(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 10)
+    write(tmp_path, a_txt="a", large_txt="x" * 11)
+    assert list(contents(tmp_path)) == ["a.txt"]
+    assert "larger than 10 bytes: large.txt 1" in caplog.text
+
+
+def test_a_folder_without_a_single_text_is_refused(tmp_path):
+    write(tmp_path, a_txt=" ", b_txt="\n\n")
+    with pytest.raises(DataError, match=r"no text in .*skipped 2 files that hold no words: \.txt 2"):
+        list(read(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp1251", "gb18030"]
+)
+def test_encodings_are_guessed(tmp_path, encoding):
+    texts = {
+        "cp1251": "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 4,
+        "gb18030": "今天天气很好,我们去公园散步。" * 8,
+    }
+    text = texts.get(encoding, "Füße, Köln, Straße und noch mehr schöne Wörter für die Prüfung über Häuser. " * 4)
+    mark = b"\xff\xfe" if encoding == "utf-16-le" else b""
+    write(tmp_path, x_txt=mark + text.encode(encoding))
+    assert contents(tmp_path)["x.txt"] == text
+
+
+def test_bytes_that_fit_no_encoding_are_replaced_and_counted(tmp_path, caplog):
+    write(tmp_path, x_txt=b"\xef\xbb\xbfcaf\xff\xfe and more", y_txt="fine")
+    assert contents(tmp_path)["x.txt"] == "caf�� and more"
+    assert "files with bytes that fit no encoding, replaced by U+FFFD: 1" in caplog.text
+
+
+PAGE = """<!DOCTYPE html>
+<html><head><title>The &amp; title</title><style>p { color: red }</style>
+<script>var x = "<p>not this</p>";</script></head>
+<body><h1>Head</h1><p>One <b>bo</b>ld&nbsp;word,<br>caf&eacute; &#x263A;</p>
+<!-- not this either --><p>Two</body></html>"""
+
+
+def test_a_page_is_read_without_its_tags(tmp_path):
+    write(tmp_path, page=PAGE, page_html=PAGE, fragment_htm="just <i>a</i> fragment", plain_txt="a < b and <b> stays")
+    words = "The & title\nHead\nOne bold word,\ncafé ☺\nTwo"
+    assert contents(tmp_path) == {
+        "page": words,
+        "page.html": words,
+        "fragment.htm": "just a fragment",
+        "plain.txt": "a < b and <b> stays",
+    }
+    assert contents(tmp_path / "page") == {"page": words}
+
+
+@given(page=st.text(alphabet='<>![]-/="&#; abpscript\n?CDATA', max_size=80))
+def test_any_page_can_be_read(page):
+    text_of_page(page)
+
+
+@pytest.mark.parametrize(
+    "page", ["<![foo[x", "<![if !x]>a<![endif]>", "<!", "<!--", "<", "</", "&#99999999;", "<a " * 99]
+)
+def test_broken_pages(page):
+    text_of_page(page)
+
+
+def a_pdf(text):
+    """The smallest PDF with one line of text."""
+    stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    out, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    rows = b"".join(b"%010d 00000 n \n" % place for place in places)
+    return out + b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
+        rows,
+        len(out),
+    )
+
+
+def a_docx():
+    docx = pytest.importorskip("docx")
+    document, out = docx.Document(), io.BytesIO()
+    document.add_paragraph("First paragraph")
+    table = document.add_table(1, 2)
+    table.rows[0].cells[0].text, table.rows[0].cells[1].text = "left", "right"
+    document.save(out)
+    return out.getvalue()
+
+
+def test_pdf_and_word_files(tmp_path):
+    pytest.importorskip("pypdf")
+    write(tmp_path, a=a_pdf("Hello PDF"), b=a_docx(), c_txt="plain")
+    assert contents(tmp_path) == {"a": "Hello PDF", "b": "First paragraph\nleft\tright", "c.txt": "plain"}
+    assert contents(tmp_path / "a") == {"a": "Hello PDF"}
+    assert contents(tmp_path / "b") == {"b": "First paragraph\nleft\tright"}
+
+
+def test_pdf_and_word_files_without_the_extra(tmp_path, caplog, monkeypatch):
+    write(tmp_path, a_pdf=a_pdf("Hello"), b_docx=a_docx(), c_txt="plain")
+    for module in ("pypdf", "docx"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert list(contents(tmp_path)) == ["c.txt"]
+    assert (
+        "skipped 2 files that need another package (pip install 'hashret[documents]'): .pdf 1, .docx 1" in caplog.text
+    )
+    with pytest.raises(DataError, match=r"pip install 'hashret\[documents\]'"):
+        contents(tmp_path / "a.pdf")
+
+
+def test_damaged_pdf_and_word_files_are_named(tmp_path, caplog):
+    pytest.importorskip("pypdf")
+    word = a_docx()
+    write(tmp_path, a_txt="plain", b_pdf=b"%PDF-1.4\n" + bytes(range(256)) * 4, c_pdf=b"%PDF-1.7")
+    with zipfile.ZipFile(io.BytesIO(word)) as whole, zipfile.ZipFile(tmp_path / "d.docx", "w") as out:
+        for member in whole.namelist():
+            out.writestr(member, whole.read(member) if member != "word/document.xml" else b"<no xml")
+    assert list(contents(tmp_path)) == ["a.txt"]
+    assert "3 files that are damaged or locked: b.pdf 1, c.pdf 1, d.docx 1" in caplog.text
+
+
+def test_a_word_file_that_unpacks_to_too_much(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("hashret.sources.office.MAX_UNPACKED", 10_000)
+    write(tmp_path, a_txt="plain")
+    with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("word/document.xml", b" " * 10**6)
+    assert list(contents(tmp_path)) == ["a.txt"]
+    assert "bomb.docx" in caplog.text
+
+
+# Pictures
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+def test_pictures_are_known_by_content(tmp_path, format):
+    Image.new("RGB", (5, 4), "red").save(tmp_path / "picture.txt", format=format)
+    (document,) = read(tmp_path)
+    assert document.id == "picture.txt"
+    assert document.content == tmp_path / "picture.txt"
+    assert document.kind == "picture"
+    assert contents(tmp_path / "picture.txt") == {"picture.txt": tmp_path / "picture.txt"}
+
+
+@pytest.mark.parametrize(
+    "text", ["BMW is a car", "P6 is the sixth", "P2 3 is a place", "II*", "RIFF raff", "GIF8 is what?"]
+)
+def test_texts_that_begin_like_pictures(tmp_path, text):
+    write(tmp_path, a=text)
+    assert read(tmp_path).name == "texts"
+
+
+def test_a_pictures_path_is_absolute(tmp_path, monkeypatch):
+    Image.new("L", (2, 2)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    for path in (".", "a.png"):
+        (document,) = read(path)
+        assert document.content.is_absolute()
+        assert document.id == "a.png"
+
+
+def test_damaged_pictures_are_passed_over_and_named(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "good.png")
+    whole = (tmp_path / "good.png").read_bytes()
+    write(tmp_path, cut_png=whole[:100], mark_png=whole[:8], flipped_png=whole[:60] + b"\0\1\2\3" + whole[64:])
+    write(
+        tmp_path,
+        mark_jpg=b"\xff\xd8\xff\xe0",
+        mark_gif=b"GIF89a",
+        mark_tif=b"II*\0\xff\xff\xff\xff",
+        mark_ppm=b"P6\n3 3\n",
+    )
+    assert list(contents(tmp_path)) == ["good.png"]
+    assert "cut.png" in caplog.text
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(DataError, match=r"no picture in .*damaged pictures"):
+        contents(tmp_path)
+
+
+def test_a_picture_bomb_is_refused_by_its_header(tmp_path, caplog):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    for name, width, height in (("bomb", 30_000, 30_000), ("large", 10_001, 10_000)):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        data = chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+        (tmp_path / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + data)
+    Image.new("L", (2, 2)).save(tmp_path / "good.png")
+    assert list(contents(tmp_path)) == ["good.png"]
+    assert "2 files that have more than 100 megapixels: bomb.png 1, large.png 1" in caplog.text
+
+
+def test_an_animated_picture_counts_once(tmp_path):
+    frames = [Image.new("P", (3, 3), number) for number in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert list(contents(tmp_path)) == ["a.gif"]
+
+
+# Arrays
+
+
+def save(path, **arrays):
+    """As .npy, .npz or HDF5, by the extension."""
+    if path.suffix == ".npy":
+        np.save(path, arrays["x"])
+    elif path.suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                text = array.dtype.kind == "U"
+                file.create_dataset(name, data=array.astype(object) if text else array)
+    return path
+
+
+EACH = pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+NAMED = pytest.mark.parametrize("suffix", [".npz", ".h5"])
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ">f4", np.int64, np.uint8, bool])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_of_a_matrix_are_vectors(tmp_path, suffix, dtype, order):
+    x = np.asarray(np.arange(24).reshape(6, 4) % 3, dtype=dtype, order=order)
+    path = save(tmp_path / f"v{suffix}", x=x)
+    source = read(path)
+    documents = list(source)
+    assert source.kind == "vector"
+    assert source.count() == 6
+    assert [document.id for document in documents] == [f"v{suffix}:{n}" for n in range(1, 7)]
+    assert all(document.content.dtype == np.float32 for document in documents)
+    np.testing.assert_array_equal([document.content for document in documents], x.astype(np.float32))
+
+
+@EACH
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 6, 3)])
+def test_bytes_of_three_or_four_dimensions_are_pictures(tmp_path, suffix, shape):
+    x = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    source = read(save(tmp_path / f"p{suffix}", x=x))
+    assert source.kind == "picture"
+    for document, picture in zip(source, x, strict=True):
+        assert document.content.dtype == np.uint8
+        np.testing.assert_array_equal(document.content, picture)
+
+
+@NAMED
+@pytest.mark.parametrize(
+    "y", [np.array([0, 1, 1]), np.array([0.0, 1.0, 1.0]), np.array(["0", "1", "1"]), np.array([b"0", b"1", b"1"])]
+)
+def test_labels_and_ids(tmp_path, suffix, y):
+    path = save(tmp_path / f"v{suffix}", X=np.eye(3), y=y, ids=np.array(["a", "b", "ü"]), other=np.zeros((2, 2)))
+    assert [(d.id, d.labels) for d in read(path)] == [("a", ("0",)), ("b", ("1",)), ("ü", ("1",))]
+
+
+@NAMED
+def test_arrays_can_be_named(tmp_path, suffix):
+    path = save(tmp_path / f"v{suffix}", a=np.eye(2), b=np.ones((2, 3)), topic=np.array([5, 6]), key=np.array([8, 9]))
+    with pytest.raises(
+        DataError, match=r"no array x or X and 2 of 2 or more dimensions; it has .*name one with --text"
+    ):
+        list(read(path))
+    documents = list(read(path, fields=Fields(id="key", text=("b",), label="topic")))
+    assert [(d.id, d.labels, len(d.content)) for d in documents] == [("8", ("5",), 3), ("9", ("6",), 3)]
+    with pytest.raises(DataError, match="no array 'c'; it has "):
+        list(read(path, text="c"))
+
+
+def test_a_dataset_in_a_group_is_found(tmp_path):
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["group/deep/vectors"] = np.eye(2)
+    assert len(list(read(tmp_path / "v.h5"))) == 2
+
+
+@EACH
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+def test_a_row_that_no_vector_holds_is_named(tmp_path, suffix, bad):
+    x = np.ones((4, 2))
+    x[2, 1] = bad
+    with pytest.raises(DataError, match=rf"row 3 \(id 'v{suffix}:3'\) holds a NaN"):
+        list(read(save(tmp_path / f"v{suffix}", x=x)))
+
+
+@EACH
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.ones(3),
+        np.ones((2, 2, 2)),
+        np.zeros((2, 2, 2, 4), np.uint8),
+        np.zeros((1, 1, 1, 1, 1), np.uint8),
+        np.ones((2, 2), complex),
+        np.ones((2, 0)),
+    ],
+)
+def test_shapes_that_are_no_documents(tmp_path, suffix, x):
+    with pytest.raises(DataError) as caught:
+        list(read(save(tmp_path / f"v{suffix}", x=x)))
+    assert "\n" not in str(caught.value)
+
+
+@NAMED
+def test_labels_that_do_not_fit(tmp_path, suffix):
+    for y, match in [
+        (np.arange(2), "'y' has 2 rows, but there are 3 documents"),
+        (np.eye(3), "'y' must be one number"),
+    ]:
+        with pytest.raises(DataError, match=match):
+            list(read(save(tmp_path / f"v{suffix}", x=np.eye(3), y=y)))
+
+
+@EACH
+def test_an_empty_matrix_has_no_documents(tmp_path, suffix):
+    source = read(save(tmp_path / f"v{suffix}", x=np.ones((0, 3))))
+    assert list(source) == []
+    assert source.count() == 0
+
+
+def test_many_rows_come_in_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr("hashret.sources.arrays.CHUNK_BYTES", 100)
+    x = np.random.default_rng(0).random((50, 3))
+    for suffix in (".npy", ".npz", ".h5"):
+        documents = list(read(save(tmp_path / f"v{suffix}", x=x, y=np.arange(50))))
+        np.testing.assert_allclose([document.content for document in documents], x, rtol=1e-6)
+        assert documents[0].content.base is None or documents[0].content.base.size <= 3
+        assert suffix == ".npy" or [document.labels for document in documents] == [(str(n),) for n in range(50)]
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("unpickled",))
+
+
+def test_nothing_is_ever_unpickled(tmp_path):
+    objects = np.empty((2, 2), object)
+    objects[:] = Trap()
+    np.save(tmp_path / "v.npy", objects, allow_pickle=True)
+    np.savez(tmp_path / "v.npz", x=np.eye(2), ids=np.array([Trap(), Trap()], object))
+    for name in ("v.npy", "v.npz"):
+        with pytest.raises(DataError, match="Python objects"):
+            list(read(tmp_path / name))
+
+
+def npy_header(text):
+    text = text.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 1000)}",
+        "{'descr': '<f8', 'fortran_order': True, 'shape': (4611686018427387904, 4611686018427387904)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 1)}",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-3, 1)}",
+        "{'descr': '<f8', 'fortran_order': False}",
+        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (1, 1)}",
+        "{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (1, 1)}",
+        "__import__('os').system('false')",
+        "(" * 3000,
+        "{",
+        "",
+    ],
+)
+def test_headers_that_lie(tmp_path, header):
+    raw = npy_header(header) + b"\0" * 16
+    (tmp_path / "v.npy").write_bytes(raw)
+    with zipfile.ZipFile(tmp_path / "v.npz", "w") as archive:
+        archive.writestr("x.npy", raw)
+    for name in ("v.npy", "v.npz"):
+        with pytest.raises(DataError) as caught:
+            list(read(tmp_path / name))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+def test_files_cut_anywhere_are_refused(tmp_path, suffix):
+    whole = save(tmp_path / f"v{suffix}", x=np.random.default_rng(0).random((50, 8)), y=np.arange(50)).read_bytes()
+    for part in (12, len(whole) // 3, len(whole) // 2, len(whole) - 9):
+        (tmp_path / "cut").write_bytes(whole[:part])
+        with pytest.raises(DataError) as caught:
+            list(read(tmp_path / "cut", source="arrays"))
+        assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1), byte=st.integers(0, 255), suffix=st.sampled_from([".npy", ".npz", ".h5"]))
+def test_a_flipped_byte_is_read_or_refused_in_our_own_words(tmp_path, place, byte, suffix):
+    path = tmp_path / f"v{suffix}"
+    if not path.exists():
+        save(path, x=np.arange(12.0).reshape(4, 3), y=np.arange(4), ids=np.array(list("abcd")))
+    raw = bytearray(path.read_bytes())
+    raw[min(int(place * len(raw)), len(raw) - 1)] = byte
+    (tmp_path / "flipped").write_bytes(raw)
+    try:
+        list(read(tmp_path / "flipped", source="arrays"))
+    except DataError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_a_row_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("hashret.sources.arrays.MAX_ROW", 100)
+    for suffix in (".npy", ".npz", ".h5"):
+        with pytest.raises(DataError, match="a row of 160 bytes"):
+            list(read(save(tmp_path / f"v{suffix}", x=np.ones((2, 20)))))
+
+
+def test_hdf5_that_reaches_out_of_its_file_is_refused(tmp_path):
+    save(tmp_path / "other.h5", x=np.eye(2))
+    (tmp_path / "secret").write_bytes(b"secret!!" * 8)
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("other.h5", "/x")
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout((2, 2), "f8")
+        layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (2, 2))
+        file.create_virtual_dataset("x", layout)
+    with h5py.File(tmp_path / "external.h5", "w") as file:
+        file.create_dataset("x", (4, 16), "u1", external=[(str(tmp_path / "secret"), 0, 64)])
+    for name in ("link.h5", "virtual.h5", "external.h5"):
+        with pytest.raises(DataError, match=r"other file|another file"):
+            list(read(tmp_path / name))
+
+
+def test_hdf5_that_claims_what_is_not_stored_is_refused(tmp_path):
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file.create_dataset("x", (2**40, 100), "f4", chunks=(1, 100), compression="gzip")
+    with pytest.raises(DataError, match="next to nothing is stored"):
+        list(read(tmp_path / "v.h5"))
+
+
+def test_fields_of_a_single_array(tmp_path):
+    np.save(tmp_path / "v.npy", np.eye(2))
+    with pytest.raises(UsageError, match="has no fields"):
+        read(tmp_path / "v.npy", label="y")
+
+
+def test_what_is_not_read_may_be_anything(tmp_path):
+    np.savez(tmp_path / "v.npz", x=np.eye(2), words=np.array(["a", None], object))
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["x"] = np.eye(2)
+        file["elsewhere"] = h5py.ExternalLink("nothing.h5", "/x")
+        file.create_dataset("sparse", (2**40,), "f4", chunks=(100,))
+    for name in ("v.npz", "v.h5"):
+        assert len(list(read(tmp_path / name))) == 2
+
+
+# IDX
+
+
+def write_idx(folder, name, pictures, labels=None, packed=False):
+    images = b"\0\0\x08\x03" + np.array(pictures.shape, ">i4").tobytes() + pictures.tobytes()
+    files = {name: images}
+    if labels is not None:
+        marks = b"\0\0\x08\x01" + np.array([len(labels)], ">i4").tobytes() + bytes(labels)
+        files[name.replace("images-idx3", "labels-idx1")] = marks
+    for file, raw in files.items():
+        (folder / (file + ".gz" * packed)).write_bytes(gzip.compress(raw) if packed else raw)
+    return folder / (name + ".gz" * packed)
+
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_idx_pair(tmp_path, packed):
+    path = write_idx(tmp_path, "train-images-idx3-ubyte", PICTURES, [5, 0, 4, 1, 9], packed)
+    labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
+    for way in (path, labels, tmp_path):
+        source = read(way)
+        assert (source.name, source.kind, source.count(), source.path) == ("idx", "picture", 5, path)
+        documents = list(source)
+        assert [document.id for document in documents] == [f"{path.name}:{n}" for n in range(1, 6)]
+        assert [document.labels for document in documents] == [("5",), ("0",), ("4",), ("1",), ("9",)]
+        np.testing.assert_array_equal([document.content for document in documents], PICTURES)
+
+
+def test_idx_pictures_without_labels_and_labels_without_pictures(tmp_path):
+    path = write_idx(tmp_path, "train-images-idx3-ubyte", PICTURES, [1, 2, 3, 4, 5])
+    labels = tmp_path / "train-labels-idx1-ubyte"
+    labels.rename(tmp_path / "elsewhere")
+    assert {document.labels for document in read(path)} == {()}
+    with pytest.raises(DataError, match="holds labels, and no file of pictures lies beside it"):
+        read(tmp_path / "elsewhere")
+
+
+def test_a_folder_of_several_pairs_lists_them(tmp_path):
+    for name in ("train", "t10k"):
+        write_idx(tmp_path, f"{name}-images-idx3-ubyte", PICTURES, [1] * 5)
+    with pytest.raises(UsageError, match=r"t10k-images-idx3-ubyte, .*train-images-idx3-ubyte"):
+        read(tmp_path)
+
+
+def test_idx_files_that_do_not_fit(tmp_path):
+    path = write_idx(tmp_path, "a-images-idx3-ubyte", PICTURES, [1] * 4)
+    with pytest.raises(DataError, match="has 4 labels, a-images-idx3-ubyte 5 pictures"):
+        list(read(path))
+    labels = tmp_path / "a-labels-idx1-ubyte"
+    labels.write_bytes(b"\0\0\x08\x01\0\0\0\5\1\2")
+    with pytest.raises(DataError, match="cut short after label 2 of 5"):
+        list(read(path))
+    labels.write_bytes(b"something else")
+    with pytest.raises(DataError, match="no IDX file of labels"):
+        list(read(path))
+    labels.unlink()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(DataError, match="cut short in picture 5 of 5"):
+        list(read(path))
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(DataError, match="goes on after its 5 pictures"):
+        list(read(path))
+    path.write_bytes(gzip.compress(whole)[:-20])
+    with pytest.raises(DataError, match="cut short"):
+        list(read(path))
+    path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
+    with pytest.raises(DataError, match="which cannot be"):
+        list(read(path))
+    path.write_bytes(b"\0\0\x08\x03\0\0")
+    with pytest.raises(DataError, match="no IDX file of pictures"):
+        list(read(path))

@@ -1,0 +1,518 @@
+"""Records: JSON lines, CSV, Parquet and BEIR, the rules that make documents of them, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hashret.documents import Document
+from hashret.errors import DataError, MissingExtra, UsageError
+from hashret.sources import Fields, read
+from hashret.sources.beir import Beir
+
+
+@pytest.fixture
+def jsonl(tmp_path):
+    """Writes records or raw lines, and reads them."""
+
+    def write(*records, **fields):
+        lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
+        (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return list(read(tmp_path / "x.jsonl", source="jsonl", **fields))
+
+    return write
+
+
+def refused(match, read_all, *records, **fields):
+    with pytest.raises(DataError, match=match) as caught:
+        read_all(*records, **fields)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+# Rules
+
+
+def test_the_usual_fields(jsonl):
+    assert jsonl({"id": "a", "text": "t", "label": "l", "more": [1]}) == [Document("a", "t", ("l",), {"more": [1]})]
+    assert jsonl({"_id": "a", "title": "T", "text": "t"}) == [Document("a", "T\nt")]
+    assert jsonl({"id": 7, "title": "", "text": "t"}, {"id": 8, "title": "T", "text": ""}) == [
+        Document("7", "t"),
+        Document("8", "T"),
+    ]
+
+
+def test_a_title_alone_is_no_text(jsonl):
+    refused("has no text, image or vector; it has title, body", jsonl, {"title": "T", "body": "b"})
+
+
+def test_a_line_without_an_id_is_numbered(jsonl):
+    ids = [document.id for document in jsonl({"text": "a"}, "", {"id": "own", "text": "b"}, {"id": None, "text": "c"})]
+    assert ids == ["x.jsonl:1", "own", "x.jsonl:4"]
+
+
+@pytest.mark.parametrize(
+    ("record", "labels"),
+    [
+        ({"label": "a"}, ("a",)),
+        ({"label": 3}, ("3",)),
+        ({"label": 3.0}, ("3",)),
+        ({"label": 0.5}, ("0.5",)),
+        ({"label": True}, ("true",)),
+        ({"label": None}, ()),
+        ({"label": ""}, ()),
+        ({"label": []}, ()),
+        ({"label": ["a", 1, "a"]}, ("a", "1")),
+        ({"labels": ["a", "b"]}, ("a", "b")),
+        ({"labels": "a"}, ("a",)),
+        ({"label": None, "labels": ["b"]}, ("b",)),
+        ({}, ()),
+    ],
+)
+def test_labels(jsonl, record, labels):
+    (document,) = jsonl({"text": "t", **record})
+    assert document.labels == labels
+
+
+def test_both_label_and_labels_keep_what_is_not_read(jsonl):
+    assert jsonl({"id": "a", "text": "t", "label": "l", "labels": ["m"]}) == [
+        Document("a", "t", ("l",), {"labels": ["m"]})
+    ]
+
+
+def test_a_vector(jsonl):
+    (document,) = jsonl({"vector": [1, 2.5, -3]})
+    assert document.content.dtype == np.float32
+    assert document.content.tolist() == [1, 2.5, -3]
+    (document,) = jsonl({"embedding": [1, 2], "text": "kept"}, text="embedding")
+    assert document.kind == "vector"
+    assert document.metadata == {"text": "kept"}
+
+
+@pytest.mark.parametrize("vector", ["[]", "[[1]]", "[1, [2]]", '["1"]', "[null]", "3", "{}", '"1 2"'])
+def test_what_is_no_vector(jsonl, vector):
+    refused(r"x\.jsonl, line 1: a vector must be a list of numbers", jsonl, f'{{"vector": {vector}}}')
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e300", "1e999"])
+def test_numbers_that_no_vector_holds(jsonl, number):
+    refused("line 2: the vector holds a NaN", jsonl, {"vector": [1, 2]}, f'{{"vector": [1, {number}]}}')
+
+
+def test_a_picture_beside_the_file(jsonl, tmp_path):
+    (tmp_path / "deep").mkdir()
+    Image.new("L", (2, 2)).save(tmp_path / "deep" / "a.png")
+    for path in ("deep/a.png", "./deep/../deep/a.png"):
+        (document,) = jsonl({"image": path, "title": "kept", "text": None})
+        assert document.content == tmp_path / "deep" / "a.png"
+        assert document.metadata["title"] == "kept"
+
+
+def test_a_picture_elsewhere_is_refused(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("L", (2, 2)).save(tmp_path / "out.png")
+    (folder / "link.png").symlink_to(tmp_path / "out.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    for image, match in [
+        ("../out.png", "lies outside"),
+        ("a/../../out.png", "lies outside"),
+        ("link.png", "lies outside"),
+        (str(tmp_path / "out.png"), "relative"),
+        ("C:\\out.png", "relative"),
+        ("\\\\server\\share\\out.png", "relative"),
+        ("missing.png", "there is no image"),
+        ("loop.png", "image"),
+        (".", "there is no image"),
+        ("a\0b", "no path"),
+        ("x" * 5000, "no path|there is no"),
+        (3, "must be a path"),
+    ]:
+        (folder / "x.jsonl").write_text(json.dumps({"image": image}))
+        with pytest.raises(DataError, match=match):
+            list(read(folder / "x.jsonl"))
+
+
+def test_fields_that_are_not_there(jsonl):
+    record = {"id": "a", "label": "l", "category": "c", "text": "t"}
+    refused(
+        r"x\.jsonl: no field 'categry' in line 1; it has id, label, category, text; did you mean 'category'\?",
+        *(jsonl, record),
+        label="categry",
+    )
+    refused("no field 'body' in line 1; it has id, label, category, text", jsonl, record, text="text,body")
+    refused("no field 'key' in line 1", jsonl, record, id="key")
+    refused("no field 'category' in line 3", jsonl, record, "", {"id": "b", "text": "t"}, label="category")
+
+
+def test_a_named_field_may_be_null_but_an_id_may_not(jsonl):
+    assert jsonl({"id": "a", "text": "t", "topic": None}, label="topic") == [Document("a", "t")]
+    assert jsonl({"id": "a", "head": None, "body": "b"}, text="head,body") == [Document("a", "b")]
+    refused("line 1: the id in 'key' is empty", jsonl, {"key": None, "text": "t"}, id="key")
+
+
+@pytest.mark.parametrize("value", ["[1]", "{}", "true", '""', "NaN", '"\\ud800x"'])
+def test_what_is_no_id(jsonl, value):
+    line = f'{{"id": {value}, "text": "t"}}'
+    if "ud800" in value:
+        assert jsonl(line)[0].id == "�x"
+    else:
+        refused("line 1: the id in 'id' must be a text or a number", jsonl, line)
+
+
+@pytest.mark.parametrize("value", [3, 1.5, True, ["a"], {"a": 1}])
+def test_what_is_no_text(jsonl, value):
+    refused("line 1: 'text' must be a text", jsonl, {"text": value})
+
+
+def test_what_is_no_label(jsonl):
+    refused("line 1: the label in 'label' must be", jsonl, {"text": "t", "label": {"a": 1}})
+    refused("line 1: the label in 'label' must be", jsonl, {"text": "t", "label": [["a"]]})
+
+
+def test_empty_texts_are_kept_and_told_once(tmp_path, caplog):
+    (tmp_path / "x.jsonl").write_text('{"text": ""}\n{"text": null}\n{"text": "t"}\n')
+    source = read(tmp_path / "x.jsonl")
+    assert next(iter(source)).content == ""
+    assert caplog.messages == []
+    for _ in range(2):
+        assert [document.content for document in source] == ["", "", "t"]
+    assert len(caplog.messages) == 1
+    assert "empty text, kept: 2" in caplog.messages[0]
+
+
+# JSON lines
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ('{"text": "a"', "line 2: not JSON"),
+        ("no", "line 2: not JSON"),
+        ('{"text": "a"} {"text": "b"}', "line 2: not JSON.*one object a line"),
+        ("[1]", "line 2 is a list"),
+        ('"a"', "line 2 is a text"),
+        ("3", "line 2 is a number"),
+        ("null", "line 2 is null"),
+        ('{"text": "t", "n": %s}' % ("9" * 5000), "line 2: not JSON"),
+        ('{"text": "t", "n": %s}' % ("[" * 1000 + "]" * 1000), "line 2: nested more than 100 deep"),
+        ('{"text": "t", "n": %s}' % ("[" * 200 + "]" * 200), "line 2: nested more than 100 deep"),
+        ('{"n":' * 100_000 + "1" + "}" * 100_000, "line 2: nested more than 100 deep"),
+    ],
+)
+def test_lines_that_are_no_record(jsonl, line, match):
+    refused(match, jsonl, {"text": "first"}, line)
+
+
+def test_many_brackets_that_are_not_deep(jsonl):
+    (document,) = jsonl({"text": "[" * 500, "n": [[1]] * 300})
+    assert len(document.metadata["n"]) == 300
+
+
+def test_json_that_is_one_list_says_what_to_write(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps([{"text": "a"}]))
+    with pytest.raises(DataError, match="line 1 is a list; JSON lines hold one object a line"):
+        list(read(tmp_path / "x.json"))
+    (tmp_path / "x.json").write_text(json.dumps({"text": "a"}, indent=1))
+    with pytest.raises(DataError, match=r"line 1: not JSON.*one object a line"):
+        list(read(tmp_path / "x.json"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_encodings(tmp_path, encoding):
+    texts = ["Grüße aus Köln, schöne Straße", "déjà vu, café crème brûlée à la carte", "third"]
+    lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+    (tmp_path / "x").write_bytes(lines.encode(encoding))
+    source = read(tmp_path / "x")
+    assert source.name == "jsonl"
+    contents = [document.content for document in source]
+    assert contents[2] == "third"
+    if encoding != "cp1252":
+        assert contents == texts
+
+
+def test_bytes_that_fit_no_encoding_are_replaced_and_told(tmp_path, caplog):
+    lines = b'{"text": "plain"}\n' * 5000
+    (tmp_path / "x").write_bytes(lines + b'{"text": "caf\xe9"}\n')
+    contents = [document.content for document in read(tmp_path / "x")]
+    assert contents[-1] == "caf�"
+    assert "not utf-8, replaced by U+FFFD: 1" in caplog.text
+
+
+def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_is_not(jsonl, caplog):
+    (document,) = jsonl('{"id": "a", "text": "x\\ud83dy", "more": {"\\uDE00": ["\\ud83d\\ude00"]}}')
+    assert document.content == "x�y"
+    assert document.metadata == {"more": {"�": ["😀"]}}
+    assert "surrogate" in caplog.text
+
+
+def test_windows_line_ends(tmp_path):
+    (tmp_path / "x").write_bytes(b'{"text": "a"}\r\n\r\n{"text": "b"}\r\n')
+    assert [document.id for document in read(tmp_path / "x")] == ["x:1", "x:3"]
+
+
+def test_a_gzip_file_cut_short(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = "".join(json.dumps({"text": str(rng.random())}) + "\n" for _ in range(20_000))
+    packed = gzip.compress(lines.encode())
+    (tmp_path / "x.gz").write_bytes(packed[: len(packed) // 2])
+    source = read(tmp_path / "x.gz")
+    assert next(iter(source)).id == "x.gz:1"
+    with pytest.raises(DataError, match=r"x\.gz is cut short"):
+        list(source)
+    (tmp_path / "x.gz").write_bytes(packed[:-8] + b"\0" * 8)
+    with pytest.raises(DataError, match=r"x\.gz is damaged gzip"):
+        list(read(tmp_path / "x.gz"))
+
+
+@pytest.mark.parametrize("name", ["jsonl", "csv", "lines"])
+def test_a_line_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("hashret.sources.decode.MAX_LINE", 2**20)
+    bomb = gzip.compress(b'{"text": "' + b"x" * 2**24)
+    assert len(bomb) < 2**16
+    (tmp_path / "bomb").write_bytes(bomb)
+    with pytest.raises(DataError, match="line 1: longer than 1048576 bytes"):
+        list(read(tmp_path / "bomb", source=name))
+    (tmp_path / "wide").write_bytes(("x" * 2**21).encode("utf-16"))
+    with pytest.raises(DataError, match="line 1: longer than 1048576 bytes"):
+        list(read(tmp_path / "wide", source="lines"))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+OWN = {"id", "_id", "title", "text", "image", "vector", "label", "labels"}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=st.lists(
+        st.tuples(
+            st.text(min_size=1),
+            st.text(),
+            st.lists(st.text(min_size=1), unique=True, max_size=3),
+            st.dictionaries(st.text().filter(lambda key: key not in OWN), json_values, max_size=3),
+        ),
+        min_size=1,
+    ),
+    ascii=st.booleans(),
+    packed=st.booleans(),
+)
+def test_any_record_comes_back(tmp_path, records, ascii, packed):
+    documents = [Document(id, text, tuple(labels), more) for id, text, labels, more in records]
+    lines = "".join(
+        json.dumps({"id": d.id, "text": d.content, "labels": d.labels, **d.metadata}, ensure_ascii=ascii) + "\n"
+        for d in documents
+    ).encode()
+    (tmp_path / "x").write_bytes(gzip.compress(lines) if packed else lines)
+    assert list(read(tmp_path / "x")) == documents
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    junk=st.binary(max_size=300), prefix=st.sampled_from([b"", b'{"text": "a"}\n', b"text,label\na,b\n", b"\x1f\x8b"])
+)
+def test_junk_is_read_or_refused_in_our_own_words(tmp_path, junk, prefix):
+    (tmp_path / "x").write_bytes(prefix + junk)
+    for name in (None, "jsonl", "csv", "lines"):
+        try:
+            list(read(tmp_path / "x", source=name))
+        except DataError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1),
+    delimiter=st.sampled_from(",;\t|"),
+)
+def test_any_text_comes_back_from_csv(tmp_path, texts, delimiter):
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerows([["id", "text", "label"], *([f"d{n}", text, "l"] for n, text in enumerate(texts))])
+    (tmp_path / "x.csv").write_bytes(out.getvalue().encode())
+    assert [document.content for document in read(tmp_path / "x.csv", source="csv")] == texts
+
+
+# CSV
+
+
+def test_csv_rows_are_records(tmp_path):
+    (tmp_path / "x.csv").write_text('id;title;text;label;year\na;T;"t; and\n""more""";l;1999\n\nb;;t;;\n')
+    assert list(read(tmp_path / "x.csv")) == [
+        Document("a", 'T\nt; and\n"more"', ("l",), {"year": "1999"}),
+        Document("b", "t", (), {"year": ""}),
+    ]
+
+
+def test_csv_of_one_column(tmp_path):
+    (tmp_path / "x.csv").write_text("text\nfirst\nsecond\n")
+    assert [document.content for document in read(tmp_path / "x.csv")] == ["first", "second"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_csv_as_spreadsheets_write_it(tmp_path, encoding):
+    (tmp_path / "x.csv").write_bytes("text\tlabel\r\nGrüße\tä\r\n".encode(encoding))
+    assert list(read(tmp_path / "x.csv")) == [Document("x.csv:1", "Grüße", ("ä",))]
+
+
+def test_csv_that_does_not_fit_its_header(tmp_path):
+    for rows, match in [
+        ("a,b,c,d", "row 2 .line 3. has 4 fields, the header 3"),
+        ("a,b", "row 2 .line 3. has 2 fields, the header 3"),
+        ('"a,b,c', "line 3: unexpected end of data"),
+        ('"a"b,c,d', "line 3: "),
+    ]:
+        (tmp_path / "x.csv").write_text(f"id,text,label\na,b,c\n{rows}\n")
+        with pytest.raises(DataError, match=match):
+            list(read(tmp_path / "x.csv"))
+    (tmp_path / "x.csv").write_text("id,text,text\na,b,c\n")
+    with pytest.raises(DataError, match="names a field twice"):
+        list(read(tmp_path / "x.csv"))
+    (tmp_path / "x.csv").write_text("id,body\na,b\n")
+    with pytest.raises(DataError, match="row 1 has no text, image or vector; it has id, body"):
+        list(read(tmp_path / "x.csv"))
+
+
+def test_csv_fields_may_be_long(tmp_path):
+    (tmp_path / "x.csv").write_text(f"id,text\na,{'x' * 200_000}\n")
+    (document,) = read(tmp_path / "x.csv")
+    assert len(document.content) == 200_000
+
+
+def test_prose_with_commas_is_no_csv(tmp_path):
+    (tmp_path / "x.txt").write_text("Some text, and more.\nAnother line, and more.\nA third, too.\n")
+    assert read(tmp_path / "x.txt").name == "lines"
+
+
+# Parquet
+
+
+def test_parquet_rows_are_records(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = [
+        {
+            "id": n,
+            "text": f"t{n}",
+            "labels": ["a", "b"],
+            "day": datetime.date(2020, 1, 2),
+            "raw": b"\xff",
+            "n": {"x": 1.5},
+        }
+        for n in range(1000)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "x")
+    source = read(tmp_path / "x")
+    assert source.count() == 1000
+    documents = list(source)
+    assert len(documents) == 1000
+    assert documents[3] == Document("3", "t3", ("a", "b"), {"day": "2020-01-02", "raw": "/w==", "n": {"x": 1.5}})
+    with pytest.raises(DataError, match="no field 'topic' in row 1"):
+        list(read(tmp_path / "x", label="topic"))
+
+
+def test_parquet_vectors_and_nulls(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(
+        pyarrow.table({"vector": [[1.0, 2.0]], "text": [None], "label": [float("nan")]}), tmp_path / "x"
+    )
+    (document,) = read(tmp_path / "x")
+    assert document.content.tolist() == [1, 2]
+    assert document.labels == ()
+
+
+def test_parquet_that_is_damaged(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "x").write_bytes(b"PAR1" + b"\x15\x04" * 300 + b"PAR1")
+    for use in (list, lambda source: source.count()):
+        with pytest.raises(DataError, match="cannot be read as Parquet"):
+            use(read(tmp_path / "x"))
+
+
+def test_parquet_without_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "x").write_bytes(b"PAR1")
+    with pytest.raises(MissingExtra, match=r"pip install 'hashret\[parquet\]'"):
+        list(read(tmp_path / "x"))
+
+
+# BEIR
+
+
+def test_beir_gives_corpus_queries_and_judgements(tmp_path):
+    with gzip.open(tmp_path / "corpus.jsonl.gz", "wt") as stream:
+        stream.write('{"_id": "d", "title": "T", "text": "t", "metadata": {}}\n{"title": "", "text": "u"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "what"}\n')
+    (tmp_path / "qrels").mkdir()
+    for name in ("train.tsv", "test.tsv", ".hidden"):
+        (tmp_path / "qrels" / name).touch()
+    source = read(tmp_path)
+    assert isinstance(source, Beir)
+    assert list(source) == [Document("d", "T\nt", (), {"metadata": {}}), Document("corpus.jsonl.gz:2", "u")]
+    assert list(source.queries) == [Document("q", "what")]
+    assert [path.name for path in source.qrels] == ["test.tsv", "train.tsv"]
+
+
+def test_beir_without_queries(tmp_path):
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "t"}\n')
+    (tmp_path / "qrels").mkdir()
+    source = read(tmp_path)
+    assert source.name == "beir"
+    assert source.qrels == []
+    with pytest.raises(DataError, match=r"no queries\.jsonl"):
+        assert source.queries
+
+
+# Standard input
+
+
+def test_standard_input_is_read_once_and_iterated_often(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    stream = io.BytesIO(b'{"text": "a"}\n\n{"text": "b"}\n')
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
+    source = read("-")
+    assert stream.tell() == 0
+    for _ in range(2):
+        assert list(source) == [Document("stdin:1", "a"), Document("stdin:3", "b")]
+
+
+def test_standard_input_says_where_it_is_wrong(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no json\n")))
+    with pytest.raises(DataError, match="stdin, line 1: not JSON"):
+        list(read("-"))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"")))
+    with pytest.raises(DataError, match="no documents in -"):
+        assert read("-").kind
+
+
+# Lines
+
+
+def test_lines_are_documents_with_their_number(tmp_path):
+    (tmp_path / "notes").write_bytes("first \n\n \t\nsecond, with ü\nlast".encode())
+    assert list(read(tmp_path / "notes")) == [
+        Document("notes:1", "first"),
+        Document("notes:4", "second, with ü"),
+        Document("notes:5", "last"),
+    ]
+    with pytest.raises(UsageError, match="has no fields"):
+        read(tmp_path / "notes", fields=Fields(text=("body",)))
+
+
+def test_a_path_given_twice_is_read_once(tmp_path):
+    (tmp_path / "x.txt").write_text("a\nb\n")
+    assert len(list(read(tmp_path / "x.txt", Path(str(tmp_path) + "/./x.txt")))) == 2

@@ -1,0 +1,521 @@
+"""The store: generations of immutable files, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faiss
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from hashret.codes import hamming, width
+from hashret.errors import DataError, StoreError, UsageError
+from hashret.search.faiss import write_file
+from hashret.store import Record, Store, Transaction
+from hashret.store.manifest import Manifest, _checksum
+
+BITS = 13
+
+
+def code_of(id: str, bits: int = BITS) -> np.ndarray:
+    """A code that an id always has, uint8 [1, bytes]."""
+    rng = np.random.default_rng(list(id.encode("utf-8", "surrogatepass")))
+    return np.packbits(rng.random((1, bits)) < 0.5, axis=1, bitorder="little")
+
+
+def record_of(id: str, edition: int = 0) -> Record:
+    return Record(
+        id, f"text of {id} ✓ {edition}", ("odd", id[-1:]), {"edition": edition, "size": 2.5}, b"\0jpeg" * edition
+    )
+
+
+def add(change: Transaction, *ids: str, edition: int = 0) -> None:
+    codes = np.concatenate([code_of(id, change.bits) for id in ids])
+    change.add(codes, [record_of(id, edition) for id in ids])
+
+
+def save_hasher(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "weights").write_bytes(bytes(100))
+
+
+def start(change: Transaction, bits: int = BITS) -> None:
+    change.start_over(bits, "fingerprint", {"kind": "text", "root": "/tmp/é\udcff"}, save_hasher)
+
+
+def delete(store: Store, *ids: str) -> None:
+    with store.write(write_file) as change:
+        change.delete([row for id in ids if (row := change.row_of(id)) is not None])
+
+
+def living(store: Store) -> list[str]:
+    return [record.id for record in store.records()]
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    return {file.relative_to(path).as_posix(): file.read_bytes()
+            for file in path.rglob("*") if file.is_file() and file.name != "lock"}  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Three segments with one row deleted."""
+    made = Store.new(tmp_path / "index")
+    with made.write(write_file) as change:
+        start(change)
+        add(change, "a", "b", "c")
+    with made.write(write_file) as change:
+        add(change, "d", "no UTF-8 \udcff")
+    with made.write(write_file) as change:
+        add(change, "e")
+    delete(made, "b")
+    return made
+
+
+ALL = ["a", "c", "d", "no UTF-8 \udcff", "e"]
+
+
+class TestReading:
+    def test_what_was_added_is_there_in_order(self, store: Store) -> None:
+        for found in (store, Store.open(store.path)):
+            assert living(found) == ALL
+            assert found.ids() == ["a", "b", *ALL[1:]]
+            assert list(found.records()) == [record_of(id) for id in ALL]
+            assert (found.codes() == np.concatenate([code_of(id) for id in found.ids()])).all()
+            assert found.labels() == [record_of(id).labels for id in found.ids()]
+            assert [found.find(id) for id in ["a", "b", "d", "e", "z", ""]] == [0, None, 3, 5, None, None]
+            assert found.record(4) == record_of("no UTF-8 \udcff")
+            assert found.verify() == []
+            assert found.manifest.about["root"] == "/tmp/é\udcff"
+            assert (found.hasher_path / "config.json").read_text() == "{}"
+
+    def test_the_faiss_file_beside_a_segment_holds_its_codes(self, store: Store) -> None:
+        queries = np.random.default_rng(0).integers(0, 256, (5, 2), np.uint8) & np.array([255, 31], np.uint8)
+        for file in sorted((store.path / "segments").iterdir()):
+            with h5py.File(file) as opened:
+                codes = opened["codes"][:]
+            index = faiss.read_index_binary(str(store.path / "faiss" / file.with_suffix(".faiss").name))
+            distances, rows = index.search(queries, len(codes))
+            wanted = hamming(queries, codes)
+            assert (np.take_along_axis(wanted, rows, axis=1) == distances).all()
+
+    def test_no_index_is_the_wrong_path(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        for name in ("none", "file", "file/below", "."):
+            with pytest.raises(UsageError, match="no index at"):
+                Store.open(tmp_path / name)
+
+    def test_a_reader_keeps_its_generation_through_a_compaction(self, store: Store) -> None:
+        reader = Store.open(store.path)
+        with store.write(write_file) as change:
+            change.compact()
+        assert len(store.segments) == 1
+        assert len(files_of(store.path)) == 5
+        assert list(reader.records()) == [record_of(id) for id in ALL]
+        assert reader.find("d") == 3
+        assert len(reader.codes()) == 6
+
+    def test_a_lost_file_is_named(self, store: Store) -> None:
+        next((store.path / "segments").iterdir()).unlink()
+        with pytest.raises(StoreError, match="lacks a file"):
+            Store.open(store.path)
+
+
+class TestWriting:
+    def test_an_index_is_not_made_over_another_thing(self, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="exists already; --force"):
+            Store.new(store.path)
+        (tmp_path / "letters").mkdir()
+        (tmp_path / "letters" / "dear.txt").write_text("")
+        with pytest.raises(UsageError, match="holds other things"):
+            Store.new(tmp_path / "letters")
+        with pytest.raises(UsageError, match="holds other things"):
+            Store.new(tmp_path / "letters", force=True)
+        with pytest.raises(UsageError, match="is a file"):
+            Store.new(tmp_path / "letters" / "dear.txt")
+
+    def test_force_replaces_an_index_whole(self, store: Store) -> None:
+        reader, other = Store.open(store.path), Store.new(store.path, force=True)
+        with other.write(write_file) as change:
+            start(change, 20)
+            assert change.row_of("a") is None
+            add(change, "a", "x")
+        assert living(Store.open(store.path)) == ["a", "x"]
+        assert Store.open(store.path).manifest.bits == 20
+        assert Store.open(store.path).verify() == []
+        assert len(files_of(store.path)) == 5
+        assert living(reader) == ALL
+
+    def test_compacting_keeps_the_order_and_drops_what_is_deleted(self, store: Store) -> None:
+        with store.write(write_file) as change:
+            change.compact()
+        for found in (store, Store.open(store.path)):
+            assert living(found) == found.ids() == ALL
+            assert list(found.records()) == [record_of(id) for id in ALL]
+            assert found.verify() == []
+            assert found.manifest.deletions == ""
+
+    def test_an_id_that_is_added_again_is_new_and_last(self, store: Store) -> None:
+        with store.write(write_file) as change:
+            change.delete([0])
+            assert change.row_of("a") is None
+            add(change, "a", "b", edition=2)
+        assert living(store) == [*ALL[1:], "a", "b"]
+        assert store.record(store.find("a") or 0) == record_of("a", 2)
+        assert store.verify() == []
+
+    def test_an_index_may_become_empty_and_grow_again(self, store: Store) -> None:
+        delete(store, *ALL)
+        assert living(store) == []
+        with store.write(write_file) as change:
+            change.compact()
+        assert store.codes().shape == (0, width(BITS))
+        assert Store.open(store.path).verify() == []
+        with store.write(write_file) as change:
+            add(change, "new")
+        assert living(Store.open(store.path)) == ["new"]
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, DataError])
+    def test_a_transaction_that_raises_changes_nothing(self, store: Store, error: type[BaseException]) -> None:
+        before = files_of(store.path)
+
+        def change_all() -> None:
+            with store.write(write_file) as change:
+                change.delete([0])
+                add(change, "x", "y")
+                change._flush()
+                add(change, "z")
+                raise error
+
+        with pytest.raises(error):
+            change_all()
+        assert files_of(store.path) == before
+        assert living(store) == living(Store.open(store.path)) == ALL
+
+    def test_a_full_disk_changes_nothing(self, store: Store) -> None:
+        before = files_of(store.path)
+
+        def full(path: Path, codes: np.ndarray, bits: int) -> None:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        with pytest.raises(StoreError, match="was not changed: No space left"), store.write(full) as change:
+            add(change, "x")
+        assert files_of(store.path) == before
+
+    def test_metadata_that_is_no_json_changes_nothing(self, store: Store) -> None:
+        before = files_of(store.path)
+        with pytest.raises(DataError, match="metadata of 'x'"), store.write(write_file) as change:
+            change.add(code_of("x"), [Record("x", metadata={"when": object()})])
+        assert files_of(store.path) == before
+
+    def test_a_creation_that_raises_leaves_no_folder(self, tmp_path: Path) -> None:
+        def create() -> None:
+            with Store.new(tmp_path / "a" / "b").write(write_file) as change:
+                start(change)
+                add(change, "x")
+                raise ValueError
+
+        with pytest.raises(ValueError):
+            create()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_second_writer_is_refused(self, store: Store) -> None:
+        other = Store.open(store.path)
+        with store.write(write_file) as change:
+            add(change, "x")
+            with pytest.raises(StoreError, match="another process is writing"), other.write(write_file):
+                pass
+        with other.write(write_file) as change:
+            add(change, "y")
+        assert living(other) == [*ALL, "x", "y"]
+
+    def test_orphans_are_swept_by_the_next_writer(self, store: Store) -> None:
+        orphans = ["segments/000099.h5", "segments/.000009.h5.1.tmp", "faiss/x", "deletions/000001.npy", "hasher/9/a",
+                   ".manifest.json.77.tmp"]  # fmt: skip
+        for name in orphans:
+            (store.path / name).parent.mkdir(exist_ok=True)
+            (store.path / name).write_bytes(b"left")
+        assert living(Store.open(store.path)) == ALL
+        with store.write(write_file) as change:
+            add(change, "x")
+        assert not [name for name in orphans if (store.path / name).exists()]
+        assert not (store.path / "hasher/9").exists()
+        assert Store.open(store.path).verify() == []
+
+    def test_what_a_killed_creation_left_is_no_obstacle(self, tmp_path: Path) -> None:
+        (tmp_path / "segments").mkdir()
+        (tmp_path / ".manifest.json.77.tmp").write_text("{")
+        with Store.new(tmp_path).write(write_file) as change:
+            start(change)
+            add(change, "x")
+        assert not (tmp_path / ".manifest.json.77.tmp").exists()
+
+    def test_nothing_is_swept_outside_the_index(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "precious").mkdir()
+        (tmp_path / "precious" / "diary.txt").write_text("dear")
+        shutil.rmtree(store.path / "cache", ignore_errors=True)
+        (store.path / "cache").symlink_to(tmp_path)
+        (store.path / "segments" / "link").symlink_to(tmp_path / "precious")
+        with store.write(write_file) as change:
+            add(change, "x")
+        assert (tmp_path / "precious" / "diary.txt").read_text() == "dear"
+
+    @pytest.mark.parametrize("moment", ["attach", "manifest"])
+    def test_a_killed_writer_leaves_the_old_generation(self, store: Store, moment: str) -> None:
+        script = """
+import sys, time, numpy as np
+from hashret.store import Store, Record
+from hashret.store import manifest
+def hang(*args):
+    print("now", flush=True)
+    time.sleep(60)
+def attach(path, codes, bits):
+    path.write_bytes(b"half")
+    if sys.argv[2] == "attach":
+        hang()
+def write(path, text):
+    path.write_text(text[:50])
+    hang()
+manifest._write = write
+with Store.open(sys.argv[1]).write(attach) as change:
+    change.delete([0])
+    change.add(np.zeros((1, 2), np.uint8), [Record("killed")])
+"""
+        killed = subprocess.Popen([sys.executable, "-c", script, store.path, moment], stdout=subprocess.PIPE, text=True)
+        with killed:
+            assert killed.stdout is not None
+            assert killed.stdout.readline() == "now\n"
+            killed.send_signal(signal.SIGKILL)
+        found = Store.open(store.path)
+        assert living(found) == ALL
+        assert found.verify() == []
+        with found.write(write_file) as change:
+            add(change, "x")
+        assert living(Store.open(store.path)) == [*ALL, "x"]
+        assert files_of(store.path).keys() == {*found.manifest.files, "manifest.json"}
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """A manifest that lies, with a checksum that fits."""
+    body = json.loads((path / "manifest.json").read_bytes().decode("utf-8", "surrogatepass"))
+    del body["checksum"]
+    change(body)
+    (path / "manifest.json").write_text(json.dumps(body | {"checksum": _checksum(body)}))
+
+
+LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a newer format": lambda b: b.update(format=2),
+    "a format that is no number": lambda b: b.update(format="1"),
+    "a hasher outside": lambda b: b.update(hasher="../../etc"),
+    "an absolute hasher": lambda b: b.update(hasher="/etc"),
+    "deletions outside": lambda b: b.update(deletions="../x.npy"),
+    "a file outside": lambda b: b["files"].update({"segments/../../x": {"bytes": 1, "sha256": ""}}),
+    "a path that is no text": lambda b: b.update(hasher=5),
+    "huge rows": lambda b: b["segments"][0].update(rows=1 << 60),
+    "many rows": lambda b: b["segments"][0].update(rows=1 << 40),
+    "rows below zero": lambda b: b["segments"][0].update(rows=-1),
+    "rows that are no whole number": lambda b: b["segments"][0].update(rows=3.0),
+    "fewer rows": lambda b: b["segments"][0].update(rows=2),
+    "huge bits": lambda b: b.update(bits=1 << 40),
+    "no bits": lambda b: b.update(bits=0),
+    "other bits": lambda b: b.update(bits=33),
+    "an unknown field": lambda b: b.update(more=1),
+    "a field too few": lambda b: b.pop("bits"),
+    "a list of files": lambda b: b.update(files=[]),
+    "an about that is none": lambda b: b.update(about=[1]),
+    "a segment that is none": lambda b: b.update(segments=[5]),
+    "an infinite generation": lambda b: b.update(generation=float("inf")),
+}
+
+
+class TestDamage:
+    def test_a_manifest_written_by_hand_is_read(self, store: Store) -> None:
+        rewrite(store.path, lambda b: b.update(about={"kind": "other"}))
+        assert Store.open(store.path).manifest.about == {"kind": "other"}
+
+    @pytest.mark.parametrize("what", LIES)
+    def test_a_manifest_that_lies_is_refused(self, what: str, store: Store) -> None:
+        rewrite(store.path, LIES[what])
+        with pytest.raises(StoreError):
+            Store.open(store.path)
+
+    @pytest.mark.parametrize(
+        "data", [b"", b"{", b"[]", b"1", b"null", b'{"format": 1}', b"\xff\xfe", b"[" * 100_000, b'{"format": 9}' * 2]
+    )
+    def test_a_manifest_that_is_none_is_refused(self, data: bytes, store: Store) -> None:
+        (store.path / "manifest.json").write_bytes(data)
+        with pytest.raises(StoreError, match="damaged"):
+            Store.open(store.path)
+
+    def test_a_changed_manifest_is_refused(self, store: Store) -> None:
+        text = (store.path / "manifest.json").read_bytes()
+        (store.path / "manifest.json").write_bytes(text.replace(b'"deleted": 1', b'"deleted": 0'))
+        with pytest.raises(StoreError, match="checksum does not fit"):
+            Store.open(store.path)
+
+    def test_a_vast_manifest_is_not_read(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("hashret.store.manifest.MOST_BYTES", 100)
+        with pytest.raises(StoreError, match="more than 100 bytes"):
+            Manifest.read(store.path)
+
+    def test_a_flipped_byte_in_any_file_is_found(self, store: Store) -> None:
+        names = list(store.manifest.files)
+        assert len(names) == 9
+        for name in names:
+            path = store.path / name
+            data = path.read_bytes()
+            for place in {0, len(data) // 3, len(data) - 1}:
+                path.write_bytes(data[:place] + bytes([data[place] ^ 64]) + data[place + 1 :])
+                assert any(name in line and "checksum" in line for line in store.verify()), (name, place)
+                with contextlib.suppress(StoreError):  # damaged so that it does not even open
+                    assert any(name in line for line in Store.open(store.path).verify())
+            path.write_bytes(data[:-1])
+            assert any(name in line and "bytes, not" in line for line in store.verify())
+            path.write_bytes(data)
+        assert store.verify() == []
+        (store.path / name).unlink()
+        assert store.verify() == [f"{name} is missing"]
+
+    def test_a_segment_with_a_flipped_byte_opens_or_is_refused(self, store: Store) -> None:
+        path = store.path / "segments" / "000002.h5"
+        data = path.read_bytes()
+        for place in range(0, min(len(data), 6000), 61):
+            path.write_bytes(data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :])
+            try:
+                Store.open(store.path).close()
+            except StoreError:
+                continue
+
+    @pytest.mark.parametrize("data", [b"", b"no array", b"PK\x03\x04" + bytes(30), b"\x93NUMPY\x01\x00v\x00{'descr'"])
+    def test_deletions_that_are_none_are_refused(self, data: bytes, store: Store) -> None:
+        (store.path / store.manifest.deletions).write_bytes(data)
+        with pytest.raises(StoreError, match="damaged"):
+            Store.open(store.path)
+
+    @pytest.mark.parametrize(
+        "bitmap", [np.zeros(2, np.uint8), np.zeros(1), np.zeros((1, 1), np.uint8), np.array([{}], object)]
+    )
+    def test_deletions_of_another_shape_are_refused(self, bitmap: np.ndarray, store: Store) -> None:
+        np.save(store.path / store.manifest.deletions, bitmap, allow_pickle=True)
+        with pytest.raises(StoreError, match="damaged"):
+            Store.open(store.path)
+
+
+DATASETS = ["codes", "ids/bytes", "ids/offsets", "contents/bytes", "labels/rows", "labels/names/bytes", "lookup/hashes",
+            "ids", "labels/names"]  # fmt: skip
+
+
+class TestSegmentsFromElsewhere:
+    @pytest.mark.parametrize("name", DATASETS)
+    @pytest.mark.parametrize("kind", ["soft", "external", "lost", "group", "virtual", "raw", "type"])
+    def test_what_is_no_array_of_the_file_itself_is_refused(self, kind: str, name: str, store: Store) -> None:
+        if kind in ("virtual", "raw", "type") and name in ("ids", "labels/names"):
+            pytest.skip("a group")
+        path = store.path / "segments" / "000002.h5"
+        store.close()
+        shutil.copy(path, store.path / "other.h5")
+        with h5py.File(path, "r+") as file:
+            old = file[name]
+            shape, dtype = (old.shape, old.dtype) if isinstance(old, h5py.Dataset) else ((), None)
+            file.move(name, "moved")
+            if kind == "soft":
+                file[name] = h5py.SoftLink("/moved")
+            elif kind == "external":
+                file[name] = h5py.ExternalLink(str(store.path / "other.h5"), name)
+            elif kind == "group":
+                file.create_group(name)
+            elif kind == "virtual":
+                layout = h5py.VirtualLayout(shape, dtype)
+                layout[...] = h5py.VirtualSource(str(store.path / "other.h5"), name, shape, dtype)
+                file.create_virtual_dataset(name, layout)
+            elif kind == "raw":
+                size = int(np.prod(shape)) * dtype.itemsize
+                file.create_dataset(name, shape, dtype, external=[("/etc/passwd", 0, size)])
+            elif kind == "type":
+                file.create_dataset(name, shape, np.float64)
+        with pytest.raises(StoreError, match=r"000002\.h5 is damaged"):
+            Store.open(store.path)
+
+
+@settings(max_examples=15, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+class AgainstADict(RuleBasedStateMachine):
+    """Whatever is done to a store, it holds what a dict would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.store = Store.new(self.folder / "index")
+        with self.store.write(write_file) as change:
+            start(change)
+        self.wanted: dict[str, int] = {}
+        self.edition = 0
+
+    ids = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=5, unique=True)
+
+    @rule(ids=ids)
+    def add(self, ids: list[str]) -> None:
+        self.edition += 1
+        with self.store.write(write_file) as change:
+            for id in ids:
+                change.delete([] if (row := change.row_of(id)) is None else [row])
+                self.wanted.pop(id, None)
+                self.wanted[id] = self.edition
+            add(change, *ids, edition=self.edition)
+
+    @rule(ids=ids)
+    def delete(self, ids: list[str]) -> None:
+        delete(self.store, *ids)
+        for id in ids:
+            self.wanted.pop(id, None)
+
+    @rule(ids=ids)
+    def fail(self, ids: list[str]) -> None:
+        def change_all() -> None:
+            with self.store.write(write_file) as change:
+                change.delete(range(len(self.store.deleted)))
+                add(change, *ids)
+                raise ValueError
+
+        with pytest.raises(ValueError):
+            change_all()
+
+    @rule()
+    def compact(self) -> None:
+        with self.store.write(write_file) as change:
+            change.compact()
+        assert not self.store.deleted.any()
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = Store.open(self.folder / "index")
+
+    @invariant()
+    def holds_what_the_dict_holds(self) -> None:
+        assert list(self.store.records()) == [record_of(id, edition) for id, edition in self.wanted.items()]
+        assert all((self.store.find(id) is None) == (id not in self.wanted) for id in "abcdefgh")
+        rows = [self.store.find(id) for id in self.wanted]
+        assert (self.store.codes()[rows] == np.array([code_of(id)[0] for id in self.wanted]).reshape(-1, 2)).all()
+        assert self.store.verify() == []
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+
+TestAgainstADict = AgainstADict.TestCase
