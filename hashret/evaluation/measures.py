@@ -12,6 +12,7 @@ Names and definitions are trec_eval's. `P(r=R)`, `R(r=R)` and `AP@k(hits)` are w
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def _usual(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Measure(ABC):
     """A measure at the cut k, or over the whole ranking for None."""
 
     k: int | None = None
@@ -66,9 +67,9 @@ class Measure:
         worst, best = np.sort([self.worst(ties), self.best(ties)], axis=0)  # where they agree, the last digit may not
         return np.stack([np.clip(self.expected(ties), worst, best), worst, best])
 
+    @abstractmethod
     def expected(self, ties: Ties) -> Floats:
         """Mean over all orders of the ties [q]."""
-        raise NotImplementedError
 
     def worst(self, ties: Ties) -> Floats:
         """Value of the worst order [q]."""
