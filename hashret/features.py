@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -70,6 +71,27 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.input)
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Dense features in a byte a number: values[i] * scales[i] is about row i, scaled to length 1."""
+
+    values: npt.NDArray[np.int8]  # [n, dim]
+    scales: Floats  # [n]
+
+    def take(self, rows: npt.NDArray[Any]) -> Vectors:
+        """The rows of these numbers, in that order."""
+        return Vectors(self.values[rows], self.scales[rows])
+
+    def dense(self) -> Floats:
+        """As a dense matrix, float32 [n, dim]."""
+        return self.values * self.scales[:, None]
+
+
+def joined(parts: Sequence[Vectors]) -> Vectors:
+    """The rows of all, one after the other."""
+    return Vectors(np.concatenate([part.values for part in parts]), np.concatenate([part.scales for part in parts]))
 
 
 def take(matrix: Floats | Rows, rows: npt.NDArray[Any]) -> Floats:

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hashret.codes import hamming, width
 from hashret.errors import DataError, StoreError, UsageError
+from hashret.features import Vectors
 from hashret.search.faiss import write_file
 from hashret.store import Record, Store, Transaction
 from hashret.store.manifest import Manifest, _checksum
@@ -450,6 +451,91 @@ class TestSegmentsFromElsewhere:
                 file.create_dataset(name, shape, np.float64)
         with pytest.raises(StoreError, match=r"000002\.h5 is damaged"):
             Store.open(store.path)
+
+
+def vectors_of(*ids: str) -> Vectors:
+    """The vectors that ids always have, 5 numbers each."""
+    rngs = [np.random.default_rng(list(id.encode())) for id in ids]
+    values = np.array([rng.integers(-127, 128, 5) for rng in rngs], np.int8).reshape(-1, 5)
+    return Vectors(values, np.array([rng.random() for rng in rngs], np.float32))
+
+
+class TestVectors:
+    @pytest.fixture
+    def keeping(self, tmp_path: Path) -> Store:
+        """Two segments that keep vectors, one row deleted."""
+        made = Store.new(tmp_path / "index")
+        for ids in ("abc", "de"):
+            with made.write(write_file) as change:
+                if ids == "abc":
+                    start(change)
+                change.add(np.concatenate([code_of(id) for id in ids]), [record_of(id) for id in ids], vectors_of(*ids))
+        delete(made, "b")
+        return made
+
+    def holds(self, store: Store, rows: list[int], ids: str) -> bool:
+        found, wanted = store.vectors(np.array(rows, np.int64)), vectors_of(*ids)
+        return found.values.tolist() == wanted.values.tolist() and found.scales.tolist() == wanted.scales.tolist()
+
+    def test_vectors_are_read_in_the_order_asked_for(self, keeping: Store) -> None:
+        for store in (keeping, Store.open(keeping.path)):
+            assert store.dims == {5}
+            assert self.holds(store, [0, 1, 2, 3, 4], "abcde")
+            assert self.holds(store, [4, 0, 3, 0, 2], "eadac")
+            assert self.holds(store, [3], "d")
+
+    def test_compacting_keeps_them_and_a_reader_keeps_its_own(self, keeping: Store) -> None:
+        reader = Store.open(keeping.path)
+        with keeping.write(write_file) as change:
+            change.compact()
+        assert self.holds(keeping, [0, 1, 2, 3], "acde")
+        assert self.holds(reader, [4, 1], "eb")
+        assert Store.open(keeping.path).verify() == []
+
+    def test_a_flipped_byte_is_found(self, keeping: Store) -> None:
+        path = keeping.path / "segments" / "000002.h5"
+        with h5py.File(path) as file:
+            places = [file[name].id.get_offset() for name in ("vectors", "scales")]
+        whole = path.read_bytes()
+        for place in places:
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            assert "segments/000002.h5" in keeping.verify()[0]
+
+    def test_a_store_without_them_says_so(self, store: Store) -> None:
+        assert store.dims == {0}
+        with pytest.raises(StoreError, match="no vectors are kept"):
+            store.vectors(np.array([0]))
+
+    @pytest.mark.parametrize("kind", ["chunked", "type", "rows", "soft", "external", "virtual", "raw", "no scales",
+                                      "scales alone"])  # fmt: skip
+    def test_vectors_that_are_not_as_written_are_refused(self, kind: str, keeping: Store) -> None:
+        path = keeping.path / "segments" / "000002.h5"
+        keeping.close()
+        shutil.copy(path, keeping.path / "other.h5")
+        with h5py.File(path, "r+") as file:
+            values = file["vectors"][:]
+            if kind == "no scales":
+                del file["scales"]
+            else:
+                file.move("vectors", "moved")
+            if kind == "chunked":
+                file.create_dataset("vectors", data=values, chunks=(1, 5))
+            elif kind == "type":
+                file["vectors"] = values.astype(np.int16)
+            elif kind == "rows":
+                file["vectors"] = values[:2]
+            elif kind == "soft":
+                file["vectors"] = h5py.SoftLink("/moved")
+            elif kind == "external":
+                file["vectors"] = h5py.ExternalLink(str(keeping.path / "other.h5"), "vectors")
+            elif kind == "virtual":
+                layout = h5py.VirtualLayout((3, 5), np.int8)
+                layout[...] = h5py.VirtualSource(str(keeping.path / "other.h5"), "vectors", (3, 5), np.int8)
+                file.create_virtual_dataset("vectors", layout)
+            elif kind == "raw":
+                file.create_dataset("vectors", (3, 5), np.int8, external=[("/etc/passwd", 0, 15)])
+        with pytest.raises(StoreError, match=r"000002\.h5 is damaged"):
+            Store.open(keeping.path)
 
 
 @settings(max_examples=15, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))

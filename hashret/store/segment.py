@@ -4,6 +4,7 @@
     ids, contents, thumbnails, metadata      each a group: bytes uint8 [total], offsets int64 [n + 1]
     labels                          a group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
     lookup                          a group: hashes uint64 [n], ascending, rows int64 [n]
+    vectors, scales                 int8 [n, dim], contiguous, and float32 [n]; only where an index keeps vectors
 
 Strings are bytes and offsets because HDF5's own variable-length strings are slow and break under compression.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ import numpy.typing as npt
 
 from hashret.codes import Codes, check_codes, width
 from hashret.errors import DataError, StoreError
+from hashret.features import Vectors
 
 CHUNK = 1 << 16  # bytes compressed together: about what one look-up has to unpack
 
@@ -46,8 +49,8 @@ def hash_id(id: str) -> int:
     return int.from_bytes(hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def write(path: Path, codes: Codes, records: Sequence[Record]) -> None:
-    """Write a segment of codes [n, bytes] and their n records.
+def write(path: Path, codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> None:
+    """Write a segment of codes [n, bytes], their n records and, where they are kept, n vectors.
 
     HDF5 makes it in memory: on a full disk the library would crash, plain Python raises OSError.
     """
@@ -66,6 +69,9 @@ def write(path: Path, codes: Codes, records: Sequence[Record]) -> None:
         file["labels/offsets"] = _offsets([len(record.labels) for record in records])
         file["lookup/hashes"] = hashes[order]
         file["lookup/rows"] = order.astype(np.int64)
+        if vectors is not None:
+            file.create_dataset("vectors", data=vectors.values)
+            file.create_dataset("scales", data=vectors.scales)
         file.flush()
         path.write_bytes(file.id.get_file_image())
 
@@ -104,6 +110,8 @@ class Segment:
         with self._reading():
             self.file = h5py.File(path, "r")
             self._check_shapes()
+            kept = "vectors" in self.file
+            self._vectors = Vectors(self._mapped("vectors"), self.file["scales"][:]) if kept else None
 
     def _check_shapes(self) -> None:
         """Refuse datasets that are not as `write` makes them, before anything is read from them."""
@@ -119,6 +127,9 @@ class Segment:
         self._check("codes", np.uint8, (self.rows, width(self.bits)))
         for name, (dtype, rows) in wanted.items():
             self._check(name, dtype, (rows,))
+        if "vectors" in self.file or "scales" in self.file:
+            self._check("vectors", np.int8, (self.rows, None))
+            self._check("scales", np.float32, (self.rows,))
 
     def _check(self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
         """ValueError where the name leads out of the file, or to anything but such an array."""
@@ -136,6 +147,24 @@ class Segment:
         """All codes, uint8 [rows, bytes]."""
         with self._reading():
             return check_codes(self.file["codes"][:], self.bits)
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors kept; 0 where none are."""
+        return 0 if self._vectors is None else self._vectors.values.shape[1]
+
+    def vectors(self, rows: npt.NDArray[np.int64]) -> Vectors:
+        """The vectors of these rows; StoreError where none are kept."""
+        with self._reading():
+            if self._vectors is None:
+                raise ValueError("no vectors are kept in it")
+            return self._vectors.take(rows)
+
+    def _mapped(self, name: str) -> npt.NDArray[Any]:
+        """An array as it lies in the file, of which only what is used is read."""
+        array = self.file[name]
+        whole = mmap.mmap(self.file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(whole, array.dtype, array.size, array.id.get_offset()).reshape(array.shape)
 
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""
@@ -202,4 +231,5 @@ class Segment:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._vectors = None
         self.file.close()

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from hashret.codes import Codes, width
 from hashret.errors import StoreError, UsageError
+from hashret.features import Vectors, joined
 from hashret.store import deletions
 from hashret.store.deletions import Mask
 from hashret.store.files import sha256, unfinished
@@ -94,6 +96,18 @@ class Store:
         """Codes of all rows, deleted ones included, uint8 [rows, bytes]."""
         parts = [segment.codes() for segment in self.segments]
         return np.concatenate(parts) if parts else np.zeros((0, width(self.manifest.bits)), np.uint8)
+
+    @property
+    def dims(self) -> set[int]:
+        """The lengths of the vectors that the segments keep, 0 for one that keeps none."""
+        return {segment.dim for segment in self.segments}
+
+    def vectors(self, rows: npt.NDArray[np.int64]) -> Vectors:
+        """The vectors kept of these rows; StoreError where there are none."""
+        place = np.searchsorted(self.starts, rows, "right") - 1
+        order = np.argsort(place, kind="stable")
+        parts = [segment.vectors(rows[place == i] - self.starts[i]) for i, segment in enumerate(self.segments)]
+        return joined(parts).take(np.argsort(order))
 
     def ids(self) -> list[str]:
         """Ids of all rows, deleted ones included."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashret.codes import Codes
+from hashret.features import Vectors, joined
 from hashret.store import deletions as bitmaps
 from hashret.store import segment as segments
 from hashret.store.files import sha256, sync, write_atomically
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from hashret.store.store import Store
 
 SEGMENT_ROWS = 1 << 17
-SEGMENT_BYTES = 64 << 20  # of contents; what a writer holds at once
+SEGMENT_BYTES = 64 << 20  # of contents and vectors; what a writer holds at once
 
 Attach = Callable[[Path, Codes, int], None]
 """Writes another program's file of a segment's codes: attach(path, codes, bits)."""
@@ -40,6 +41,7 @@ class Transaction:
         self.deleted = store.deleted.copy()
         self.started_over = old is None
         self.codes: list[Codes] = []
+        self.vectors: list[Vectors] = []
         self.pending: list[Record] = []
         self.pending_bytes = 0
 
@@ -56,9 +58,12 @@ class Transaction:
         sync(folder)
         sync(folder.parent)
 
-    def add(self, codes: Codes, records: Sequence[Record]) -> None:
-        """Append documents: codes [n, bytes] and n records, whose ids the caller has checked."""
+    def add(self, codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> None:
+        """Append documents: codes [n, bytes], n records, whose ids the caller has checked, and where kept n vectors."""
         self.codes.append(codes)
+        if vectors is not None:
+            self.vectors.append(vectors)
+            self.pending_bytes += vectors.values.nbytes
         self.pending += records
         self.pending_bytes += sum(len(record.content) + len(record.thumbnail) for record in records)
         if len(self.pending) >= SEGMENT_ROWS or self.pending_bytes >= SEGMENT_BYTES:
@@ -84,7 +89,7 @@ class Transaction:
             for first in range(0, segment.rows, 1000):
                 rows = np.flatnonzero(kept[first : first + 1000]) + first
                 records = [segment.record(int(row)) for row in rows]
-                self.add(codes[rows], records)
+                self.add(codes[rows], records, segment.vectors(rows) if segment.dim else None)
 
     def commit(self) -> None:
         """Make it count."""
@@ -116,13 +121,14 @@ class Transaction:
             return
         number, codes, records = self._number(), np.concatenate(self.codes), self.pending
         path, beside = self.store.path / segment_path(number), self.store.path / f"faiss/{number:06d}.faiss"
-        write_atomically(path, lambda temporary: segments.write(temporary, codes, records))
+        vectors = joined(self.vectors) if self.vectors else None
+        write_atomically(path, lambda temporary: segments.write(temporary, codes, records, vectors))
         write_atomically(beside, lambda temporary: self.attach(temporary, codes, self.bits))
         self._name(path)
         self._name(beside)
         self.entries.append(SegmentEntry(number, len(records)))
         self.deleted = np.concatenate([self.deleted, np.zeros(len(records), bool)])
-        self.codes, self.pending, self.pending_bytes = [], [], 0
+        self.codes, self.vectors, self.pending, self.pending_bytes = [], [], [], 0
 
     def _number(self) -> int:
         self.counter += 1
