@@ -16,7 +16,7 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """The answer for m queries, ordered by (distance, position).
+    """The answer for m queries, ordered by (distance, position), or where re-ranked by (finer distance, position).
 
     From `search`, positions and distances are [m, min(k, n)], and ties_at_k [m] says how many documents lie at the last
     distance listed, listed or not. From `within` they are [total], query q's from offsets[q] to offsets[q + 1].
@@ -27,6 +27,8 @@ class Neighbors:
     exact: bool
     ties_at_k: Numbers | None = None  # from search
     offsets: Numbers | None = None  # from within
+    finer: npt.NDArray[np.float64] | None = None  # the finer distances, shaped as the distances are
+    reranked: str | None = None  # by what: "logits" or "vectors"
 
 
 class Searcher(Protocol):
