@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -22,7 +22,7 @@ from hashret.documents import Content, Document, as_documents, batches
 from hashret.encoders import DEFAULT, ENCODERS
 from hashret.encoders.base import Encoder
 from hashret.errors import DataError, StoreError, UsageError, unknown
-from hashret.features import Features, Floats
+from hashret.features import Features, Floats, Rows
 from hashret.progress import track
 from hashret.runtime import Program
 from hashret.vectorizers import DEFAULTS, VECTORIZERS
@@ -55,11 +55,13 @@ class Hasher:
         seed: int = 0,
         device: str = "auto",
         options: Mapping[str, Any] | None = None,
+        dense: bool = False,
     ) -> Self:
         """Learn from documents, or from a sample of them where there are very many.
 
         `options` are those of the encoder, the vectorizer and the schedule; a name that two of them know needs a
-        prefix ("vectorizer.size"). Raises UsageError for wrong options, DataError for documents that cannot be used.
+        prefix ("vectorizer.size"). `dense`: refuse sparse features before anything is trained on them. Raises
+        UsageError for wrong options, DataError for documents that cannot be used.
         """
         check_bits(bits)
         given = dict(options or {})
@@ -68,7 +70,10 @@ class Hasher:
         settings = Settings(encoder, vectorizer, {"seed": seed, "device": device} | given)
         sample = settings.draw(as_documents(documents))
         vectors = settings.vectorizer(sample[0].kind)
-        return cls.learn(vectors, vectors.fit(sample), settings.encoder, bits, settings.schedule)
+        features = vectors.fit(sample)
+        if dense:
+            check_dense(vectors)
+        return cls.learn(vectors, features, settings.encoder, bits, settings.schedule)
 
     @classmethod
     def learn(cls, vectorizer: Vectorizer, features: Features, encoder: Encoder, bits: int, schedule: Schedule) -> Self:
@@ -91,20 +96,18 @@ class Hasher:
         """The kind of documents it takes: "text", "picture" or "vector"."""
         return self.vectorizer.reads
 
+    def features(self, documents: Iterable[Document | Content]) -> Iterator[Floats | Rows]:
+        """What the vectorizer makes of the documents, [n, dim] for a batch at a time."""
+        return (self.vectorizer.transform(batch).input for batch in batches(as_documents(documents), BATCH))
+
     def encode(self, documents: Iterable[Document | Content]) -> Codes:
         """Documents -> codes uint8 [n, ceil(bits / 8)]."""
-        parts = [
-            self.program.encode(self.vectorizer.transform(batch).input)
-            for batch in batches(as_documents(documents), BATCH)
-        ]
+        parts = [self.program.encode(features) for features in self.features(documents)]
         return np.concatenate(parts) if parts else np.zeros((0, width(self.bits)), np.uint8)
 
     def logits(self, documents: Iterable[Document | Content]) -> Floats:
         """Documents -> float32 [n, bits]; bit j of the code is logit j above threshold j."""
-        parts = [
-            self.program.logits(self.vectorizer.transform(batch).input)
-            for batch in batches(as_documents(documents), BATCH)
-        ]
+        parts = [self.program.logits(features) for features in self.features(documents)]
         return np.concatenate(parts) if parts else np.zeros((0, self.bits), np.float32)
 
     @cached_property
@@ -183,6 +186,15 @@ class Hasher:
         if program.logits(np.zeros((1, prod(program.shape)), np.float32)).shape != (1, program.bits):
             raise StoreError(f"the hasher's encoder does not give {program.bits} bits")
         return cls(vectorizer, program, config["encoder"]["name"], config["encoder"]["options"])
+
+
+def check_dense(vectorizer: Vectorizer) -> None:
+    """Raise UsageError where a fitted vectorizer gives sparse features: an index keeps dense ones only."""
+    if isinstance(vectorizer.transform([]).input, Rows):
+        raise UsageError(
+            f"vectorizer {vectorizer.name!r} gives sparse features, and vectors are kept of dense ones, such as those "
+            "of pixels and precomputed; choose such a vectorizer, or leave out --keep-vectors"
+        )
 
 
 class Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hashret.documents import Document
@@ -16,6 +16,7 @@ class Hit:
     document: Document
     distance: int
     rank: int
+    reranked: str | None = None  # what put it at its rank instead of the distance: "logits" or "vectors"
 
     @property
     def id(self) -> str:
@@ -45,5 +46,5 @@ class Hits(list[Hit]):
     def without(self, id: str, most: int) -> Hits:
         """At most so many of the hits, one document left out, ranked anew."""
         kept = [hit for hit in self if hit.id != id][:most]
-        ranked = (Hit(hit.document, hit.distance, rank) for rank, hit in enumerate(kept, 1))
+        ranked = (replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
         return Hits(ranked, self.exact, self.searcher, self.ties_at_k)

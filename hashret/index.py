@@ -8,25 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from hashret.codes import Codes, group
+from hashret.codes import Codes, group, pack, unpack
 from hashret.documents import Content, Document, as_documents, batches
 from hashret.errors import DataError, StoreError, UsageError
-from hashret.hasher import BATCH, Hasher
+from hashret.features import Floats, Rows
+from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
 from hashret.pictures import load, thumbnail
 from hashret.progress import track
 from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.faiss import write_file
+from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked, shrink
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.sources.memory import Memory
 from hashret.store import Record, Store, Transaction, changed_files
 
 Query = Document | Content
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries encoded; to re-rank by also their features where the index keeps vectors, else their logits' margins."""
+
+    codes: Codes  # [m, ceil(bits / 8)]
+    numbers: Floats | None = None  # features [m, dim] or margins [m, bits]
 
 
 class Index:
@@ -46,20 +58,25 @@ class Index:
         *,
         hasher: Hasher | None = None,
         force: bool = False,
+        keep_vectors: bool = False,
         **fit: Any,
     ) -> Self:
         """Learn a hasher from the documents (or take the one given), encode them and store all in the folder `path`.
 
-        `fit` is what `Hasher.fit` takes: bits, encoder, vectorizer, seed, device, options. Raises UsageError where an
-        index is there already and `force` is not set. An index that is replaced serves until the new one is complete.
+        `fit` is what `Hasher.fit` takes: bits, encoder, vectorizer, seed, device, options. `keep_vectors` stores the
+        vectorizer's features too, for re-ranking. Raises UsageError where an index is there already and `force` is not
+        set. An index that is replaced serves until the new one is complete.
         """
         store = Store.new(path, force)
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
         documents = documents if isinstance(documents, Source) else Memory(documents)
-        hasher = hasher or Hasher.fit(documents, **fit)
+        hasher = hasher or Hasher.fit(documents, dense=keep_vectors, **fit)
+        if keep_vectors:
+            check_dense(hasher.vectorizer)
+        about = describe(documents, hasher) | {"keeps_vectors": keep_vectors}
         with store.write(write_file) as change:
-            change.start_over(hasher.bits, hasher.fingerprint, describe(documents, hasher), hasher.save)
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
             index = cls(store, hasher)
             if not index._take_in(change, documents, "refuse"):
                 raise DataError("no documents to index; give a source that holds some")
@@ -72,7 +89,11 @@ class Index:
         hasher = Hasher.load(store.hasher_path)
         if hasher.bits != store.manifest.bits:
             raise StoreError(f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}")
-        return cls(store, hasher)
+        index = cls(store, hasher)
+        dim = prod(hasher.program.shape) if index.keeps_vectors else 0
+        if strange := store.dims - {dim}:
+            raise StoreError(f"index {str(path)!r} should keep vectors of {dim} numbers, some have {min(strange)}")
+        return index
 
     @property
     def path(self) -> Path:
@@ -88,6 +109,11 @@ class Index:
     def fields(self) -> Fields:
         """The fields that documents were read with, for those to come."""
         return Fields.from_json(self.store.manifest.about.get("fields") or {})
+
+    @property
+    def keeps_vectors(self) -> bool:
+        """Whether the documents' features are stored, for re-ranking."""
+        return bool(self.store.manifest.about.get("keeps_vectors"))
 
     def __len__(self) -> int:
         return len(self.store.deleted) - int(self.store.deleted.sum())
@@ -119,45 +145,107 @@ class Index:
 
     # Searching
 
-    def search(self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
+    def search(
+        self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = (), rerank: bool = False
+    ) -> list[Hits]:
         """The k nearest documents of each query; where labels are given, of those that carry one of them.
 
-        A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds.
+        A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds. `rerank` puts
+        the nearest max(1000, k), and all that tie with the last of them, in order by a finer distance: between vectors
+        where the index keeps them, else between the query's logits and the codes (search/rerank.py has the formulas).
         """
-        return self.search_codes(self.encode(queries), k, labels)
+        return self._search(self.ask(queries, rerank), k, labels)
 
     def search_codes(self, codes: Codes, k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
         """The same for queries that are codes already, uint8 [m, ceil(bits / 8)]."""
-        searcher, rows = self._among(labels)
-        found = searcher.search(codes, k)
-        assert found.ties_at_k is not None
-        ends = np.arange(1, len(codes) + 1) * found.positions.shape[1]
-        return self._hits(rows[found.positions.reshape(-1)], found, ends, searcher, found.ties_at_k.tolist())
+        return self._search(Asked(codes), k, labels)
 
-    def within(self, queries: Iterable[Query], radius: int, labels: Sequence[str] = ()) -> list[Hits]:
-        """All documents whose codes differ from the query's in at most `radius` bits."""
-        return self.within_codes(self.encode(queries), radius, labels)
+    def within(
+        self, queries: Iterable[Query], radius: int, labels: Sequence[str] = (), rerank: bool = False
+    ) -> list[Hits]:
+        """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
+        return self._within(self.ask(queries, rerank), radius, labels)
 
     def within_codes(self, codes: Codes, radius: int, labels: Sequence[str] = ()) -> list[Hits]:
         """The same for queries that are codes already."""
-        searcher, rows = self._among(labels)
-        found = searcher.within(codes, radius)
-        assert found.offsets is not None
-        return self._hits(rows[found.positions], found, found.offsets[1:], searcher, [None] * len(codes))
+        return self._within(Asked(codes), radius, labels)
 
     def like(
-        self, ids: Sequence[str], k: int = 10, labels: Sequence[str] = (), radius: int | None = None
+        self,
+        ids: Sequence[str],
+        k: int = 10,
+        labels: Sequence[str] = (),
+        radius: int | None = None,
+        rerank: bool = False,
     ) -> list[Hits]:
-        """The k documents most like each of these, or all within the radius, the document itself left out."""
-        codes = self.codes_of(ids)
-        answers = (
-            self.search_codes(codes, k + 1, labels) if radius is None else self.within_codes(codes, radius, labels)
-        )
+        """The k documents most like each of these, or all within the radius, the document itself left out.
+
+        Its logits are not stored: to re-rank by them, the stored text or small picture is encoded anew. An index of
+        vectors that keeps none has only the code, each bit of which then counts as much as any other.
+        """
+        asked = self._ask_like(ids) if rerank else Asked(self.codes_of(ids))
+        if radius is None:
+            answers = self._search(asked, k + 1, labels, SHORT_LIST + 1)
+        else:
+            answers = self._within(asked, radius, labels)
         return [hits.without(id, k if radius is None else len(hits)) for id, hits in zip(ids, answers, strict=True)]
+
+    def _search(self, asked: Asked, k: int, labels: Sequence[str], least: int = SHORT_LIST) -> list[Hits]:
+        searcher, rows = self._among(labels)
+        by = self._finely(searcher, asked, rows if labels else None, least)
+        found = by.search(asked.codes, k)
+        assert found.ties_at_k is not None
+        ends = np.arange(1, len(asked.codes) + 1) * found.positions.shape[1]
+        return self._hits(rows[found.positions.reshape(-1)], found, ends, searcher, found.ties_at_k.tolist())
+
+    def _within(self, asked: Asked, radius: int, labels: Sequence[str]) -> list[Hits]:
+        searcher, rows = self._among(labels)
+        found = self._finely(searcher, asked, rows if labels else None).within(asked.codes, radius)
+        assert found.offsets is not None
+        return self._hits(rows[found.positions], found, found.offsets[1:], searcher, [None] * len(asked.codes))
+
+    def _finely(
+        self, searcher: Searcher, asked: Asked, rows: np.ndarray | None, least: int = SHORT_LIST
+    ) -> Searcher | Reranked:
+        """The searcher, its answers re-ranked where the queries bring the numbers for it."""
+        return searcher if asked.numbers is None else Reranked(searcher, self.finer(asked.numbers, rows), least)
+
+    def finer(self, numbers: Floats, rows: np.ndarray | None = None) -> Finer:
+        """The finer distance between queries, whose numbers `ask` gives, and all documents or those in these rows."""
+        if self.keeps_vectors:
+            places = self._rows if rows is None else rows
+            return ByVectors(numbers, lambda positions: self.store.vectors(places[positions]))
+        return ByLogits(numbers, self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)])
 
     def encode(self, queries: Iterable[Query]) -> Codes:
         """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
-        return self.hasher.encode([self._query(document) for document in as_documents(queries)])
+        return self.ask(queries).codes
+
+    def ask(self, queries: Iterable[Query], rerank: bool = False) -> Asked:
+        """The same, with the numbers to re-rank by if asked for."""
+        documents = [self._query(document) for document in as_documents(queries)]
+        if not rerank or not documents:
+            return Asked(self.hasher.encode(documents))
+        parts = [self._asked(features) for features in self.hasher.features(documents)]
+        return Asked(np.concatenate([codes for codes, _ in parts]), np.concatenate([numbers for _, numbers in parts]))
+
+    def _ask_like(self, ids: Sequence[str]) -> Asked:
+        """Stored documents as queries, with the numbers to re-rank by."""
+        codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
+        if self.keeps_vectors:
+            return Asked(codes, self.store.vectors(np.array(rows, np.int64)).dense())
+        if self.hasher.reads == "vector":
+            return Asked(codes, np.where(unpack(codes, self.bits), 1, -1).astype(np.float32))
+        documents = [self._restore(self.store.record(row), small=True) for row in rows]
+        return Asked(codes, self.ask(documents, rerank=True).numbers)
+
+    def _asked(self, features: Floats | Rows) -> tuple[Codes, Floats]:
+        """Codes, and the numbers to re-rank by, of features [m, dim]."""
+        if self.keeps_vectors:
+            assert not isinstance(features, Rows)
+            return self.hasher.program.encode(features), features
+        margins = self.hasher.program.margins(features)
+        return pack(margins > 0), margins
 
     def _query(self, document: Document) -> Document:
         holds = self.hasher.reads
@@ -192,7 +280,7 @@ class Index:
         distances, start, answers = found.distances.reshape(-1).tolist(), 0, []
         for stop, tied in zip(ends.tolist(), ties, strict=True):
             here = range(start, stop)
-            hits = [Hit(self._document(int(rows[i])), distances[i], i - start + 1) for i in here]
+            hits = [Hit(self._document(int(rows[i])), distances[i], i - start + 1, found.reranked) for i in here]
             answers.append(Hits(hits, found.exact, by.name, tied))
             start = stop
         return answers
@@ -252,6 +340,7 @@ class Index:
             "largest_bucket": int(buckets.max(initial=0)),
             "deleted": manifest.deleted,
             "segments": len(manifest.segments),
+            "keeps_vectors": self.keeps_vectors,
             "labels": sorted({label for labels in self.labels for label in labels}),
             "fields": self.fields.as_json(),
             "sources": list(manifest.about.get("sources") or []),
@@ -301,19 +390,19 @@ class Index:
 
         `fit` is what `Hasher.fit` takes; what is not said stays as it was. The old codes serve until the new ones are
         complete. Pictures are learned from their stored small copies, which are exact up to 64 pixels a side. Raises
-        UsageError for an index of vectors, which are not kept.
+        UsageError for an index of vectors: it keeps none, or none as they were.
         """
         if self.hasher.reads == "vector":
-            raise UsageError("an index of vectors does not keep them; index the source again with --force")
+            raise UsageError("an index of vectors does not keep them as they were; index the source again with --force")
         before = self.store.manifest.generation
-        hasher = Hasher.fit(self.documents(), **self._as_before(fit))
+        hasher = Hasher.fit(self.documents(), dense=self.keeps_vectors, **self._as_before(fit))
         with self._changing() as change:
             if self.store.manifest.generation != before:
                 raise StoreError("another process changed the index while this one was learning; refit again")
             about = dict(self.store.manifest.about)
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
             for records in batches(track(self.store.records(), "encoding", len(self)), BATCH):
-                change.add(hasher.encode([self._restore(record, small=True) for record in records]), records)
+                _append(change, hasher, [self._restore(record, small=True) for record in records], records)
             self.hasher = hasher
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,7 +440,7 @@ class Index:
         added = 0
         for batch in batches(track(documents, "encoding", _count(documents)), BATCH):
             fresh = _select(change, batch, seen, policy)
-            change.add(self.hasher.encode(fresh), [_record(document, root) for document in fresh])
+            _append(change, self.hasher, fresh, [_record(document, root) for document in fresh])
             added += len(fresh)
         return added
 
@@ -418,6 +507,14 @@ def _select(change: Transaction, batch: list[Document], seen: set[str], policy: 
         named = ", ".join(map(repr, there[:5]))
         raise DataError(f"ids that are there already: {named}; --replace replaces them, --skip leaves them out")
     return fresh
+
+
+def _append(change: Transaction, hasher: Hasher, documents: list[Document], records: list[Record]) -> None:
+    """Encode a batch of documents and append their records, with their vectors where the index keeps them."""
+    features = hasher.vectorizer.transform(documents).input
+    keeps = change.about.get("keeps_vectors")
+    vectors = shrink(features) if keeps and not isinstance(features, Rows) else None
+    change.add(hasher.program.encode(features), records, vectors)
 
 
 def _record(document: Document, root: str) -> Record:

@@ -60,6 +60,10 @@ class Program:
         """Features [n, dim] -> codes uint8 [n, ceil(bits / 8)]."""
         return pack(self.logits(features) > self.threshold)
 
+    def margins(self, features: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, bits]: logits less their thresholds, above 0 where the bit is 1."""
+        return self.logits(features) - self.threshold
+
     def _run(self, features: Floats | Rows) -> Floats:
         value: Any = features
         if len(self.shape) > 1 and not isinstance(features, Rows):
