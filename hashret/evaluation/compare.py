@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hashret.codes import pack
 from hashret.documents import Document
 from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.evaluation.measures import parse
 from hashret.hasher import Hasher, Settings
+from hashret.search.rerank import ByLogits, Finer
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -29,11 +31,13 @@ def compare(
     options: Mapping[str, Any] | None = None,
     qrels: Qrels | None = None,
     exclude_self: bool = False,
+    rerank: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """A row an encoder, length, seed and measure, as each is done.
 
     The corpus is vectorized once, from all of its documents. An option that some of the encoders do not know is given
-    to those that do. Raises as `Hasher.fit` does, before anything is fitted where an option is wrong.
+    to those that do. `rerank` goes by the queries' logits. Raises as `Hasher.fit` does, before anything is fitted where
+    an option is wrong.
     """
     measures = [parse(measure).name for measure in measures]
     chosen = dict(options or {}) | {"device": device}
@@ -50,10 +54,11 @@ def compare(
         started = time.perf_counter()
         hasher = Hasher.learn(vectors, features, settings.encoder, length, settings.schedule)
         fitted = time.perf_counter()
-        codes, query_codes = hasher.program.encode(features.input), hasher.program.encode(wanted.input)
+        codes, margins = hasher.program.encode(features.input), hasher.program.margins(wanted.input)
         encoded = time.perf_counter()
+        finer = ByLogits(margins, codes) if rerank else None
         times = {"fit_seconds": round(fitted - started, 2), "encode_seconds": round(encoded - fitted, 2)}
-        for row in _measure(codes, documents, query_codes, asked, measures, qrels, own):
+        for row in _measure(codes, documents, pack(margins > 0), asked, measures, qrels, own, finer):
             yield {"encoder": encoder, "bits": length, "seed": seed, **row, **times}
 
 
@@ -75,14 +80,15 @@ def _measure(
     measures: Sequence[str],
     qrels: Qrels | None,
     own: Sequence[int] | None,
+    finer: Finer | None,
 ) -> list[dict[str, Any]]:
     import numpy as np
 
     exclude = None if own is None else np.array(own, np.int64)
     if qrels is not None:
         ids, query_ids = [d.id for d in documents], [d.id for d in asked]
-        return evaluate_qrels(codes, ids, query_codes, query_ids, qrels, measures, exclude=exclude)
+        return evaluate_qrels(codes, ids, query_codes, query_ids, qrels, measures, exclude=exclude, finer=finer)
     labels, query_labels = [d.labels for d in documents], [d.labels for d in asked]
     if not any(labels) or not any(query_labels):
         raise DataError("documents and queries must carry labels; name the field with --label, or give --qrels")
-    return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude)
+    return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude, finer=finer)

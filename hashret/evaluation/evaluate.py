@@ -23,6 +23,7 @@ from hashret.evaluation.labels import Judgements, Labels, Qrels, Relevance, Shar
 from hashret.evaluation.measures import BallPrecision, Measure, parse
 from hashret.evaluation.ties import Ints, Ties
 from hashret.progress import track
+from hashret.search.rerank import SHORT_LIST, Finer
 
 Row = dict[str, Any]
 Run = Mapping[str, Mapping[str, float]]  # score of each document found, by query id and document id
@@ -40,14 +41,17 @@ def evaluate(
     measures: Sequence[str],
     *,
     exclude: npt.NDArray[np.int64] | None = None,
+    finer: Finer | None = None,
 ) -> list[Row]:
     """Measure the ranking of codes uint8 [n, w] for each query code [m, w]; relevant is what shares a label.
 
     exclude int64 [m]: the position of each query itself among the codes, left out of its ranking; -1 where it is not.
+    finer: puts the nearest 1,000 of each query, and all that tie with the last of them, in order before they are
+    measured; only equal finer distances are then ties. `P(r=2)` and `R(r=2)` go by the Hamming distances all the same.
     """
     _check_lengths(labels=labels, codes=codes)
     _check_lengths(query_labels=query_labels, query_codes=query_codes)
-    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude)
+    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude, finer)
 
 
 def evaluate_qrels(
@@ -59,6 +63,7 @@ def evaluate_qrels(
     measures: Sequence[str],
     *,
     exclude: npt.NDArray[np.int64] | None = None,
+    finer: Finer | None = None,
 ) -> list[Row]:
     """The same by judgements: nDCG takes the grades, the other measures grade 1 and above as relevant.
 
@@ -66,7 +71,7 @@ def evaluate_qrels(
     """
     _check_lengths(ids=ids, codes=codes)
     _check_lengths(query_ids=query_ids, query_codes=query_codes)
-    return _evaluate_codes(codes, query_codes, Judgements(qrels, ids, query_ids), measures, exclude)
+    return _evaluate_codes(codes, query_codes, Judgements(qrels, ids, query_ids), measures, exclude, finer)
 
 
 def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str], *, exclude_self: bool = False) -> list[Row]:
@@ -99,18 +104,42 @@ def evaluate_run_labels(
 
 
 def _evaluate_codes(
-    codes: Codes, query_codes: Codes, relevance: Relevance, names: Sequence[str], exclude: Ints | None
+    codes: Codes,
+    query_codes: Codes,
+    relevance: Relevance,
+    names: Sequence[str],
+    exclude: Ints | None,
+    finer: Finer | None,
 ) -> list[Row]:
     measures = _parsed(names)
     bits = 8 * np.shape(codes)[-1]
     codes, query_codes = check_codes(codes, bits), check_codes(query_codes, bits, "query codes")
     own = _own_positions(exclude, len(query_codes), len(codes))
 
-    def ties(queries: Ints) -> Ties:
-        distances = hamming(query_codes[queries], codes)  # [q, n]; the distance is the number of the group
-        return _ties([distances[row] for row in range(len(queries))], own[queries], queries, relevance, bits + 1)
+    def ties(queries: Ints) -> tuple[Ties, Ties]:
+        distances = list(hamming(query_codes[queries], codes))  # q times [n]; the distance is the number of the group
+        balls = _ties(distances, own[queries], queries, relevance, bits + 1)
+        if finer is None:
+            return balls, balls
+        asked = zip(distances, queries.tolist(), own[queries].tolist(), strict=True)
+        groups = [_finer_groups(near, finer, query, itself) for near, query, itself in asked]
+        number = max(int(group.max(initial=0)) for group in groups) + 1
+        return _ties(groups, own[queries], queries, relevance, number), balls
 
-    return _rows(measures, relevance, len(query_codes), len(codes), bits + 1, ties)
+    most = bits + 1 if finer is None else bits + 1 + len(codes)
+    return _rows(measures, relevance, len(query_codes), len(codes), most, ties)
+
+
+def _finer_groups(distances: npt.NDArray[np.uint16], finer: Finer, query: int, itself: int) -> Ints:
+    """The group of each document [n]: those of equal finer distance, then, past the short list, of equal distance."""
+    counts = np.bincount(distances, minlength=1)
+    if itself >= 0:
+        counts[distances[itself]] -= 1
+    edge = int(np.searchsorted(np.cumsum(counts), min(SHORT_LIST, counts.sum())))
+    short = np.flatnonzero(distances <= edge)
+    groups = distances.astype(np.int64) + len(short)
+    groups[short] = np.unique(finer.distances(query, short), return_inverse=True)[1]
+    return groups
 
 
 def _evaluate_run(
@@ -142,10 +171,11 @@ def _evaluate_run(
         known[place[place >= 0]] = group[place >= 0]
         return np.append(known, group[place < 0])
 
-    def ties(queries: Ints) -> Ties:
+    def ties(queries: Ints) -> tuple[Ties, Ties]:
         names = [query_ids[query] for query in queries]
         own = np.array([positions.get(name, -1) if without_self else -1 for name in names], np.int64)
-        return _ties([groups(name) for name in names], own, queries, relevance, most)
+        ranked = _ties([groups(name) for name in names], own, queries, relevance, most)
+        return ranked, ranked
 
     return _rows(measures, relevance, len(query_ids), len(ids) + most, most, ties)
 
@@ -198,9 +228,12 @@ def _rows(
     queries: int,
     documents: int,
     groups: int,
-    ties: Callable[[Ints], Ties],
+    ties: Callable[[Ints], tuple[Ties, Ties]],
 ) -> list[Row]:
-    """Means over the queries that can be measured, from the ties of as many at once as memory allows."""
+    """Means over the queries that can be measured, from the ties of as many at once as memory allows.
+
+    ties: those of the rankings, and those that the measures inside a ball go by, where a group is a distance.
+    """
     measured = relevance.queries
     if not len(measured):
         raise DataError(f"none of {queries} queries has a label or a judgement; check ids, labels and qrels")
@@ -212,11 +245,13 @@ def _rows(
     values: list[list[npt.NDArray[np.float64]]] = [[] for _ in measures]
     empty = [0 for _ in measures]
     for start in track(starts, "evaluate", len(starts)):
-        chunk = ties(measured[start : start + size])
+        ranked, balls = ties(measured[start : start + size])
         for number, measure in enumerate(measures):
-            values[number].append(measure.values(chunk))
             if isinstance(measure, BallPrecision):
-                empty[number] += int((measure.inside(chunk.counts) == 0).sum())
+                values[number].append(measure.values(balls))
+                empty[number] += int((measure.inside(balls.counts) == 0).sum())
+            else:
+                values[number].append(measure.values(ranked))
     return [_row(*each) for each in zip(measures, values, empty, strict=True)]
 
 

@@ -11,27 +11,30 @@ from hashret.documents import Document, batches
 from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.hasher import BATCH
-from hashret.index import Index
+from hashret.index import Asked, Index
 from hashret.progress import track
 from hashret.search import searcher
+from hashret.search.rerank import Reranked
 
 RUN_DEPTH = 1000  # documents a query in a run, as TREC has it
 
 
 class Coded:
-    """Queries encoded: codes, ids and labels, in order."""
+    """Queries encoded: codes, ids and labels, in order; with `rerank` also the numbers to re-rank by."""
 
-    def __init__(self, index: Index, queries: Iterable[Document]) -> None:
+    def __init__(self, index: Index, queries: Iterable[Document], rerank: bool = False) -> None:
         self.ids: list[str] = []
         self.labels: list[tuple[str, ...]] = []
-        codes = []
+        parts: list[Asked] = []
         for batch in batches(track(queries, "encoding queries"), BATCH):
-            codes.append(index.encode(batch))
+            parts.append(index.ask(batch, rerank))
             self.ids += [document.id for document in batch]
             self.labels += [document.labels for document in batch]
-        if not codes:
+        if not parts:
             raise DataError("no queries; give a source that holds some")
-        self.codes = np.concatenate(codes)
+        self.codes = np.concatenate([part.codes for part in parts])
+        numbers = [part.numbers for part in parts if part.numbers is not None]
+        self.numbers = np.concatenate(numbers) if rerank else None
 
 
 def evaluate_index(
@@ -43,27 +46,43 @@ def evaluate_index(
 ) -> list[dict[str, Any]]:
     """A row a measure. Relevant is what shares a label with the query, or what the qrels say.
 
-    With `exclude_self` the document that has the query's id is left out of its ranking. Raises DataError where there is
-    nothing to measure by.
+    With `exclude_self` the document that has the query's id is left out of its ranking. Queries that bring the numbers
+    for it are re-ranked. Raises DataError where there is nothing to measure by.
     """
     ids = index.ids
     positions = {id: position for position, id in enumerate(ids)} if exclude_self else {}
     own = np.array([positions.get(id, -1) for id in queries.ids], np.int64) if exclude_self else None
+    finer = None if queries.numbers is None else index.finer(queries.numbers)
     if qrels is not None:
-        return evaluate_qrels(index.codes, ids, queries.codes, queries.ids, qrels, measures, exclude=own)
+        return evaluate_qrels(index.codes, ids, queries.codes, queries.ids, qrels, measures, exclude=own, finer=finer)
     labels = index.labels
     for side, carried in (("queries", queries.labels), ("documents of the index", labels)):
         if not any(carried):
             raise DataError(f"the {side} carry no labels; name the field with --label, or give judgements with --qrels")
-    return evaluate(index.codes, labels, queries.codes, queries.labels, measures, exclude=own)
+    return evaluate(index.codes, labels, queries.codes, queries.labels, measures, exclude=own, finer=finer)
 
 
-def rankings(index: Index, queries: Coded, exclude_self: bool) -> Iterator[tuple[str, list[str], list[int]]]:
-    """For a run: each query's id, and the ids and distances of the nearest documents."""
-    ids, flat = index.ids, searcher(index.codes, index.bits)
-    for start in range(0, len(queries.ids), BATCH):
-        found = flat.search(queries.codes[start : start + BATCH], RUN_DEPTH + exclude_self)
-        for id, positions, distances in zip(queries.ids[start:], found.positions, found.distances, strict=False):
-            near = [(ids[p], d) for p, d in zip(positions.tolist(), distances.tolist(), strict=True)]
-            near = [(own, d) for own, d in near if not (exclude_self and own == id)][:RUN_DEPTH]
-            yield id, [own for own, _ in near], [d for _, d in near]
+def rankings(index: Index, queries: Coded, exclude_self: bool) -> Iterator[tuple[str, list[str], list[float]]]:
+    """For a run: each query's id, and the ids of the nearest documents with the distances that order them."""
+    ids = index.ids
+    there = set(ids) if exclude_self else set()
+    depths = [RUN_DEPTH + (id in there) for id in queries.ids]
+    for id, (positions, distances) in zip(queries.ids, _nearest(index, queries, depths), strict=True):
+        near = [(ids[p], d) for p, d in zip(positions, distances, strict=True)]
+        near = [(own, d) for own, d in near if not (exclude_self and own == id)][:RUN_DEPTH]
+        yield id, [own for own, _ in near], [d for _, d in near]
+
+
+def _nearest(index: Index, queries: Coded, depths: Sequence[int]) -> Iterator[tuple[list[int], list[float]]]:
+    """Positions and distances of so many documents nearest to each query, or of some more."""
+    flat = searcher(index.codes, index.bits)
+    if queries.numbers is None:
+        for start in range(0, len(queries.ids), BATCH):
+            found = flat.search(queries.codes[start : start + BATCH], max(depths))
+            yield from zip(found.positions.tolist(), found.distances.tolist(), strict=True)
+        return
+    for query, depth in enumerate(depths):
+        finer = index.finer(queries.numbers[query : query + 1])
+        found = Reranked(flat, finer, depth).search(queries.codes[query : query + 1], depth)
+        assert found.finer is not None
+        yield found.positions[0].tolist(), found.finer[0].tolist()

@@ -65,7 +65,7 @@ def read_run(path: str | Path) -> dict[str, dict[str, float]]:
 
 
 def write_run(
-    path: str | Path, rankings: Iterable[tuple[str, Sequence[str], Sequence[int]]], name: str = "hashret"
+    path: str | Path, rankings: Iterable[tuple[str, Sequence[str], Sequence[float]]], name: str = "hashret"
 ) -> None:
     """Write a run: for each query its id, and the ids and distances of its documents, nearest first."""
     with _opened(Path(path), "wt", packed=Path(path).suffix == ".gz") as file:
