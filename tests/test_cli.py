@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hashret.cli.app import app
-from hashret.codes import hamming
+from hashret.codes import hamming, unpack
 from hashret.index import Index
 
 from .test_index import corpus
@@ -87,6 +87,46 @@ def test_query_within_a_radius_and_among_labels(data: Path) -> None:
     assert {row["labels"][0] for row in only} == {"music"}
 
 
+def test_query_re_ranked_says_so_in_every_line(data: Path, tmp_path: Path) -> None:
+    asked = ("query", "captain and anchor", "-i", data / "index", "-k", 150)
+    plain, found = rows(hashret(*asked)), rows(hashret(*asked, "--rerank"))
+    assert list(found[0]) == ["query", "rank", "id", "distance", "exact", "reranked", "labels", "text"]
+    assert {row["reranked"] for row in found} == {"logits"}
+    assert [row["rank"] for row in found] == list(range(1, 151))
+    assert [row["id"] for row in found] != [row["id"] for row in plain]
+    assert {row["id"]: row["distance"] for row in found} == {row["id"]: row["distance"] for row in plain}
+    with Index.open(data / "index") as index:
+        margins = index.hasher.logits(["captain and anchor"])[0] - index.hasher.program.threshold
+        scores = np.where(unpack(index.codes, 16), 1, -1) @ margins.astype(np.float64)
+        wanted = np.lexsort((np.arange(150), -scores.round(4)))
+        assert [row["id"] for row in found] == [index.ids[place] for place in wanted]
+    assert rows(hashret(*asked[:-1], 7, "--rerank")) == found[:7]
+    (tmp_path / "draft.txt").write_text("captain and anchor")
+    for other in (
+        ("--file", "draft.txt"),
+        ("--like", "train/sea/2"),
+        ("barn", "--label", "sea"),
+        ("ship", "--radius", 3),
+    ):
+        lines = rows(hashret("query", *other, "-i", data / "index", "--rerank"))
+        assert lines
+        assert {row["reranked"] for row in lines} == {"logits"}
+
+
+def test_query_re_ranked_by_vectors_that_are_kept(tmp_path: Path) -> None:
+    np.save("vectors.npy", np.random.default_rng(0).standard_normal((60, 12)).astype(np.float32))
+    hashret("index", "vectors.npy", "--encoder", "lsh", "--bits", 8, "--keep-vectors")
+    assert rows(hashret("info"))[0]["keeps_vectors"] is True
+    found = rows(hashret("query", "--like", "vectors.npy:4", "-k", 59, "--rerank"))
+    assert {row["reranked"] for row in found} == {"vectors"}
+    unit = np.load("vectors.npy")
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    cosines = [float(unit[3] @ unit[int(row["id"].split(":")[1]) - 1]) for row in found]
+    assert cosines == pytest.approx(sorted(cosines, reverse=True), abs=0.03)
+    hashret("compact")
+    assert rows(hashret("query", "--like", "vectors.npy:4", "-k", 59, "--rerank")) == found
+
+
 @pytest.mark.parametrize("format", ["table", "jsonl", "json", "csv", "ids"])
 def test_every_format_names_the_hits(data: Path, format: str) -> None:
     result = hashret("query", "wheat", "-k", 2, "-i", data / "index", "--format", format)
@@ -111,11 +151,12 @@ def test_eval_equals_an_independent_computation(data: Path) -> None:
     assert row["queries"] == 30
 
 
-def test_a_run_written_is_a_run_measured(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rerank", [(), ("--rerank",)])
+def test_a_run_written_is_a_run_measured(data: Path, tmp_path: Path, rerank: tuple[str, ...]) -> None:
     judged = tmp_path / "qrels.tsv"
     judged.write_text("query-id\tcorpus-id\tscore\ntest/sea/2\ttrain/sea/2\t1\ntest/farm/0\ttrain/farm/3\t1\n")
     arguments = ("eval", data / "test.jsonl.gz", "-i", data / "index", "--qrels", judged, "-m", "RR", "-m", "AP")
-    direct = rows(hashret(*arguments, "--run", tmp_path / "run.txt"))
+    direct = rows(hashret(*arguments, "--run", tmp_path / "run.txt", *rerank))
     measured = rows(hashret(*arguments, "--from-run", tmp_path / "run.txt"))
     assert [row["value"] for row in measured] == pytest.approx([row["value"] for row in direct])
 
@@ -124,6 +165,36 @@ def test_a_gate_not_met_exits_with_3(data: Path) -> None:
     hashret("eval", data / "test.jsonl.gz", "-i", data / "index", "--min", "P@10=0.5")
     failed = hashret("eval", data / "test.jsonl.gz", "-i", data / "index", "--min", "P@10=1.01", code=3)
     assert "below 1.01" in failed.stderr
+
+
+def test_eval_re_ranked_measures_the_finer_order(data: Path, tmp_path: Path) -> None:
+    judged = np.random.default_rng(0).random((30, 150)) < 0.3
+    with Index.open(data / "index") as index, gzip.open(data / "test.jsonl.gz", "rt") as file:
+        queries = [json.loads(line) for line in file]
+        ids, logits = index.ids, index.hasher.logits([query["text"] for query in queries])
+        margins = (logits - index.hasher.program.threshold).astype(np.float64)
+        scores = (margins @ np.where(unpack(index.codes, 16), 1, -1).T).round(4)
+    pairs = [f"{queries[q]['id']} 0 {ids[d]} 1\n" for q, d in np.argwhere(judged)]
+    (tmp_path / "qrels").write_text("".join(pairs))
+    arguments = ("eval", data / "test.jsonl.gz", "-i", data / "index", "--qrels", "qrels", "-m", "P@20", "-m", "P(r=2)")
+    plain, found = rows(hashret(*arguments)), rows(hashret(*arguments, "--rerank"))
+    total = 0.0
+    for own, hit in zip(-scores, judged, strict=True):
+        edge = np.sort(own)[19]
+        nearer, tied = own < edge, own == edge
+        total += (hit[nearer].sum() + (20 - nearer.sum()) * hit[tied].mean()) / 20
+    assert found[0]["value"] == pytest.approx(total / 30, abs=1e-6)
+    assert found[0]["value"] != pytest.approx(plain[0]["value"], abs=1e-4)
+    assert found[1] == plain[1]
+
+
+def test_compare_re_ranked_measures_what_eval_does(data: Path) -> None:
+    arguments = ("-m", "P@10", "-m", "AP", "--label", "topic", "--rerank")
+    fit = ("--encoder", "itq", "--bits", 16)
+    compared = rows(hashret("compare", data / "train.jsonl.gz", data / "test.jsonl.gz", *fit, *arguments))
+    measured = rows(hashret("eval", data / "test.jsonl.gz", "-i", data / "index", *arguments))
+    for one, other in zip(compared, measured, strict=True):
+        assert (one["measure"], one["value"]) == (other["measure"], pytest.approx(other["value"], abs=1e-3))
 
 
 def test_compare_prints_a_row_each(data: Path) -> None:
@@ -205,7 +276,9 @@ def test_a_configuration_file_gives_defaults(data: Path, tmp_path: Path) -> None
     assert "unknown option 'kk'" in wrong.stderr
 
 
-def test_a_query_loads_no_training_library(data: Path) -> None:
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("more", [(), ("--rerank",)])
+def test_a_query_loads_no_training_library(data: Path, more: tuple[str, ...], kept: bool) -> None:
     code = (
         "import sys\n"
         "from hashret.cli.app import app\n"
@@ -215,7 +288,12 @@ def test_a_query_loads_no_training_library(data: Path) -> None:
         " heavy = {'torch', 'sklearn', 'scipy', 'pandas'} & set(sys.modules)\n"
         " assert not heavy, heavy\n"
     )
-    command = [sys.executable, "-c", code, "query", "wheat", "-i", str(data / "index")]
+    asked = ["wheat", "-i", str(data / "index")]
+    if kept:
+        np.save("vectors.npy", np.random.default_rng(0).standard_normal((20, 4)))
+        hashret("index", "vectors.npy", "--encoder", "lsh", "--keep-vectors")
+        asked = ["--like", "vectors.npy:4"]
+    command = [sys.executable, "-c", code, "query", *asked, *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 10
@@ -286,7 +364,10 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("index", "TRAIN", "--source", "jsonll"), 2, "did you mean 'jsonl'?"),
         (("index", "TRAIN", "-i", "INDEX"), 2, "--force replaces it"),
         (("index", "TRAIN", "--vectorizer", "pixels"), 1, "pixels reads pictures"),
+        (("index", "TRAIN", "--encoder", "lsh", "--keep-vectors"), 2, "vectorizer 'tfidf' gives sparse features"),
         (("query", "-i", "INDEX"), 2, "ask with one of TEXT"),
+        (("query", "x", "-k", "0", "--rerank", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
+        (("eval", "TEST", "--rerank", "--from-run", "TEST", "-i", "INDEX"), 2, "choose one of the two"),
         (("query", "x", "-i", "nowhere"), 2, "no index at 'nowhere'"),
         (("query", "x", "-k", "0", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("query", "x", "--radius", "-1", "-i", "INDEX"), 2, "radius must be at least 0, got -1"),

@@ -33,6 +33,7 @@ hashret query --like letters/1871-03-02.txt -k 5
 hashret query --file draft.txt --label 1871
 hashret query photos/new.jpg -i indexes/photos
 cat questions.txt | hashret query - --format jsonl
+hashret query "the harvest of that year" --rerank
 """,
 )
 def query(
@@ -49,6 +50,7 @@ def query(
     label: Annotated[
         list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
     ] = None,
+    rerank: o.Rerank = False,
 ) -> None:
     """Find the documents most like a text, a picture or a document of the index."""
     from hashret.index import Index
@@ -57,7 +59,7 @@ def query(
         raise UsageError("ask with one of TEXT, --file PATH and --like ID")
     with Index.open(o.find_index(index)) as opened:
         emit(
-            _rows(opened, text, file, like, k, radius, label or []),
+            _rows(opened, text, file, like, k, radius, label or [], rerank),
             ("rank", "distance", "id", "labels", "text"),
         )
 
@@ -70,17 +72,18 @@ def _rows(
     k: int | None,
     radius: int | None,
     labels: list[str],
+    rerank: bool,
 ) -> Iterator[dict[str, Any]]:
     """A row a hit, as they are found."""
     if like is not None:
-        [hits] = index.like([like], k or 10, labels, radius)
+        [hits] = index.like([like], k or 10, labels, radius, rerank)
         yield from _hits(like, hits if k is None else hits[:k], hits)
         return
     for asked in batches(_queries(index, text, file), AT_ONCE):
         if radius is None:
-            answers = index.search(asked, 10 if k is None else k, labels)
+            answers = index.search(asked, 10 if k is None else k, labels, rerank)
         else:
-            answers = index.within(asked, radius, labels)
+            answers = index.within(asked, radius, labels, rerank)
         for document, hits in zip(asked, answers, strict=True):
             yield from _hits(document.id, hits if k is None else hits[:k], hits)
 
@@ -103,6 +106,7 @@ def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Docu
 def _hits(query: str, shown: Iterable[Any], hits: Hits) -> Iterator[dict[str, Any]]:
     for hit in shown:
         row = {"query": query, "rank": hit.rank, "id": hit.id, "distance": hit.distance, "exact": hits.exact}
+        row |= {"reranked": hit.reranked} if hit.reranked else {}
         yield row | {"labels": list(hit.labels), "text": preview(hit.document)}
 
 

@@ -35,6 +35,9 @@ def index(
     seed: o.Seed = None,
     device: o.Device = None,
     hasher: o.HasherAt = None,
+    keep_vectors: Annotated[
+        bool, o.opt("--keep-vectors", help="Store the features too, a byte a number, for --rerank.")
+    ] = False,
     force: Annotated[bool, o.opt("--force", help="Replace an index that is there already.")] = False,
     id: o.IdField = None,
     text: o.TextField = None,
@@ -49,7 +52,7 @@ def index(
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
-    with Index.create(path, documents, hasher=fitted, force=force, **fit) as made:
+    with Index.create(path, documents, hasher=fitted, force=force, keep_vectors=keep_vectors, **fit) as made:
         log.info(
             f"indexed {len(made):,} documents in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
             f"ask it with: hashret query -i {path} ..."

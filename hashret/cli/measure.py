@@ -41,6 +41,7 @@ def evaluate(
     least: Annotated[
         list[str] | None, o.many("--min", help="Exit with 3 where a measure is below.", metavar="MEASURE=VALUE")
     ] = None,
+    rerank: o.Rerank = False,
     exclude_self: o.ExcludeSelf = False,
     run: Annotated[Path | None, typer.Option("--run", help="Write the rankings as a TREC run.", metavar="FILE")] = None,
     from_run: Annotated[
@@ -61,6 +62,8 @@ def evaluate(
     gates = {parse(name).name: value for name, value in _gates(least)}
     names = [parse(name).name for name in measures or (() if gates else USUAL)]
     names += [name for name in gates if name not in names]
+    if rerank and from_run is not None:
+        raise UsageError("--from-run measures a ranking as it is, and --rerank makes one: choose one of the two")
     with Index.open(o.find_index(index)) as opened:
         asked, judged = _queries(o.read_sources([queries], source, id, text, label, opened.fields), qrels)
         if from_run is not None:
@@ -72,7 +75,7 @@ def evaluate(
                 wanted = {document.id: document.labels for document in asked}
                 rows = evaluate_run_labels(ranked, own, wanted, names, exclude_self=exclude_self)
         else:
-            coded = Coded(opened, asked)
+            coded = Coded(opened, asked, rerank)
             rows = evaluate_index(opened, coded, names, judged, exclude_self)
             if run is not None:
                 write_run(run, rankings(opened, coded, exclude_self))
@@ -132,6 +135,7 @@ def compare(
     settings: o.Settings = None,
     device: o.Device = None,
     measures: o.Measures = None,
+    rerank: o.Rerank = False,
     exclude_self: o.ExcludeSelf = False,
     qrels: o.QrelsAt = None,
     id: o.IdField = None,
@@ -159,6 +163,7 @@ def compare(
         options=o.key_values(settings),
         qrels=judged,
         exclude_self=exclude_self,
+        rerank=rerank,
     )
     emit(rows, ("encoder", "bits", "seed", *COLUMNS, "fit_seconds", "encode_seconds"), key="value")
 

@@ -58,6 +58,7 @@ Measures = Annotated[
     list[str] | None, many("--measure", "-m", help="Such as P@100, AP, nDCG@10, R@100, RR, P(r=2).", metavar="MEASURE")
 ]
 QrelsAt = Annotated[str | None, opt("--qrels", help="Judgements, TREC or BEIR format.", metavar="FILE")]
+Rerank = Annotated[bool, opt("--rerank", help="Order the nearest by a finer distance: vectors' or logits'.")]
 ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave the document with the query's own id out.")]
 
 
