@@ -80,17 +80,16 @@ def table(all_runs: list[dict[str, Any]]) -> str:
         "",
         f"Written by `scripts/bench_encoders.py` from `figures/encoders.jsonl`. {BITS} bits, {len(SEEDS)} seeds, mean "
         "± standard deviation; relevant is what shares the query's label, ties count in expectation. No label is seen "
-        "in training. Seconds are those of a small shared machine.",
+        "in training.",
     ]
     for corpus, title in TITLES.items():
         own = [run for run in all_runs if run["corpus"] == corpus]
         if not own:
             continue
-        lines += ["", f"## {title}", "", "| encoder | P@100 | AP | seconds to fit |", "| --- | --- | --- | --- |"]
+        lines += ["", f"## {title}", "", "| encoder | P@100 | AP |", "| --- | --- | --- |"]
         for name in sorted({run["encoder"] for run in own}, key=lambda name: -value(own, name, "P@100")[0]):
             cells = [f"{m:.3f} ± {s:.3f}" for m, s in (value(own, name, measure) for measure in MEASURES)]
-            seconds = mean(run["fit_seconds"] for run in own if run["encoder"] == name)
-            lines.append(f"| `{name}` | {' | '.join(cells)} | {seconds:.1f} |")
+            lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
