@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
 
@@ -36,16 +37,22 @@ MOST_HELD_OUT = 2000  # enough to tell losses apart to a percent
 class Schedule(Options):
     """How long, how fast and where a net is trained. An epoch is a share of the steps, after which it is judged."""
 
-    epochs: int = option(30, "passes over the documents, at most", low=1)
-    batch: int = option(128, "documents a step", low=1)
-    rate: float = option(0.0, "highest learning rate of the one cycle (Adam); 0: the encoder's own", low=0.0)
-    least_steps: int = option(2000, "steps that a small corpus gets, whatever its epochs", low=1)
-    most_steps: int = option(6000, "steps that a large corpus gets, whatever its epochs", low=1)
-    held_out: float = option(0.05, "share of the documents kept to judge reconstruction", low=0.0, high=0.5)
+    epochs: int = option(0, "passes over the documents, at most; 0: the encoder's own, as for the next four", low=0)
+    batch: int = option(0, "documents a step", low=0)
+    rate: float = option(0.0, "highest learning rate of the one cycle (Adam)", low=0.0)
+    least_steps: int = option(0, "steps that a small corpus gets, whatever its epochs", low=0)
+    most_steps: int = option(0, "steps that a large corpus gets, whatever its epochs", low=0)
+    held_out: float = option(-1.0, "share of the documents kept to judge training; -1: the encoder's own", high=0.5)
     patience: int = option(5, "epochs without a better held-out reconstruction before training stops", low=1)
     sample: int = option(100_000, "documents to learn from, at most, drawn at random", low=1)
     seed: int = option(0, "seed of all randomness", low=0)
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+
+    def completed(self, usual: Mapping[str, float]) -> Schedule:
+        """The same with an encoder's own values where nothing was said."""
+        default = self.options()
+        own: dict[str, Any] = {name: v for name, v in usual.items() if getattr(self, name) == default[name]}
+        return replace(self, **own)
 
     def steps(self, documents: int) -> int:
         """How many steps so many documents get."""

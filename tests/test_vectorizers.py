@@ -17,11 +17,12 @@ from safetensors.numpy import load, save
 from hashret.documents import Document
 from hashret.errors import DataError, StoreError
 from hashret.features import GIVES, Features, Rows
+from hashret.parts.words import tokens
 from hashret.pictures import LARGEST, is_grey, thumbnail
 from hashret.pictures import load as load_picture
 from hashret.vectorizers import DEFAULTS, VECTORIZERS
 from hashret.vectorizers.base import State, Vectorizer
-from hashret.vectorizers.tfidf import TfIdf, tokens
+from hashret.vectorizers.tfidf import TfIdf
 
 FACTORIES: dict[str, str] = {"tfidf": "texts", "pixels": "pictures", "precomputed": "vectors"}
 """The fixture with the documents that each vectorizer reads."""

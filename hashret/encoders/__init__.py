@@ -7,6 +7,7 @@ ENCODERS: Registry[Encoder] = Registry(
     "encoder",
     "hashret.encoders",
     (
+        "neighborhood = hashret.encoders.neighborhood:Neighborhood",
         "bernoulli = hashret.encoders.bernoulli:Bernoulli",
         "autoencoder = hashret.encoders.autoencoder:Shallow",
         "deep = hashret.encoders.deep:Deep",
@@ -16,4 +17,4 @@ ENCODERS: Registry[Encoder] = Registry(
     ),
 )
 
-DEFAULT = "bernoulli"
+DEFAULT = "neighborhood"

@@ -7,7 +7,9 @@ A variant writes its loss, and other layers or phases only where it has them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
 from typing import ClassVar, Self
 
 import numpy as np
@@ -16,9 +18,9 @@ from torch import Tensor, nn
 
 from hashret.encoders.base import Encoder
 from hashret.features import Features, Floats, Rows
-from hashret.options import Options
+from hashret.options import Options, option
 from hashret.parts.binarize import medians
-from hashret.parts.bodies import Standardize, program
+from hashret.parts.bodies import Standardize, mlp, program, suited
 from hashret.runtime import Program
 from hashret.training import Schedule, seeded, train
 
@@ -27,7 +29,14 @@ from hashret.training import Schedule, seeded, train
 class Autoencoder(nn.Module, Encoder):
     """A net that makes a code of its input and the input of its code."""
 
-    rate: ClassVar[float] = 8e-3  # highest learning rate, unless the schedule says one
+    usual: ClassVar[Mapping[str, float]] = {  # the schedule, where it says nothing else
+        "epochs": 30,
+        "batch": 128,
+        "rate": 8e-3,
+        "least_steps": 2000,
+        "most_steps": 6000,
+        "held_out": 0.05,
+    }
 
     def __post_init__(self) -> None:
         nn.Module.__init__(self)
@@ -47,13 +56,16 @@ class Autoencoder(nn.Module, Encoder):
 
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
         """Train on the features, then cut the bits."""
-        schedule = replace(schedule, rate=schedule.rate or self.rate)
         with seeded(schedule.seed):
-            self.build(features, bits)
-            train(self, features, [(self.loss, self.parameters())], schedule)
+            self.learn(features, bits, schedule.completed(self.usual))
         self.threshold = np.zeros(bits, np.float32)
         self.threshold = self.thresholds(self.program().logits(features.input))
         return self
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Make the layers and train them; more phases where a variant has them."""
+        self.build(features, bits)
+        train(self, features, [(self.loss, self.parameters())], schedule)
 
     def build(self, features: Features, bits: int) -> None:
         """Make the layers for features of this shape and kind."""
@@ -97,3 +109,21 @@ class Autoencoder(nn.Module, Encoder):
     def program(self) -> Program:
         """The input's scaling, the body and the thresholds."""
         return program(nn.Sequential(self.input, self.body), self.threshold, self.shape)
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Coins(Autoencoder):
+    """The base of those whose bits are Bernoulli variables: bit j is 1 with the chance sigmoid(logit_j)."""
+
+    hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
+    dropout: float = option(0.1, "share of hidden units left out at each step", low=0.0, high=0.9)
+    body_kind: str = option("auto", "layers: convolutional for colour pictures", choices=("auto", "mlp", "conv"))
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """A body that suits the input, its logits normalised so that no bit dies; one linear layer back."""
+        body = suited(shape, self.hidden, bits, self.dropout, self.body_kind, self.sparse)
+        return nn.Sequential(body, nn.BatchNorm1d(bits, affine=False)), mlp((bits, prod(shape)), "relu")
+
+    def thresholds(self, logits: Floats) -> Floats:
+        """A bit is 1 where it is more likely 1 than 0."""
+        return np.zeros(logits.shape[1], np.float32)

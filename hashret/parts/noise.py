@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import affine_grid, grid_sample, normalize
 
 
 def hide_words(x: Tensor, most: float) -> Tensor:
@@ -18,3 +18,27 @@ def hide_words(x: Tensor, most: float) -> Tensor:
     hidden = torch.zeros_like(x)
     hidden[row[kept], word[kept]] = x[row[kept], word[kept]]
     return normalize(hidden, dim=1)
+
+
+TURN, GROW, SHIFT = 0.2, 0.1, 0.1  # radians, share of the size, share of half a side
+LIGHT = 0.2  # of a colour picture's brightness and contrast
+
+
+def moved(x: Tensor) -> Tensor:
+    """Pictures [batch, channels, height, width], each turned, scaled and shifted a little.
+
+    Colour ones are mirrored half of the time and their light changed as well; writing would become other writing.
+    """
+    n, channels = x.shape[:2]
+    angle, size, shift = (torch.rand(n, d, device=x.device) * 2 - 1 for d in (1, 1, 2))
+    turn, grow = angle[:, 0] * TURN, 1 + size[:, 0] * GROW
+    flip = torch.where(torch.rand(n, device=x.device) < 0.5, -1.0, 1.0) if channels == 3 else torch.ones_like(turn)
+    across = torch.stack([flip * grow * turn.cos(), -grow * turn.sin(), shift[:, 0] * SHIFT], 1)
+    down = torch.stack([flip * grow * turn.sin(), grow * turn.cos(), shift[:, 1] * SHIFT], 1)
+    grid = affine_grid(torch.stack([across, down], 1), list(x.shape), align_corners=False)
+    copies = grid_sample(x, grid, padding_mode="border" if channels == 3 else "zeros", align_corners=False)
+    if channels == 3:
+        light = torch.rand(2, n, 1, 1, 1, device=x.device) * 2 - 1
+        middle = copies.mean((1, 2, 3), keepdim=True)
+        copies = ((copies - middle) * (1 + light[0] * LIGHT) + middle + light[1] * LIGHT / 2).clamp(0, 1)
+    return copies

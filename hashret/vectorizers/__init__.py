@@ -7,10 +7,11 @@ VECTORIZERS: Registry[Vectorizer] = Registry(
     "vectorizer",
     "hashret.vectorizers",
     (
+        "text = hashret.vectorizers.text:Text",
         "tfidf = hashret.vectorizers.tfidf:TfIdf",
         "pixels = hashret.vectorizers.pixels:Pixels",
         "precomputed = hashret.vectorizers.precomputed:Precomputed",
     ),
 )
 
-DEFAULTS = {"text": "tfidf", "picture": "pixels", "vector": "precomputed"}
+DEFAULTS = {"text": "text", "picture": "pixels", "vector": "precomputed"}

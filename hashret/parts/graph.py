@@ -1,0 +1,119 @@
+"""Graph: for each document the documents nearest to it, by the sum of the cosines of several views.
+
+Up to `EXACT` documents every pair is compared. Beyond, FAISS's inverted lists propose candidates by the dense views,
+and only those are compared; work then grows with n sqrt(n), not with n squared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.features import Floats, Rows
+from hashret.parts.projection import as_scipy
+from hashret.progress import report
+
+Neighbors = npt.NDArray[np.int64]  # [n, k], nearest first
+View = Floats | Rows  # [n, dim]
+
+EXACT = 20_000  # documents up to which all pairs are compared
+PAIRS = 1 << 24  # compared at once
+CANDIDATES = 8  # for each neighbour wanted
+PROBED = 16  # of the inverted lists
+SKETCH = 256  # dimensions that stand for a sparse view while candidates are sought
+
+
+def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> Neighbors:
+    """The min(k, n - 1) nearest of each of n documents, itself left out; for a single document, itself.
+
+    `exact` None: exact up to EXACT documents. Equals come in order of position.
+    """
+    n = len(views[0])
+    if n == 1:
+        return np.zeros((1, 1), np.int64)
+    unit = [_unit(view) for view in views]
+    k = min(k, n - 1)
+    return _exact(unit, k) if exact or (exact is None and n <= EXACT) else _approximate(unit, k)
+
+
+def _exact(views: Sequence[View], k: int) -> Neighbors:
+    """By comparing every pair, some rows at a time."""
+    n = len(views[0])
+    known = [as_scipy(view) for view in views]
+    size, found = max(1, PAIRS // n), np.empty((n, k), np.int64)
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        near = np.zeros((stop - start, n), np.float32)
+        for view in known:
+            product = view[start:stop] @ view.T
+            near += product if isinstance(product, np.ndarray) else product.toarray()
+        near[np.arange(stop - start), np.arange(start, stop)] = -np.inf
+        found[start:stop] = _nearest(near, k)
+        report("finding neighbours", stop, n)
+    return found
+
+
+def _nearest(near: Floats, k: int) -> Neighbors:
+    """Columns of the k largest of each row, largest first."""
+    some = np.sort(np.argpartition(near, -k, axis=1)[:, -k:], axis=1)
+    order = np.argsort(-np.take_along_axis(near, some, 1), axis=1, kind="stable")
+    return np.take_along_axis(some, order, 1)
+
+
+def _approximate(views: Sequence[View], k: int) -> Neighbors:
+    """By comparing candidates alone."""
+    import faiss
+
+    dense = np.concatenate([_sketch(view) for view in views], axis=1)
+    n, dim = dense.shape
+    lists = int(4 * n**0.5)
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+    index.train(dense[:: max(1, n // (40 * lists))])
+    index.add(dense)
+    index.nprobe = PROBED
+    size, found = max(1, PAIRS // (dim * CANDIDATES * k)) * 8, np.empty((n, k), np.int64)
+    for start in range(0, n, size):
+        rows = np.arange(start, min(start + size, n))
+        candidates = index.search(dense[rows], min(CANDIDATES * k + 1, n))[1]
+        near = np.zeros(candidates.shape, np.float32)
+        for view in views:
+            near += _cosines(view, rows, candidates)
+        near[(candidates < 0) | (candidates == rows[:, None])] = -np.inf
+        found[rows] = np.take_along_axis(candidates, _nearest(near, k), 1)
+        report("finding neighbours", int(rows[-1]) + 1, n)
+    return np.where(found < 0, np.arange(n)[:, None], found)  # a list too short: the document itself
+
+
+def _cosines(view: View, rows: npt.NDArray[np.int64], candidates: Neighbors) -> Floats:
+    """The products of these rows [r] with the candidates [r, c] of each -> [r, c]; any number where there is none."""
+    there = np.maximum(candidates, 0)
+    if isinstance(view, Rows):
+        near = np.empty(candidates.shape, np.float32)
+        whole = as_scipy(view)
+        for row, own in enumerate(there):
+            near[row] = (whole[own] @ whole[rows[row] : rows[row] + 1].T).toarray().ravel()
+        return near
+    return np.asarray(np.einsum("rcd,rd->rc", view[there], view[rows], optimize=True), np.float32)
+
+
+def _sketch(view: View) -> Floats:
+    """A sparse view in fewer dimensions, its products kept on average (Johnson & Lindenstrauss 1984)."""
+    if not isinstance(view, Rows):
+        return view
+    directions = np.random.default_rng(0).standard_normal((view.width, SKETCH), np.float32) / np.float32(SKETCH**0.5)
+    return np.asarray(as_scipy(view) @ directions, np.float32)
+
+
+def _unit(view: View) -> View:
+    """Each row to length 1; a row of zeros stays."""
+    if isinstance(view, Rows):
+        lengths = np.sqrt(np.bincount(np.repeat(np.arange(len(view)), np.diff(view.offsets)), view.data**2, len(view)))
+        scale = np.repeat(1 / np.where(lengths > 0, lengths, 1), np.diff(view.offsets)).astype(np.float32)
+        return Rows(view.data * scale, view.indices, view.offsets, view.width)
+    lengths = np.linalg.norm(view, axis=1, keepdims=True)
+    return np.asarray(view / np.where(lengths > 0, lengths, 1), np.float32)

@@ -1,0 +1,127 @@
+"""Text: a document by what its words mean, learned from the corpus itself.
+
+    meaning   the tf-idf-weighted sum of its word vectors, to length 1
+    topics    its coordinates in latent semantic analysis, to length 1
+    input     (meaning, share * topics)
+
+and for the graph of neighbours the views (meaning, topics, tf-idf). `share` is decided by the documents' length: topics
+are counted from whole documents and say little of one that has a dozen words, where they only add noise to the net's
+input; the graph, which adds up agreement, is not hurt by a weak view.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hashret.documents import Document, check_kind
+from hashret.errors import StoreError
+from hashret.features import Features, Floats, Rows
+from hashret.options import option
+from hashret.parts import words
+from hashret.vectorizers.base import State, Vectorizer
+
+SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
+LARGEST_SHARE = 0.5
+FEW = 500  # documents; word vectors of fewer are rough
+
+log = logging.getLogger("hashret")
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Text(Vectorizer):
+    """Word vectors and latent semantics, both learned from the documents; see `parts/views.py`."""
+
+    vocabulary: int = option(10_000, "words kept, the most frequent first", low=1)
+    least: int = option(2, "documents a word must occur in", low=1)
+    most: float = option(0.5, "share of the documents that a word may occur in", low=0.0, high=1.0)
+    dim: int = option(100, "dimensions of the word vectors", low=1, high=4096)
+    topics: int = option(128, "dimensions of the latent semantics", low=1, high=4096)
+    input: str = option("auto", "what feeds the net; auto: by length", choices=("auto", "words", "topics", "both"))
+
+    name = "text"
+    summary = "what words mean, learned from the corpus (the default for texts)"
+    reads = "text"
+    gives = "real"
+
+    def fit(self, documents: Sequence[Document]) -> Features:
+        """Learn words and topics."""
+        from hashret.parts.views import latent, word_vectors
+
+        check_kind(documents, self.reads, self.name)
+        texts = [str(document.content) for document in documents]
+        kept, df = words.vocabulary(texts, self.vocabulary, self.least, self.most)
+        if len(texts) < FEW:
+            log.warning("%d documents: codes learned from fewer than %d are rough", len(texts), FEW)
+        counts = words.count(texts, {word: i for i, word in enumerate(kept)})
+        idf = words.rarity(df, len(texts))
+        weights = words.weigh(counts, idf)
+        meaning, topics = word_vectors(counts, self.dim, 0), latent(weights, self.topics, 0)
+        views = (_unit(weights.matmul(meaning)), _unit(weights.matmul(topics)))
+        parts = ((1.0, meaning), (self._share(np.diff(counts.offsets)), topics))
+        if self.input == "topics":
+            parts = ((0.0, meaning), (1.0, topics))
+        chosen = [(share, vectors) for share, vectors in parts if share]
+        self._take_up(kept, idf, [vectors for _, vectors in chosen], [share for share, _ in chosen])
+        return Features(self._input(weights), self.shape, self.gives, (*views, weights))
+
+    def _share(self, lengths: np.ndarray) -> float:
+        """The weight of topics beside words, given the distinct words of each document [n]."""
+        if self.input != "auto":
+            return LARGEST_SHARE if self.input == "both" else 0.0
+        middle = max(float(np.median(lengths)), 1.0)
+        return LARGEST_SHARE * float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1))
+
+    def _take_up(self, kept: Sequence[str], idf: Floats, parts: Sequence[Floats], shares: Sequence[float]) -> None:
+        self.words, self.idf, self.shares = tuple(kept), idf, tuple(shares)
+        self.number = {word: i for i, word in enumerate(kept)}
+        self.widths = [part.shape[1] for part in parts]
+        self.vectors = np.concatenate(parts, axis=1)  # [words, dim]
+        self.shape = (self.vectors.shape[1],)
+
+    def transform(self, documents: Sequence[Document]) -> Features:
+        """Dense rows [n, dim]; a text without a known word is a row of zeros."""
+        check_kind(documents, self.reads, self.name)
+        counts = words.count((str(document.content) for document in documents), self.number)
+        return Features(self._input(words.weigh(counts, self.idf)), self.shape, self.gives)
+
+    def _input(self, weights: Rows) -> Floats:
+        """tf-idf [n, words] -> float32 [n, dim]."""
+        values = weights.matmul(self.vectors)
+        start = 0
+        for width, share in zip(self.widths, self.shares, strict=True):
+            values[:, start : start + width] = share * _unit(values[:, start : start + width])
+            start += width
+        return values
+
+    def knows(self, features: Features) -> np.ndarray:
+        """Which documents have a word that was seen before, bool [n]."""
+        return np.asarray(np.asarray(features.input).any(axis=1), bool)
+
+    def state(self) -> State:
+        """The words, their weights and vectors."""
+        facts = {"shares": list(self.shares), "widths": self.widths}
+        return State(facts, {"idf": self.idf, "vectors": self.vectors}, self.words)
+
+    def restore(self, state: State) -> None:
+        """Take up words, weights and vectors."""
+        idf, vectors = state.tensors.get("idf"), state.tensors.get("vectors")
+        shares, widths = state.facts.get("shares"), state.facts.get("widths")
+        n = len(state.vocabulary)
+        if idf is None or vectors is None or idf.shape != (n,) or vectors.ndim != 2 or len(vectors) != n:
+            raise StoreError(f"the vocabulary has {n} words, but their weights and vectors do not fit it")
+        if not (isinstance(shares, list) and isinstance(widths, list) and 0 < len(shares) == len(widths)):
+            raise StoreError(f"the parts of the input are told by as many shares as widths, got {shares!r}, {widths!r}")
+        if not all(type(width) is int and width > 0 for width in widths) or sum(widths) != vectors.shape[1]:
+            raise StoreError(f"parts of widths {widths!r} are not those of vectors of {vectors.shape[1]} dimensions")
+        parts = np.split(vectors, np.cumsum(widths)[:-1], axis=1)
+        self._take_up(state.vocabulary, idf, parts, [float(share) for share in shares])
+
+
+def _unit(values: Floats) -> Floats:
+    """Each row to length 1; a row of zeros stays."""
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.where(lengths > 0, lengths, 1), np.float32)
