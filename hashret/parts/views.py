@@ -1,8 +1,9 @@
 """Views of texts learned from the corpus itself: what words mean by the company they keep, and latent semantics.
 
-Word vectors. With B[d, w] = 1 where document d holds word w, and c[d] its number of words, two words go together
+Word vectors. With X the tf-idf matrix of the documents, rows of length 1, so that a long one does not drown the rest,
+two words keep company in
 
-    M[v, w] = sum_d B[d, v] B[d, w] / c[d]                         so that long documents do not drown the rest
+    M = X^T X, the diagonal left out
     P[v, w] = max(0, ln(M[v, w] / (M[v] q[w]))),   q ~ M^0.75      positive pointwise mutual information
                                                                    (Levy, Goldberg & Dagan 2015)
 and with P ~ U S V^T a word's vector is U S^0.25. Latent semantic analysis: the right singular vectors of the tf-idf
@@ -22,9 +23,9 @@ SPREAD = 0.25  # power of the singular values
 STRIP = 1000  # words whose company is counted at once
 
 
-def word_vectors(counts: Rows, dim: int, seed: int) -> Floats:
-    """Vectors of the words of a corpus from their counts in its documents, float32 [words, at most dim]."""
-    together = _together(counts)
+def word_vectors(weights: Rows, dim: int, seed: int) -> Floats:
+    """Vectors of the words of a corpus from the tf-idf of its documents, float32 [words, at most dim]."""
+    together = _together(weights)
     kept = min(dim, *together.shape)
     left, values = _decompose(_information(together), kept, seed)[:2]
     return np.ascontiguousarray(left * values**SPREAD, np.float32)
@@ -36,17 +37,13 @@ def latent(weights: Rows, dim: int, seed: int) -> Floats:
     return np.ascontiguousarray(_decompose(as_scipy(weights), kept, seed)[2].T, np.float32)
 
 
-def _together(counts: Rows) -> Floats:
-    """How much any two words go together, M [words, words], the diagonal left out."""
-    held = as_scipy(Rows(np.ones_like(counts.data), counts.indices, counts.offsets, counts.width))
-    share = 1 / np.maximum(np.diff(counts.offsets), 1)
-    by_document = as_scipy(
-        Rows(np.repeat(share, np.diff(counts.offsets)).astype(np.float32), counts.indices, counts.offsets, counts.width)
-    )
-    by_word, together = held.T.tocsr(), np.empty((counts.width, counts.width), np.float32)
-    for start in range(0, counts.width, STRIP):
-        together[start : start + STRIP] = (by_word[start : start + STRIP] @ by_document).toarray()
-        report("learning words", min(start + STRIP, counts.width), counts.width)
+def _together(weights: Rows) -> Floats:
+    """The company that words keep, M [words, words]."""
+    documents = as_scipy(weights)
+    by_word, together = documents.T.tocsr(), np.empty((weights.width, weights.width), np.float32)
+    for start in range(0, weights.width, STRIP):
+        together[start : start + STRIP] = (by_word[start : start + STRIP] @ documents).toarray()
+        report("learning words", min(start + STRIP, weights.width), weights.width)
     np.fill_diagonal(together, 0)
     return together
 

@@ -25,7 +25,7 @@ from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
-LARGEST_SHARE = 0.5
+LARGEST_SHARE = 1.0
 FEW = 500  # documents; word vectors of fewer are rough
 
 log = logging.getLogger("hashret")
@@ -59,7 +59,7 @@ class Text(Vectorizer):
         counts = words.count(texts, {word: i for i, word in enumerate(kept)})
         idf = words.rarity(df, len(texts))
         weights = words.weigh(counts, idf)
-        meaning, topics = word_vectors(counts, self.dim, 0), latent(weights, self.topics, 0)
+        meaning, topics = word_vectors(weights, self.dim, 0), latent(weights, self.topics, 0)
         views = (_unit(weights.matmul(meaning)), _unit(weights.matmul(topics)))
         parts = ((1.0, meaning), (self._share(np.diff(counts.offsets)), topics))
         if self.input == "topics":
