@@ -30,6 +30,16 @@ from hashret.progress import report
 Loss = Callable[[Tensor, Tensor], Tensor]
 """loss(x [batch, dim], rows [batch]) -> scalar; rows are the documents' numbers."""
 
+USUAL: Mapping[str, float] = {
+    "epochs": 30,
+    "batch": 128,
+    "rate": 8e-3,
+    "least_steps": 2000,
+    "most_steps": 6000,
+    "held_out": 0.05,
+}
+"""The schedule where neither it nor the encoder says anything else."""
+
 MOST_HELD_OUT = 2000  # enough to tell losses apart to a percent
 
 
@@ -49,9 +59,11 @@ class Schedule(Options):
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
 
     def completed(self, usual: Mapping[str, float]) -> Schedule:
-        """The same with an encoder's own values where nothing was said."""
+        """The same with an encoder's own values, or else the usual ones, where nothing was said."""
         default = self.options()
-        own: dict[str, Any] = {name: v for name, v in usual.items() if getattr(self, name) == default[name]}
+        own: dict[str, Any] = {
+            name: value for name, value in {**USUAL, **usual}.items() if getattr(self, name) == default[name]
+        }
         return replace(self, **own)
 
     def steps(self, documents: int) -> int:
@@ -88,6 +100,7 @@ def train(
 
     The first pair's loss is the one watched on the held-out documents. Batches are drawn by the schedule's seed.
     """
+    schedule = schedule.completed({})
     rng = np.random.default_rng(schedule.seed)
     order = rng.permutation(len(features))
     held = min(int(len(order) * schedule.held_out), MOST_HELD_OUT)

@@ -22,7 +22,7 @@ class Deep(Autoencoder):
     hidden: tuple[int, ...] = option((512, 256), "units of the layers between input and code", low=1)
     activation: str = option("relu", "between the layers", choices=tuple(ACTIVATIONS))
 
-    usual = {**Autoencoder.usual, "rate": 2e-3}
+    usual = {"rate": 2e-3}
     name = "deep"
     summary = "several layers each way: the deep autoencoder"
 

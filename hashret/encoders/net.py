@@ -29,14 +29,7 @@ from hashret.training import Schedule, seeded, train
 class Autoencoder(nn.Module, Encoder):
     """A net that makes a code of its input and the input of its code."""
 
-    usual: ClassVar[Mapping[str, float]] = {  # the schedule, where it says nothing else
-        "epochs": 30,
-        "batch": 128,
-        "rate": 8e-3,
-        "least_steps": 2000,
-        "most_steps": 6000,
-        "held_out": 0.05,
-    }
+    usual: ClassVar[Mapping[str, float]] = {}  # of the schedule, where it says nothing else
 
     def __post_init__(self) -> None:
         nn.Module.__init__(self)
