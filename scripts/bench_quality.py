@@ -1,0 +1,223 @@
+"""Measure the default on real texts, beside what else one would use: precision by labels that nothing learned from.
+
+    HASHRET_DATA=/path/to/data python scripts/bench_quality.py [--corpus NAME]... [--bits N]... [--seed N]...
+
+Each run is appended to docs/figures/quality.jsonl and skipped when it is there; docs/quality.md is written from them.
+Vectors are learned once a corpus and shared by all lengths and seeds. No option is set for any corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from hashret.documents import Document
+from hashret.encoders import ENCODERS
+from hashret.evaluation.evaluate import evaluate, evaluate_run_labels
+from hashret.features import Features, Rows
+from hashret.parts import words
+from hashret.parts.projection import as_scipy
+from hashret.search.rerank import ByLogits
+from hashret.sources import read
+from hashret.training import Schedule
+from hashret.vectorizers import VECTORIZERS
+
+DOCS = Path(__file__).parent.parent / "docs"
+RUNS = DOCS / "figures" / "quality.jsonl"
+TABLE = DOCS / "quality.md"
+
+BITS, SEEDS, MEASURES = (8, 16, 32, 64, 128), (0, 1, 2), ("P@10", "P@100")
+DEEPEST = 100  # documents of a float ranking that the measures look at
+TITLES = {
+    "ng20_smash": "20 Newsgroups, the split of SMASH (TOIS 2023), counts of words",
+    "reuters": "Reuters-21578, ModApte, 90 topics",
+    "websnippets": "search snippets, 8 classes",
+    "20news": "20 Newsgroups, raw posts, by date",
+}
+CODES = {  # name: encoder, input of the vectorizer `text`
+    "neighborhood": ("neighborhood", "auto"),
+    "itq on topics": ("itq", "topics"),
+    "itq on words": ("itq", "words"),
+}
+FLOATS = ("tf-idf cosine", "BM25")
+
+Split = tuple[list[Document], list[Document]]
+
+
+def corpus(name: str, data: Path) -> Split:
+    """Documents and queries."""
+    if name == "20news":
+        folder = data / "20newsgroups"
+        parts = [read(folder / f"20news-bydate-{part}.jsonl.gz", label="category") for part in ("train", "test")]
+        return list(parts[0]), list(parts[1])
+    if name == "websnippets":
+        found = list(read(data / name / f"{name}.jsonl.gz"))
+        return _split(found, "split", "train", "test")
+    if name == "reuters":
+        folder = data / "reuters21578"
+        topics = set((folder / "categories90.txt").read_text("utf-8").split())
+        stories = read(folder / "reuters21578.jsonl.gz", id="newid", text="title,body", label="topics")
+        found = [replace(story, labels=tuple(t for t in story.labels if t in topics)) for story in stories]
+        return _split(found, "modapte90", "train", "test")
+    return _counts(np.load(data / name / f"{name}_counts.npz", allow_pickle=False))
+
+
+def _split(found: list[Document], field: str, *parts: str) -> Split:
+    first, second = ([d for d in found if str(d.metadata[field]).startswith(part)] for part in parts)
+    return first, second
+
+
+def _counts(file: Any) -> Split:
+    """Texts made of counts: each word as often as it was counted."""
+    parts = []
+    for part in ("train", "test"):
+        counts, columns, edges = (file[f"{part}_{name}"] for name in ("data", "indices", "indptr"))
+        named = file["vocab"][columns].tolist()
+        documents = []
+        for row, label in enumerate(file[f"{part}_label"].tolist()):
+            here = range(edges[row], edges[row + 1])
+            text = " ".join(word for at in here for word in [named[at]] * int(counts[at]))
+            documents.append(Document(f"{part}-{row}", text, (str(label),)))
+        parts.append(documents)
+    return parts[0], parts[1]
+
+
+def measure(name: str, split: Split, bits: list[int], seeds: list[int], done: set[Any]) -> Iterator[dict[str, Any]]:
+    """The runs that are missing."""
+    documents, queries = split
+    labels, asked = [d.labels for d in documents], [d.labels for d in queries]
+    for method in FLOATS:
+        if (name, method, 0, 0) not in done:
+            for row in _floats(method, documents, queries):
+                yield {"corpus": name, "method": method, "bits": 0, "seed": 0, **row}
+    fitted: dict[str, tuple[Features, Features]] = {}
+    for method, (encoder, view) in CODES.items():
+        for length in bits:
+            for seed in seeds:
+                if (name, method, length, seed) in done:
+                    continue
+                if view not in fitted:
+                    vectorizer = VECTORIZERS.get("text").from_params({"input": view})
+                    fitted[view] = vectorizer.fit(documents), vectorizer.transform(queries)
+                own, theirs = fitted[view]
+                started = time.perf_counter()
+                program = ENCODERS.get(encoder)().fit(own, length, Schedule(seed=seed)).program()
+                seconds = round(time.perf_counter() - started, 1)
+                codes, logits = program.encode(own.input), program.logits(theirs.input)
+                query_codes, finer = program.encode(theirs.input), ByLogits(logits - program.threshold, codes)
+                about = {"corpus": name, "method": method, "bits": length, "seed": seed}
+                for row in evaluate(codes, labels, query_codes, asked, MEASURES):
+                    yield about | row | {"fit_seconds": seconds}
+                for row in evaluate(codes, labels, query_codes, asked, MEASURES, finer=finer):
+                    yield about | row | {"reranked": "logits", "fit_seconds": seconds}
+
+
+def _floats(method: str, documents: list[Document], queries: list[Document]) -> list[dict[str, Any]]:
+    """Rankings by vectors of words."""
+    texts, asked = ([str(d.content) for d in part] for part in (documents, queries))
+    kept, df = words.vocabulary(texts, 10_000, 2, 0.5)
+    number = {word: column for column, word in enumerate(kept)}
+    own, theirs = words.count(texts, number), words.count(asked, number)
+    if method == "BM25":
+        held, wanted = _bm25(own, df), as_scipy(theirs)
+    else:
+        idf = words.rarity(df, len(texts))
+        held, wanted = as_scipy(words.weigh(own, idf)), as_scipy(words.weigh(theirs, idf))
+    run = {}
+    for row, query in enumerate(queries):
+        near = (wanted[row : row + 1] @ held.T).toarray()[0]
+        best = np.argpartition(-near, DEEPEST)[:DEEPEST].tolist()
+        run[query.id] = {documents[place].id: float(near[place]) for place in best}
+    relevant = {d.id: d.labels for d in documents}
+    return evaluate_run_labels(run, relevant, {q.id: q.labels for q in queries}, MEASURES)
+
+
+def _bm25(counts: Rows, df: np.ndarray, k1: float = 0.9, b: float = 0.4) -> Any:
+    """Weights of Robertson & Zaragoza (2009)."""
+    rows = np.repeat(np.arange(len(counts)), np.diff(counts.offsets))
+    length = np.bincount(rows, counts.data, len(counts))
+    norm = k1 * (1 - b + b * length / length.mean())
+    idf = np.log(1 + (len(counts) - df + 0.5) / (df + 0.5))
+    weights = idf[counts.indices] * counts.data / (counts.data + norm[rows])
+    return as_scipy(Rows(weights.astype(np.float32), counts.indices, counts.offsets, counts.width))
+
+
+def runs() -> list[dict[str, Any]]:
+    """All runs there are."""
+    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The figures as a page."""
+    lines = [
+        "# Quality",
+        "",
+        "Written by `scripts/bench_quality.py` from `figures/quality.jsonl`. Training documents are the database, test "
+        "documents the queries; relevant is what shares a label; ties count in expectation. Mean ± standard deviation "
+        f"of {len(SEEDS)} seeds; the same settings for every corpus, no label seen in training. `topics` is latent "
+        "semantic analysis, `words` the mean of word vectors learned from the corpus; BM25 takes the whole document as "
+        "the query.",
+    ]
+    for name, title in TITLES.items():
+        own = [run for run in found if run["corpus"] == name]
+        if own:
+            lines += ["", f"## {title}", *_tables(own)]
+    return "\n".join([*lines, ""])
+
+
+def _tables(own: list[dict[str, Any]]) -> Iterator[str]:
+    lengths = sorted({run["bits"] for run in own} - {0})
+    for reranked in (None, "logits"):
+        for what in MEASURES:
+            yield from ("", f"{what}{', re-ranked by logits' if reranked else ''}:", "")
+            yield f"| | {' | '.join(f'{length} bits' for length in lengths)} |"
+            yield "| --- |" + " --- |" * len(lengths)
+            for method in CODES:
+                cells = (_cell(own, method, length, what, reranked) for length in lengths)
+                yield f"| {method} | {' | '.join(cells)} |"
+    yield from ("", "Without codes:", "", f"| | {' | '.join(MEASURES)} |", "| --- | --- | --- |")
+    for method in FLOATS:
+        yield f"| {method} | {' | '.join(_cell(own, method, 0, what, None) for what in MEASURES)} |"
+
+
+def _cell(own: list[dict[str, Any]], method: str, bits: int, measure: str, reranked: str | None) -> str:
+    wanted = (method, bits, measure, reranked)
+    values = [r["value"] for r in own if (r["method"], r["bits"], r["measure"], r.get("reranked")) == wanted]
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread}" if values else "-"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--corpus", action="append", choices=list(TITLES))
+    parser.add_argument("--bits", action="append", type=int)
+    parser.add_argument("--seed", action="append", type=int)
+    chosen = parser.parse_args()
+    if "HASHRET_DATA" not in os.environ:
+        sys.exit("HASHRET_DATA is not set: the folder that holds websnippets/, reuters21578/, ...")
+    about = {"torch": version("torch"), "processor": platform.machine(), "cores": os.cpu_count()}
+    RUNS.parent.mkdir(parents=True, exist_ok=True)
+    for name in chosen.corpus or TITLES:
+        done = {(run["corpus"], run["method"], run["bits"], run["seed"]) for run in runs()}
+        split = corpus(name, Path(os.environ["HASHRET_DATA"]))
+        for row in measure(name, split, chosen.bits or list(BITS), chosen.seed or list(SEEDS), done):
+            with RUNS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row | about) + "\n")
+            print(json.dumps(row), flush=True)
+        TABLE.write_text(table(runs()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
