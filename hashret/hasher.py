@@ -193,7 +193,7 @@ def check_dense(vectorizer: Vectorizer) -> None:
     if isinstance(vectorizer.transform([]).input, Rows):
         raise UsageError(
             f"vectorizer {vectorizer.name!r} gives sparse features, and vectors are kept of dense ones, such as those "
-            "of pixels and precomputed; choose such a vectorizer, or leave out --keep-vectors"
+            "of text, pixels and precomputed; choose such a vectorizer, or leave out --keep-vectors"
         )
 
 

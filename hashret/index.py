@@ -6,6 +6,7 @@ index.search(["a text"], k=10)                               # encode, search, r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from hashret.codes import Codes, group, pack, unpack
 from hashret.documents import Content, Document, as_documents, batches
@@ -32,6 +34,8 @@ from hashret.store import Record, Store, Transaction, changed_files
 
 Query = Document | Content
 
+log = logging.getLogger("hashret")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -39,6 +43,7 @@ class Asked:
 
     codes: Codes  # [m, ceil(bits / 8)]
     numbers: Floats | None = None  # features [m, dim] or margins [m, bits]
+    known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
 
 
 class Index:
@@ -150,11 +155,13 @@ class Index:
     ) -> list[Hits]:
         """The k nearest documents of each query; where labels are given, of those that carry one of them.
 
-        A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds. `rerank` puts
+        A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds. A text of which
+        the index knows no word has no answer, and the log says so. `rerank` puts
         the nearest max(1000, k), and all that tie with the last of them, in order by a finer distance: between vectors
         where the index keeps them, else between the query's logits and the codes (search/rerank.py has the formulas).
         """
-        return self._search(self.ask(queries, rerank), k, labels)
+        asked = self.ask(queries, rerank)
+        return _answered(asked, self._search(asked, k, labels))
 
     def search_codes(self, codes: Codes, k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
         """The same for queries that are codes already, uint8 [m, ceil(bits / 8)]."""
@@ -164,7 +171,8 @@ class Index:
         self, queries: Iterable[Query], radius: int, labels: Sequence[str] = (), rerank: bool = False
     ) -> list[Hits]:
         """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
-        return self._within(self.ask(queries, rerank), radius, labels)
+        asked = self.ask(queries, rerank)
+        return _answered(asked, self._within(asked, radius, labels))
 
     def within_codes(self, codes: Codes, radius: int, labels: Sequence[str] = ()) -> list[Hits]:
         """The same for queries that are codes already."""
@@ -224,10 +232,13 @@ class Index:
     def ask(self, queries: Iterable[Query], rerank: bool = False) -> Asked:
         """The same, with the numbers to re-rank by if asked for."""
         documents = [self._query(document) for document in as_documents(queries)]
-        if not rerank or not documents:
+        if not documents:
             return Asked(self.hasher.encode(documents))
-        parts = [self._asked(features) for features in self.hasher.features(documents)]
-        return Asked(np.concatenate([codes for codes, _ in parts]), np.concatenate([numbers for _, numbers in parts]))
+        parts = [self._asked(features, rerank) for features in self.hasher.features(documents)]
+        known = np.concatenate([part.known for part in parts if part.known is not None])
+        numbers = [part.numbers for part in parts if part.numbers is not None]
+        codes = np.concatenate([part.codes for part in parts])
+        return Asked(codes, np.concatenate(numbers) if rerank else None, known)
 
     def _ask_like(self, ids: Sequence[str]) -> Asked:
         """Stored documents as queries, with the numbers to re-rank by."""
@@ -239,13 +250,16 @@ class Index:
         documents = [self._restore(self.store.record(row), small=True) for row in rows]
         return Asked(codes, self.ask(documents, rerank=True).numbers)
 
-    def _asked(self, features: Floats | Rows) -> tuple[Codes, Floats]:
+    def _asked(self, features: Floats | Rows, rerank: bool) -> Asked:
         """Codes, and the numbers to re-rank by, of features [m, dim]."""
+        known = self.hasher.vectorizer.knows(features)
+        if not rerank:
+            return Asked(self.hasher.program.encode(features), None, known)
         if self.keeps_vectors:
             assert not isinstance(features, Rows)
-            return self.hasher.program.encode(features), features
+            return Asked(self.hasher.program.encode(features), features, known)
         margins = self.hasher.program.margins(features)
-        return pack(margins > 0), margins
+        return Asked(pack(margins > 0), margins, known)
 
     def _query(self, document: Document) -> Document:
         holds = self.hasher.reads
@@ -462,6 +476,21 @@ class Index:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
+    """The answers, empty for queries of which nothing is known: their codes say nothing."""
+    if asked.known is None or asked.known.all():
+        return answers
+    log.warning(
+        "%d of %d queries have no word that the documents have and that tells them apart: no answer; ask with others",
+        len(answers) - int(asked.known.sum()),
+        len(answers),
+    )
+    return [
+        hits if knows else Hits([], hits.exact, hits.searcher)
+        for hits, knows in zip(answers, asked.known.tolist(), strict=True)
+    ]
 
 
 def verify(path: str | Path) -> list[str]:

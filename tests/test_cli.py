@@ -315,7 +315,10 @@ def test_a_disk_that_takes_no_more_leaves_the_index_as_it_was(data: Path, tmp_pa
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "from hashret.cli import main; main()"
     )
-    for words in (["add", "large.jsonl", "-i", "index"], ["index", "large.jsonl", "--encoder", "lsh", "-i", "new"]):
+    for words in (
+        ["add", "large.jsonl", "-i", "index"],
+        ["index", "large.jsonl", "--encoder", "lsh", "-i", "new", "--quiet"],
+    ):
         failed = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
         assert failed.returncode == 1
         assert "was not changed: File too large" in failed.stderr
@@ -323,6 +326,18 @@ def test_a_disk_that_takes_no_more_leaves_the_index_as_it_was(data: Path, tmp_pa
     hashret("verify", "-i", "index")
     assert rows(hashret("info", "-i", "index"))[0]["documents"] == 30
     assert not Path("new").exists()
+
+
+def test_a_query_of_unknown_words_has_no_answer_and_says_so(data: Path, tmp_path: Path) -> None:
+    for vectorizer in ("text", "tfidf"):
+        hashret(
+            "index", data / "train.jsonl.gz", "--encoder", "lsh", "--vectorizer", vectorizer, "-i", "index", "--force"
+        )
+        for more in ((), ("--rerank",), ("--radius", "64")):
+            asked = hashret("query", "xyzzy plugh", "-i", "index", *more)
+            assert asked.stdout == ""
+            assert "no word that the documents have" in asked.stderr
+        assert rows(hashret("query", "xyzzy wheat", "-i", "index"))
 
 
 def test_a_damaged_manifest_is_told_and_can_be_replaced(data: Path, tmp_path: Path) -> None:
@@ -377,7 +392,11 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("index", "TRAIN", "--source", "jsonll"), 2, "did you mean 'jsonl'?"),
         (("index", "TRAIN", "-i", "INDEX"), 2, "--force replaces it"),
         (("index", "TRAIN", "--vectorizer", "pixels"), 1, "pixels reads pictures"),
-        (("index", "TRAIN", "--encoder", "lsh", "--keep-vectors"), 2, "vectorizer 'tfidf' gives sparse features"),
+        (
+            ("index", "TRAIN", "--vectorizer", "tfidf", "--encoder", "lsh", "--keep-vectors"),
+            2,
+            "vectorizer 'tfidf' gives sparse features",
+        ),
         (("query", "-i", "INDEX"), 2, "ask with one of TEXT"),
         (("query", "x", "-k", "0", "--rerank", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("eval", "TEST", "--rerank", "--from-run", "TEST", "-i", "INDEX"), 2, "choose one of the two"),

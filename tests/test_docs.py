@@ -46,7 +46,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, document in enumerate(corpus(60)):
         year = folder / "letters" / str(1871 + number % 3)
         year.mkdir(parents=True, exist_ok=True)
-        (year / f"{number}.txt").write_text(f"the harvest of that year, {document.content}")
+        opening = "the harvest of that year, " if number % 3 == 0 else ""
+        (year / f"{number}.txt").write_text(f"{opening}{document.content}")
     (folder / "letters" / "1871" / "march.txt").write_text("wheat was dear, and the plough stood in the barn")
     for name, seed in (("train", 0), ("test", 1)):
         lines = [{"id": f"{name}-{d.id}", "topic": d.labels[0], "text": d.content} for d in corpus(90, seed)]

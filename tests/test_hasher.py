@@ -230,7 +230,7 @@ class TestEncoding:
         assert hashers["text"].encode([""]).shape == (1, 3)
 
     def test_a_document_of_another_kind_is_refused(self, hashers: dict[str, Hasher]) -> None:
-        with pytest.raises(DataError, match="tfidf reads texts, but '0' is a vector"):
+        with pytest.raises(DataError, match="text reads texts, but '0' is a vector"):
             hashers["text"].encode([np.zeros(3)])
 
 
@@ -269,7 +269,7 @@ class TestOptions:
         assert (settings.encoder.params()["patience"], settings.schedule.patience) == (9, 5)
 
     def test_a_value_out_of_bounds_is_refused(self, texts: list[Document]) -> None:
-        for options in ({"epochs": 0}, {"vocabulary": 0}, {"hidden": "0"}):
+        for options in ({"patience": 0}, {"vocabulary": 0}, {"hidden": "0"}):
             with pytest.raises(UsageError, match="must be at least 1"):
                 Hasher.fit(texts, options=options)
 

@@ -352,10 +352,10 @@ def test_an_index_keeps_no_vectors_unless_asked(tmp_path: Path) -> None:
 def test_sparse_features_are_refused_before_anything_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasher = hashret.Hasher.fit(corpus(30), bits=8, encoder="lsh")
+    hasher = hashret.Hasher.fit(corpus(30), bits=8, encoder="lsh", vectorizer="tfidf")
     monkeypatch.setattr("hashret.encoders.lsh.LSH.fit", None)
-    for more in ({"encoder": "lsh"}, {"hasher": hasher}):
-        with pytest.raises(UsageError, match=r"'tfidf' gives sparse features.* pixels and precomputed"):
+    for more in ({"encoder": "lsh", "vectorizer": "tfidf"}, {"hasher": hasher}):
+        with pytest.raises(UsageError, match=r"'tfidf' gives sparse features.* text, pixels and precomputed"):
             Index.create(tmp_path / "index", corpus(30), keep_vectors=True, **more)
     assert not (tmp_path / "index").exists()
 

@@ -56,7 +56,7 @@ class Scripted(nn.Module):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epochs", 0), ("batch", 0), ("rate", -1), ("held_out", 0.6), ("patience", 0), ("sample", 0), ("seed", -1)],
+    [("epochs", -1), ("batch", -1), ("rate", -1), ("held_out", 0.6), ("patience", 0), ("sample", 0), ("seed", -1)],
 )
 def test_a_schedule_is_checked(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"{name} must be "):

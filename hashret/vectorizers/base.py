@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from hashret.documents import Document
-from hashret.features import Features, Floats
+from hashret.features import Features, Floats, Rows
 from hashret.options import Options
 
 
@@ -37,6 +40,10 @@ class Vectorizer(Options, ABC):
     @abstractmethod
     def transform(self, documents: Sequence[Document]) -> Features:
         """Features of any documents, one row each; DataError where one is of another kind."""
+
+    def knows(self, features: Floats | Rows) -> npt.NDArray[np.bool_]:
+        """Of which documents, given their features [n, dim], it knows anything at all, bool [n]."""
+        return np.ones(len(features), bool)
 
     @abstractmethod
     def state(self) -> State:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
@@ -97,9 +98,9 @@ class Text(Vectorizer):
             start += width
         return values
 
-    def knows(self, features: Features) -> np.ndarray:
+    def knows(self, features: Floats | Rows) -> npt.NDArray[np.bool_]:
         """Which documents have a word that was seen before, bool [n]."""
-        return np.asarray(np.asarray(features.input).any(axis=1), bool)
+        return np.asarray(np.asarray(features).any(axis=1), bool)
 
     def state(self) -> State:
         """The words, their weights and vectors."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
-from hashret.features import Features, Floats
+from hashret.features import Features, Floats, Rows
 from hashret.options import option
 from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
@@ -43,6 +46,11 @@ class TfIdf(Vectorizer):
         check_kind(documents, self.reads, self.name)
         counts = words.count((str(document.content) for document in documents), self.number)
         return Features(words.weigh(counts, self.idf), (len(self.words),), self.gives)
+
+    def knows(self, features: Floats | Rows) -> npt.NDArray[np.bool_]:
+        """Which documents have a word that was seen before, bool [n]."""
+        assert isinstance(features, Rows)
+        return np.diff(features.offsets) > 0
 
     def state(self) -> State:
         """The words and their weights."""
