@@ -177,6 +177,17 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
+def summary(found: list[dict[str, Any]], bits: int = 32, measure: str = "P@100") -> str:
+    """The table that the README shows."""
+    names = [name for name in TITLES if any(run["corpus"] == name for run in found)]
+    lines = [f"| {measure} | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
+    for method in (*CODES, *FLOATS):
+        of = {name: [run for run in found if run["corpus"] == name] for name in names}
+        cells = (_cell(own, method, bits if method in CODES else 0, measure, None) for own in of.values())
+        lines.append(f"| {method}{f', {bits} bits' if method in CODES else ''} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _tables(own: list[dict[str, Any]]) -> Iterator[str]:
     lengths = sorted({run["bits"] for run in own} - {0})
     for reranked in (None, "logits"):

@@ -86,12 +86,10 @@ def test_the_reference_is_what_the_commands_say() -> None:
 
 
 def test_the_figures_are_those_of_the_runs() -> None:
-    bench = script("bench_encoders")
-    page = (ROOT / "docs" / "figures.md").read_text("utf-8")
-    assert page == bench.table(bench.runs())
-    shown = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith("| `")]
-    assert shown
-    assert all(line in page.splitlines() for line in shown)
+    for name, page in (("bench_encoders", "figures.md"), ("bench_quality", "quality.md")):
+        bench = script(name)
+        assert (ROOT / "docs" / page).read_text("utf-8") == bench.table(bench.runs())
+    assert bench.summary(bench.runs()) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_walk_through_makes_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
