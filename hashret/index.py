@@ -76,7 +76,7 @@ class Index:
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
         documents = documents if isinstance(documents, Source) else Memory(documents)
-        hasher = hasher or Hasher.fit(documents, dense=keep_vectors, **fit)
+        hasher = hasher or Hasher.fit(_once(documents), dense=keep_vectors, **fit)
         if keep_vectors:
             check_dense(hasher.vectorizer)
         about = describe(documents, hasher) | {"keeps_vectors": keep_vectors}
@@ -517,6 +517,22 @@ def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
     }
 
 
+def _once(documents: Iterable[Document]) -> Iterator[Document]:
+    """The documents; DataError after the last where an id occurs twice, so that nothing is learned in vain."""
+    seen: set[str] = set()
+    twice: list[str] = []
+    for document in documents:
+        twice += [document.id] if document.id in seen else []
+        seen.add(document.id)
+        yield document
+    if twice:
+        raise _repeated(twice)
+
+
+def _repeated(ids: list[str]) -> DataError:
+    return DataError(f"ids that occur twice in the source: {', '.join(map(repr, ids[:5]))}; each must be its own")
+
+
 def _select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
     """The documents of a batch that are to be added, after what the policy says of ids that are there already."""
     fresh, twice, there = [], [], []
@@ -531,7 +547,7 @@ def _select(change: Transaction, batch: list[Document], seen: set[str], policy: 
             fresh.append(document)
         seen.add(document.id)
     if twice:
-        raise DataError(f"ids that occur twice in the source: {', '.join(map(repr, twice[:5]))}; each must be its own")
+        raise _repeated(twice)
     if there:
         named = ", ".join(map(repr, there[:5]))
         raise DataError(f"ids that are there already: {named}; --replace replaces them, --skip leaves them out")

@@ -254,3 +254,12 @@ def test_bits_of_any_number(tmp_path: Path) -> None:
         with Index.create(tmp_path / str(bits), corpus(30), bits=bits, encoder="itq") as index:
             assert index.codes.shape == (30, (bits + 7) // 8)
             assert index.search(["wheat"], k=3)[0].exact
+
+
+def test_an_id_that_occurs_twice_is_told_before_anything_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashret.encoders.lsh.LSH.fit", None)
+    with pytest.raises(DataError, match="ids that occur twice in the source: 'sea/2'; each must be its own"):
+        Index.create(tmp_path / "index", [*corpus(9), corpus(9)[2]], bits=8, encoder="lsh")
+    assert not (tmp_path / "index").exists()
