@@ -62,7 +62,6 @@ def test_equals_come_in_order_of_position() -> None:
     np.testing.assert_array_equal(neighbors((one,), 60), brute_force(similarity(one), 60))
 
 
-@pytest.mark.xfail(strict=True, reason="_nearest lets argpartition choose among those that tie at the k-th place")
 def test_of_equals_at_the_last_place_the_first_are_taken() -> None:
     one = corners(60, 0)
     for k in (1, 5, 11, 12):

@@ -59,8 +59,11 @@ def _exact(views: Sequence[View], k: int) -> Neighbors:
 
 
 def _nearest(near: Floats, k: int) -> Neighbors:
-    """Columns of the k largest of each row, largest first."""
+    """Columns of the k largest of each row, largest first, equals in order."""
     some = np.sort(np.argpartition(near, -k, axis=1)[:, -k:], axis=1)
+    edges = np.take_along_axis(near, some, 1).min(axis=1, keepdims=True)
+    for row in np.flatnonzero((near >= edges).sum(axis=1) > k):  # more than k are as near as the last
+        some[row] = np.sort(np.argsort(-near[row], kind="stable")[:k])
     order = np.argsort(-np.take_along_axis(near, some, 1), axis=1, kind="stable")
     return np.take_along_axis(some, order, 1)
 
@@ -73,6 +76,7 @@ def _approximate(views: Sequence[View], k: int) -> Neighbors:
     n, dim = dense.shape
     lists = int(4 * n**0.5)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+    index.cp.min_points_per_centroid = 1  # fewer than FAISS likes, which it would say on the terminal
     index.train(dense[:: max(1, n // (40 * lists))])
     index.add(dense)
     index.nprobe = PROBED
