@@ -119,7 +119,7 @@ def test_few_texts_are_no_error(n: int) -> None:
 
 
 def test_pictures_of_one_kind_have_near_codes(digits: list[Document]) -> None:
-    codes = Hasher.fit(digits, bits=16, options=QUICK).encode(digits)
+    codes = Hasher.fit(digits, bits=16, encoder="neighborhood", options=QUICK).encode(digits)
     distances = hamming(codes, codes).astype(float)
     labels = np.array([d.labels[0] for d in digits])
     same = labels[:, None] == labels[None]

@@ -37,7 +37,10 @@ IndexAt = Annotated[
 ]
 Bits = Annotated[int | None, opt("--bits", help="Length of the codes, 1 to 4096 [64].", metavar="N")]
 EncoderName = Annotated[
-    str | None, opt("--encoder", help="How codes are made (hashret encoders) [neighborhood].", metavar="NAME")
+    str | None,
+    opt(
+        "--encoder", help="How codes are made (hashret encoders) [neighborhood; of pictures bernoulli].", metavar="NAME"
+    ),
 ]
 VectorizerName = Annotated[
     str | None, opt("--vectorizer", help="How documents become numbers (hashret vectorizers).", metavar="NAME")

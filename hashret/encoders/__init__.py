@@ -17,4 +17,4 @@ ENCODERS: Registry[Encoder] = Registry(
     ),
 )
 
-DEFAULT = "neighborhood"
+DEFAULTS = {"text": "neighborhood", "picture": "bernoulli", "vector": "neighborhood"}

@@ -25,6 +25,7 @@ EXACT = 20_000  # documents up to which all pairs are compared
 PAIRS = 1 << 24  # compared at once
 CANDIDATES = 8  # for each neighbour wanted
 PROBED = 16  # of the inverted lists
+POINTS = 16  # for each list, that the lists are laid out by
 SKETCH = 256  # dimensions that stand for a sparse view while candidates are sought
 
 
@@ -74,16 +75,17 @@ def _approximate(views: Sequence[View], k: int) -> Neighbors:
 
     dense = np.concatenate([_sketch(view) for view in views], axis=1)
     n, dim = dense.shape
+    wanted = CANDIDATES * k + 1 if any(isinstance(view, Rows) for view in views) else k + 1  # else they are the answer
     lists = int(4 * n**0.5)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.min_points_per_centroid = 1  # fewer than FAISS likes, which it would say on the terminal
-    index.train(dense[:: max(1, n // (40 * lists))])
+    index.train(dense[:: max(1, n // (POINTS * lists))])
     index.add(dense)
     index.nprobe = PROBED
     size, found = max(1, PAIRS // (dim * CANDIDATES * k)) * 8, np.empty((n, k), np.int64)
     for start in range(0, n, size):
         rows = np.arange(start, min(start + size, n))
-        candidates = index.search(dense[rows], min(CANDIDATES * k + 1, n))[1]
+        candidates = index.search(dense[rows], min(wanted, n))[1]
         near = np.zeros(candidates.shape, np.float32)
         for view in views:
             near += _cosines(view, rows, candidates)
