@@ -52,7 +52,9 @@ class Schedule(Options):
     rate: float = option(0.0, "highest learning rate of the one cycle (Adam)", low=0.0)
     least_steps: int = option(0, "steps that a small corpus gets, whatever its epochs", low=0)
     most_steps: int = option(0, "steps that a large corpus gets, whatever its epochs", low=0)
-    held_out: float = option(-1.0, "share of the documents kept to judge training; -1: the encoder's own", high=0.5)
+    held_out: float = option(
+        -1.0, "share of the documents kept to judge training; -1: the encoder's own", low=-1.0, high=0.5
+    )
     patience: int = option(5, "epochs without a better held-out reconstruction before training stops", low=1)
     sample: int = option(100_000, "documents to learn from, at most, drawn at random", low=1)
     seed: int = option(0, "seed of all randomness", low=0)
@@ -64,7 +66,10 @@ class Schedule(Options):
         own: dict[str, Any] = {
             name: value for name, value in {**USUAL, **usual}.items() if getattr(self, name) == default[name]
         }
-        return replace(self, **own)
+        whole = replace(self, **own)
+        if whole.held_out < 0:
+            raise UsageError(f"held_out must be 0 to 0.5, or -1 for the encoder's own, got {whole.held_out}")
+        return whole
 
     def steps(self, documents: int) -> int:
         """How many steps so many documents get."""

@@ -63,6 +63,13 @@ def test_a_schedule_is_checked(name: str, value: float) -> None:
         Schedule.from_params({name: value})
 
 
+def test_a_share_below_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"held_out must be -1\.0 to 0\.5"):
+        Schedule(held_out=-2)
+    with pytest.raises(UsageError, match=r"held_out must be 0 to 0\.5, or -1"):
+        Schedule(held_out=-0.5).completed({})
+
+
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown device 'gpu'"):
         Schedule(device="gpu")
