@@ -87,8 +87,8 @@ def test_the_loss_is_that_of_the_formula() -> None:
     agreement = -np.mean([np.diag(s - np.log(np.exp(s).sum(1, keepdims=True))).mean() for s in (near, near.T)])
     means = 2 / (1 + np.exp(-logits)) - 1
     shared = np.cov(means.T, bias=True)
-    decorrelation = (shared**2).sum() / 6 - (np.diag(shared) ** 2).sum() / 6
-    balance = (means.mean(0) ** 2).mean()
+    decorrelation = ((shared**2).sum() - (np.diag(shared) ** 2).sum()) / 6**2
+    balance = (means.mean(0) ** 2).sum() / 6**2
     rebuilt = ((output - target) ** 2).sum(1).mean()
     assert ours == pytest.approx(agreement + 0.7 * (decorrelation + balance) + 0.5 * rebuilt, rel=1e-4)
 

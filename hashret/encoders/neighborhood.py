@@ -4,8 +4,8 @@ For documents x and neighbours y drawn from a graph of the corpus, with p = sigm
 b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, and N bits,
 
     agreement       - log softmax_j(z_x z_y^j / N t) at the own neighbour, averaged both ways (van den Oord et al. 2018)
-    decorrelation   sum over i != j of cov(m_i, m_j)^2 / N                                    (Zbontar et al. 2021)
-    balance         mean_j of mean(m_j)^2                                                     (Weiss et al. 2008)
+    decorrelation   sum over i != j of cov(m_i, m_j)^2 / N^2                                  (Zbontar et al. 2021)
+    balance         sum over j of mean(m_j)^2 / N^2                                           (Weiss et al. 2008)
     reconstruction  of the input from z
 
     loss = agreement + e (decorrelation + balance) + r reconstruction
@@ -40,7 +40,7 @@ class Neighborhood(Coins):
     neighbors: int = option(15, "neighbours of a document in the graph", low=1)
     rounds: int = option(2, "times that a graph is made and a net trained on it", low=1, high=10)
     temperature: float = option(0.0, "t, of the agreement; 0: .2 for up to 8 bits, else .1", low=0.0)
-    even: float = option(0.0, "e, weight of decorrelation and balance; 0: 2 for up to 16 bits, else 1", low=0.0)
+    even: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
     rebuild: float = option(0.001, "r, weight of the reconstruction", low=0.0)
 
     name = "neighborhood"
@@ -74,10 +74,10 @@ class Neighborhood(Coins):
         own = torch.arange(len(x), device=x.device)
         agreement = (cross_entropy(near, own) + cross_entropy(near.T, own)) / 2
         shared = torch.cov(means.T, correction=0).reshape(bits, bits)
-        decorrelation = (shared.square().sum() - shared.diagonal().square().sum()) / bits
-        balance = means.mean(0).square().mean()
-        even = self.even or (2.0 if bits <= 16 else 1.0)
-        return agreement + even * (decorrelation + balance) + self.rebuild * self.reconstruction(self.decode(z), both)
+        decorrelation = (shared.square().sum() - shared.diagonal().square().sum()) / bits**2
+        balance = means.mean(0).square().sum() / bits**2
+        even = self.even * (decorrelation + balance)
+        return agreement + even + self.rebuild * self.reconstruction(self.decode(z), both)
 
     def drawn(self, rows: Tensor) -> Tensor:  # [batch] -> [batch, dim]
         """A neighbour of each document: any of them while training, the nearest while watching."""
