@@ -37,7 +37,7 @@ class Neighborhood(Coins):
     """Codes that agree for neighbours, with bits that are balanced and say different things; see above."""
 
     hidden: tuple[int, ...] = option((1024,), "units of the layers between input and code", low=1)
-    neighbors: int = option(15, "neighbours of a document in the graph", low=1)
+    neighbors: int = option(20, "neighbours of a document in the graph", low=1)
     rounds: int = option(2, "times that a graph is made and a net trained on it", low=1, high=10)
     temperature: float = option(0.0, "t, of the agreement; 0: .2 for up to 8 bits, else .1", low=0.0)
     even: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
