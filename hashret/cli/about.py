@@ -19,7 +19,7 @@ from hashret.cli.session import command
 
 PANEL = "What there is"
 PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "safetensors", "Pillow", "typer")
-EXTRAS = {"parquet": ("pyarrow",), "documents": ("pypdf", "docx")}
+EXTRAS = {"parquet": ("pyarrow",), "documents": ("pypdf", "docx"), "static": ("model2vec", "platformdirs")}
 
 
 @command("encoders", PANEL, "hashret encoders")

@@ -2,11 +2,12 @@
 
     meaning   the tf-idf-weighted sum of its word vectors, to length 1
     topics    its coordinates in latent semantic analysis, to length 1
-    input     (meaning, share * topics)
+    known     the same by word vectors of a model trained elsewhere, where one is given
+    input     (meaning, share * topics, known)
 
-and for the graph of neighbours the views (meaning, topics, tf-idf). `share` is decided by the documents' length: topics
-are counted from whole documents and say little of one that has a dozen words, where they only add noise to the net's
-input; the graph, which adds up agreement, is not hurt by a weak view.
+and for the graph of neighbours the views (meaning, topics, known, tf-idf). `share` is decided by the documents' length:
+topics are counted from whole documents and say little of one that has a dozen words, where they only add noise to the
+net's input; the graph, which adds up agreement, is not hurt by a weak view.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
-LARGEST_SHARE = 1.0
 FEW = 500  # documents; word vectors of fewer are rough
 
 log = logging.getLogger("hashret")
@@ -42,6 +42,7 @@ class Text(Vectorizer):
     dim: int = option(100, "dimensions of the word vectors", low=1, high=4096)
     topics: int = option(128, "dimensions of the latent semantics", low=1, high=4096)
     input: str = option("auto", "what feeds the net; auto: by length", choices=("auto", "words", "topics", "both"))
+    static: str = option("", "word vectors trained elsewhere beside: minilm, or the path of a model2vec model")
 
     name = "text"
     summary = "what words mean, learned from the corpus (the default for texts)"
@@ -50,9 +51,11 @@ class Text(Vectorizer):
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Learn words and topics."""
+        from hashret.parts.static import static_vectors
         from hashret.parts.views import latent, word_vectors
 
         check_kind(documents, self.reads, self.name)
+        trained = static_vectors(self.static) if self.static else None
         texts = [str(document.content) for document in documents]
         kept, df = words.vocabulary(texts, self.vocabulary, self.least, self.most)
         if len(texts) < FEW:
@@ -61,10 +64,11 @@ class Text(Vectorizer):
         idf = words.rarity(df, len(texts))
         weights = words.weigh(counts, idf)
         meaning, topics = word_vectors(weights, self.dim, 0), latent(weights, self.topics, 0)
-        views = (_unit(weights.matmul(meaning)), _unit(weights.matmul(topics)))
-        parts = ((1.0, meaning), (self._share(np.diff(counts.offsets)), topics))
-        if self.input == "topics":
-            parts = ((0.0, meaning), (1.0, topics))
+        share = self._share(np.diff(counts.offsets))
+        parts = [(float(self.input != "topics"), meaning), (share, topics)]
+        if trained:
+            parts.append((1.0, _centred(trained(kept), df)))
+        views = [_unit(weights.matmul(vectors)) for _, vectors in parts]
         chosen = [(share, vectors) for share, vectors in parts if share]
         self._take_up(kept, idf, [vectors for _, vectors in chosen], [share for share, _ in chosen])
         return Features(self._input(weights), self.shape, self.gives, (*views, weights))
@@ -72,9 +76,9 @@ class Text(Vectorizer):
     def _share(self, lengths: np.ndarray) -> float:
         """The weight of topics beside words, given the distinct words of each document [n]."""
         if self.input != "auto":
-            return LARGEST_SHARE if self.input == "both" else 0.0
+            return 0.0 if self.input == "words" else 1.0
         middle = max(float(np.median(lengths)), 1.0)
-        return LARGEST_SHARE * float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1))
+        return float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1))
 
     def _take_up(self, kept: Sequence[str], idf: Floats, parts: Sequence[Floats], shares: Sequence[float]) -> None:
         self.words, self.idf, self.shares = tuple(kept), idf, tuple(shares)
@@ -120,6 +124,11 @@ class Text(Vectorizer):
             raise StoreError(f"parts of widths {widths!r} are not those of vectors of {vectors.shape[1]} dimensions")
         parts = np.split(vectors, np.cumsum(widths)[:-1], axis=1)
         self._take_up(state.vocabulary, idf, parts, [float(share) for share in shares])
+
+
+def _centred(vectors: Floats, df: npt.NDArray[np.int64]) -> Floats:
+    """Word vectors less what the words of a document, met as often as they are, have in common."""
+    return np.asarray(vectors - df @ vectors / max(int(df.sum()), 1), np.float32)
 
 
 def _unit(values: Floats) -> Floats:
