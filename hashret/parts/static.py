@@ -1,7 +1,7 @@
 """Static vectors: what a model trained elsewhere says that words mean, each by itself.
 
 A model of the model2vec kind (Tulkens & van Dongen 2024): from a folder, or distilled from MiniLM (Wang et al. 2020)
-when first asked for, and kept in the cache of the user. Only the vectors of the words of the corpus are taken, so that a
+when first asked for, and kept in a cache. Only the vectors of the words of the corpus are taken, so that a
 query needs no model.
 """
 
