@@ -11,7 +11,8 @@ b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, an
     loss = agreement + e (decorrelation + balance) + r reconstruction
 
 The codes then know more of the corpus than the views the graph was made of: a second graph takes their logits as a view
-more, and the net is trained anew on it.
+more, and the net is trained anew on it. All rounds but the last have at least FINEST bits, so that short codes learn from
+what long ones found.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from hashret.parts.binarize import straight_through
 from hashret.parts.graph import neighbors
 from hashret.parts.noise import moved
 from hashret.training import Schedule, train
+
+FINEST = 64
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -55,10 +58,11 @@ class Neighborhood(Coins):
         self.features = features
         for left in reversed(range(self.rounds)):
             self.graph = torch.from_numpy(neighbors(views, self.neighbors))
-            self.build(features, bits)
+            length = max(bits, FINEST) if left else bits
+            self.build(features, length)
             train(self, features, [(self.loss, self.parameters())], _halved(schedule) if left else schedule)
             if left:
-                self.threshold = np.zeros(bits, np.float32)
+                self.threshold = np.zeros(length, np.float32)
                 views = (*views[: len(features.views) or 1], self.program().logits(features.input))
         del self.features, self.graph
 
