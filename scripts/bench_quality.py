@@ -2,13 +2,15 @@
 
     HASHRET_DATA=/path/to/data python scripts/bench_quality.py [--corpus NAME]... [--bits N]... [--seed N]...
 
-Each run is appended to docs/figures/quality.jsonl and skipped when it is there; docs/quality.md is written from them.
+Each run is appended to docs/figures/quality.jsonl and skipped when it is there; docs/quality.md is written from them,
+and with matplotlib docs/quality.svg.
 Vectors are learned once a corpus and shared by all lengths and seeds. No option is set for any corpus.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -169,6 +171,8 @@ def table(found: list[dict[str, Any]]) -> str:
         f"of {len(SEEDS)} seeds; the same settings for every corpus, no label seen in training. `topics` is latent "
         "semantic analysis, `words` the mean of word vectors learned from the corpus; BM25 takes the whole document as "
         "the query.",
+        "",
+        "![precision against bits](quality.svg)",
     ]
     for name, title in TITLES.items():
         own = [run for run in found if run["corpus"] == name]
@@ -210,6 +214,35 @@ def _cell(own: list[dict[str, Any]], method: str, bits: int, measure: str, reran
     return f"{mean(values):.3f}{spread}" if values else "-"
 
 
+def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> None:
+    """Precision against bits, a frame a corpus."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "hashret"  # the same picture from the same figures
+    figure, frames = plt.subplots(2, 2, figsize=(9, 7), layout="constrained")
+    for axes, (name, title) in zip(frames.flat, TITLES.items(), strict=True):
+        own = [r for r in found if r["corpus"] == name and r["measure"] == measure and not r.get("reranked")]
+        for method in CODES:
+            by_bits = {b: [r["value"] for r in own if (r["method"], r["bits"]) == (method, b)] for b in BITS}
+            rows = [(bits, mean(values), np.std(values)) for bits, values in by_bits.items() if values]
+            if rows:
+                axes.errorbar(*np.transpose(rows), fmt="o-", markersize=4, capsize=3, label=method)
+        for method, line in zip(FLOATS, ("--", ":"), strict=True):
+            for run in (run for run in own if run["method"] == method):
+                axes.axhline(run["value"], linestyle=line, color="grey", label=f"{method}, no codes")
+        axes.set(xscale="log", title=title.split(",")[0] + (", raw" if name == "20news" else ""))
+        axes.set(xlabel="bits", ylabel=measure)
+        axes.set_xticks(BITS, list(map(str, BITS)))
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    frames.flat[0].legend(fontsize="small")
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--corpus", action="append", choices=list(TITLES))
@@ -228,6 +261,8 @@ def main() -> None:
                 file.write(json.dumps(row | about) + "\n")
             print(json.dumps(row), flush=True)
         TABLE.write_text(table(runs()), "utf-8")
+    if importlib.util.find_spec("matplotlib"):
+        plot(runs(), TABLE.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -160,8 +160,8 @@ def page(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Semantic hashing's own curve",
         "",
-        "Written by `scripts/reproduce_semantic_hashing.py`. 20 Newsgroups by date, 2,000 words, 128 bits; learned from "
-        "the training posts, each test post a query for the other test posts. Precision in % where a share of the "
+        "Written by `scripts/reproduce_semantic_hashing.py`. 20 Newsgroups by date, 2,000 words, 128 bits; learned "
+        "from the training posts, each test post a query for the other test posts. Precision in % where a share of the "
         "relevant posts is found, equal distances in expectation; ours: mean ± standard deviation of "
         f"{len(SEEDS)} seeds. Published: read off the figure of Salakhutdinov & Hinton (2009), to ± .2. The ball: the "
         f"{BALL} posts nearest by code, and all as near as the last.",
