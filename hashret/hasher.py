@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import chain, islice
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from hashret.encoders import ENCODERS
 from hashret.encoders.base import Encoder
 from hashret.errors import DataError, StoreError, UsageError, unknown
 from hashret.features import Features, Floats, Rows
+from hashret.lengths import long_enough
 from hashret.progress import track
 from hashret.runtime import Program
 from hashret.vectorizers import DEFAULTS, VECTORIZERS
@@ -51,7 +52,7 @@ class Hasher:
         cls,
         documents: Iterable[Document | Content],
         *,
-        bits: int = 64,
+        bits: int | Literal["auto"] = 64,
         encoder: str | None = None,
         vectorizer: str | None = None,
         seed: int = 0,
@@ -62,10 +63,12 @@ class Hasher:
         """Learn from documents, or from a sample of them where there are very many.
 
         `options` are those of the encoder, the vectorizer and the schedule; a name that two of them know needs a
-        prefix ("vectorizer.size"). `dense`: refuse sparse features before anything is trained on them. Raises
-        UsageError for wrong options, DataError for documents that cannot be used.
+        prefix ("vectorizer.size"). `bits` "auto": as many as are needed (`lengths.py`). `dense`: refuse sparse features
+        before anything is trained on them. Raises UsageError for wrong options, DataError for documents that cannot be
+        used.
         """
-        check_bits(bits)
+        if bits != "auto":
+            check_bits(bits)
         given = dict(options or {})
         if vectorizer is not None:
             VECTORIZERS.get(vectorizer)
@@ -86,14 +89,25 @@ class Hasher:
         return cls.learn(vectors, features, settings.encoder, bits, settings.schedule)
 
     @classmethod
-    def learn(cls, vectorizer: Vectorizer, features: Features, encoder: Encoder, bits: int, schedule: Schedule) -> Self:
+    def learn(
+        cls,
+        vectorizer: Vectorizer,
+        features: Features,
+        encoder: Encoder,
+        bits: int | Literal["auto"],
+        schedule: Schedule,
+    ) -> Self:
         """Learn from features that a fitted vectorizer gave."""
         if features.gives not in encoder.wants:
             raise UsageError(
                 f"encoder {encoder.name!r} wants {' or '.join(encoder.wants)} features, "
                 f"but vectorizer {vectorizer.name!r} gives {features.gives}; choose another of the two"
             )
-        program = encoder.fit(features, check_bits(bits), schedule).program()
+
+        def fit(length: int) -> Program:
+            return encoder.fit(features, check_bits(length), schedule).program()
+
+        program = long_enough(fit, features, schedule.seed) if bits == "auto" else fit(bits)
         return cls(vectorizer, program, encoder.name, encoder.params())
 
     @property

@@ -35,7 +35,12 @@ Sources = Annotated[
 IndexAt = Annotated[
     str | None, opt("--index", "-i", help="The index; by default the only one under ./indexes.", metavar="INDEX")
 ]
-Bits = Annotated[int | None, opt("--bits", help="Length of the codes, 1 to 4096 [64].", metavar="N")]
+Bits = Annotated[
+    str | None,
+    opt(
+        "--bits", help="Length of the codes, 1 to 4096, or auto: as many as the documents need [64].", metavar="N|auto"
+    ),
+]
 EncoderName = Annotated[
     str | None,
     opt(
@@ -75,7 +80,7 @@ def key_values(settings: Sequence[str] | None) -> dict[str, str]:
 
 
 def fitting(
-    bits: int | None,
+    bits: str | None,
     encoder: str | None,
     vectorizer: str | None,
     settings: Sequence[str] | None,
@@ -83,7 +88,10 @@ def fitting(
     device: str | None,
 ) -> dict[str, Any]:
     """What was said of fitting, as `Hasher.fit` takes it; what was not said is left out."""
-    said = {"bits": bits, "encoder": encoder, "vectorizer": vectorizer, "seed": seed, "device": device}
+    if bits is not None and bits != "auto" and not bits.isdecimal():
+        raise UsageError(f"--bits takes a number from 1 to 4096, or auto, got {bits!r}")
+    length = int(bits) if bits and bits != "auto" else bits
+    said = {"bits": length, "encoder": encoder, "vectorizer": vectorizer, "seed": seed, "device": device}
     options = key_values(settings)
     return {key: value for key, value in said.items() if value is not None} | ({"options": options} if options else {})
 

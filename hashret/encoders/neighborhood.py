@@ -11,8 +11,8 @@ b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, an
     loss = agreement + e (decorrelation + balance) + r reconstruction
 
 The codes then know more of the corpus than the views the graph was made of: a second graph takes their logits as a view
-more, and the net is trained anew on it. All rounds but the last have at least FINEST bits, so that short codes learn from
-what long ones found.
+more, and the net is trained anew on it. All rounds but the last have at least FINEST bits, so that short codes learn
+from what long ones found.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from hashret.parts.projection import as_scipy
 from hashret.progress import report
 
 Neighbors = npt.NDArray[np.int64]  # [n, k], nearest first
+Numbers = npt.NDArray[np.int64]  # of documents
 View = Floats | Rows  # [n, dim]
 
 EXACT = 20_000  # documents up to which all pairs are compared
@@ -39,23 +40,29 @@ def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> Neigh
         return np.zeros((1, 1), np.int64)
     unit = [_unit(view) for view in views]
     k = min(k, n - 1)
-    return _exact(unit, k) if exact or (exact is None and n <= EXACT) else _approximate(unit, k)
+    return _exact(unit, np.arange(n), k) if exact or (exact is None and n <= EXACT) else _approximate(unit, k)
 
 
-def _exact(views: Sequence[View], k: int) -> Neighbors:
-    """By comparing every pair, some rows at a time."""
+def nearest(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
+    """The min(k, n - 1) nearest of the documents of these numbers alone, int64 [len(rows), k]; always exact."""
+    n = len(views[0])
+    return _exact([_unit(view) for view in views], rows, min(k, n - 1)) if n > 1 else np.zeros((1, 1), np.int64)
+
+
+def _exact(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
+    """By comparing them with every document, some at a time."""
     n = len(views[0])
     known = [as_scipy(view) for view in views]
-    size, found = max(1, PAIRS // n), np.empty((n, k), np.int64)
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        near = np.zeros((stop - start, n), np.float32)
+    size, found = max(1, PAIRS // n), np.empty((len(rows), k), np.int64)
+    for start in range(0, len(rows), size):
+        own = rows[start : start + size]
+        near = np.zeros((len(own), n), np.float32)
         for view in known:
-            product = view[start:stop] @ view.T
+            product = view[own] @ view.T
             near += product if isinstance(product, np.ndarray) else product.toarray()
-        near[np.arange(stop - start), np.arange(start, stop)] = -np.inf
-        found[start:stop] = _nearest(near, k)
-        report("finding neighbours", stop, n)
+        near[np.arange(len(own)), own] = -np.inf
+        found[start : start + size] = _nearest(near, k)
+        report("finding neighbours", start + len(own), len(rows))
     return found
 
 
@@ -95,7 +102,7 @@ def _approximate(views: Sequence[View], k: int) -> Neighbors:
     return np.where(found < 0, np.arange(n)[:, None], found)  # a list too short: the document itself
 
 
-def _cosines(view: View, rows: npt.NDArray[np.int64], candidates: Neighbors) -> Floats:
+def _cosines(view: View, rows: Numbers, candidates: Neighbors) -> Floats:
     """The products of these rows [r] with the candidates [r, c] of each -> [r, c]; any number where there is none."""
     there = np.maximum(candidates, 0)
     if isinstance(view, Rows):
