@@ -97,10 +97,11 @@ def _linear(x: Floats | Rows, line: Line, tensors: Mapping[str, Floats]) -> Floa
 
 
 def _conv2d(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
-    """Stride 1, zero padding; [n, in, h, w] -> [n, out, h', w'], as one matrix product over all windows."""
-    weight, pad = tensors[line["weight"]], line.get("padding", 0)  # weight: [out, in, kh, kw]
+    """Zero padding; [n, in, h, w] -> [n, out, h', w'], as one matrix product over all windows."""
+    weight, pad, stride = tensors[line["weight"]], line.get("padding", 0), line.get("stride", 1)  # [out, in, kh, kw]
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(2, 3))  # [n, in, h', w', kh, kw]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride]  # [n, in, h', w', kh, kw]
     n, _, height, across = windows.shape[:4]
     flat = windows.transpose(0, 2, 3, 1, 4, 5).reshape(n * height * across, -1)
     y = flat @ weight.reshape(len(weight), -1).T + tensors[line["bias"]]

@@ -93,7 +93,7 @@ def test_the_agreement_of_bits_that_all_agree_is_the_chance_of_a_draw() -> None:
 def test_while_training_any_neighbour_is_drawn_and_while_watching_the_nearest() -> None:
     x = np.arange(10, dtype=np.float32)[:, None].repeat(2, axis=1)
     net = Neighborhood()
-    net.features = Features(x, (2,))
+    net.features, net.shape = Features(x, (2,)), (2,)
     net.graph = torch.tensor([[(i + j) % 10 for j in (1, 2, 3)] for i in range(10)])
     rows = torch.tensor([4, 0, 9])
     net.train()
@@ -102,6 +102,16 @@ def test_while_training_any_neighbour_is_drawn_and_while_watching_the_nearest() 
     assert {last for _, _, last in seen} == {0, 1, 2}
     net.eval()
     assert net.drawn(rows)[:, 0].tolist() == [5, 1, 0]
+
+
+@pytest.mark.parametrize(("shape", "walk", "wanted"), [((2,), 0, 1), ((1, 1, 2), 0, 6), ((1, 1, 2), 4, 4)])
+def test_a_walk_goes_so_many_steps(shape: tuple[int, ...], walk: int, wanted: int) -> None:
+    x = np.arange(10, dtype=np.float32)[:, None].repeat(2, axis=1)
+    net = Neighborhood(walk=walk)
+    net.features, net.shape = Features(x, shape), shape
+    net.graph = ((torch.arange(10) + 1) % 10)[:, None]
+    net.train()
+    assert net.drawn(torch.tensor([0, 7]))[:, 0].tolist() == [wanted, (7 + wanted) % 10]
 
 
 def test_a_schedule_takes_the_encoders_own_values_where_the_default_stands_and_no_others() -> None:

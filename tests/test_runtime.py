@@ -58,10 +58,12 @@ def test_linear_is_torchs_over_sparse_rows_and_needs_no_bias() -> None:
 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 1), (5, 3)])
-def test_conv2d_is_torchs(padding: int, kernel: tuple[int, int]) -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_conv2d_is_torchs(padding: int, kernel: tuple[int, int], stride: int) -> None:
     x, weight, bias = numbers(4, 3, 9, 7), numbers(6, 3, *kernel, seed=1), numbers(6, seed=2)
-    wanted = functional.conv2d(as_torch(x), as_torch(weight), as_torch(bias), padding=padding)
-    np.testing.assert_allclose(apply("conv2d", x, {"weight": weight, "bias": bias}, padding=padding), wanted, **CLOSE)
+    wanted = functional.conv2d(as_torch(x), as_torch(weight), as_torch(bias), padding=padding, stride=stride)
+    found = apply("conv2d", x, {"weight": weight, "bias": bias}, padding=padding, stride=stride)
+    np.testing.assert_allclose(found, wanted, **CLOSE)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (9, 7), (5, 4), (3, 3)])

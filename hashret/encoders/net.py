@@ -110,7 +110,9 @@ class Coins(Autoencoder):
 
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
     dropout: float = option(0.1, "share of hidden units left out at each step", low=0.0, high=0.9)
-    body_kind: str = option("auto", "layers: convolutional for colour pictures", choices=("auto", "mlp", "conv"))
+    body_kind: str = option(
+        "auto", "layers; auto: convolutional for pictures of at least 16 pixels a side", choices=("auto", "mlp", "conv")
+    )
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """A body that suits the input, its logits normalised so that no bit dies; one linear layer back."""

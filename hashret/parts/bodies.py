@@ -36,26 +36,22 @@ def mlp(
 def suited(
     shape: tuple[int, ...], hidden: Sequence[int], bits: int, dropout: float, kind: str, sparse: bool
 ) -> nn.Sequential:
-    """The body that suits the input unless `kind` says which: convolutional for colour pictures, else an MLP."""
+    """The body that suits the input unless `kind` says which: convolutional for pictures of some size, else an MLP."""
     if kind == "conv" and (len(shape) != 3 or min(shape[1:]) < 4):
         raise UsageError(f"a convolutional body needs pictures of at least 4 x 4 pixels, got rows of shape {shape}")
-    if kind == "conv" or (
-        kind == "auto" and len(shape) == 3 and shape[0] == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED
-    ):
+    if kind == "conv" or (kind == "auto" and len(shape) == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED):
         return convolutional(shape, hidden, bits)
     return mlp((prod(shape), *hidden, bits), "relu", dropout, flatten=len(shape) > 1, sparse=sparse)
 
 
 def convolutional(shape: tuple[int, ...], hidden: Sequence[int], bits: int) -> nn.Sequential:
-    """Two convolutions, each halved by pooling, then the hidden layers: [n, channels, h, w] -> [n, bits]."""
+    """Two convolutions that halve the sides, then the hidden layers: [n, channels, h, w] -> [n, bits]."""
     channels, height, across = shape
     return nn.Sequential(
-        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.Conv2d(channels, 16, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1),
+        nn.Conv2d(16, 32, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.MaxPool2d(2),
         *mlp((32 * (height // 4) * (across // 4), *hidden, bits), "relu", flatten=True),
     )
 
@@ -122,8 +118,8 @@ def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tenso
             return [{"op": "linear", "weight": weight, "bias": bias}], {weight: layer.by_word, bias: layer.bias}
         case nn.Conv2d():
             assert layer.bias is not None
-            pads = {"padding": int(layer.padding[0])}
-            return [{"op": "conv2d", "weight": weight, "bias": bias, **pads}], {weight: layer.weight, bias: layer.bias}
+            steps = {"padding": int(layer.padding[0]), "stride": int(layer.stride[0])}
+            return [{"op": "conv2d", "weight": weight, "bias": bias, **steps}], {weight: layer.weight, bias: layer.bias}
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return _fold(layer, name)
         case Standardize():

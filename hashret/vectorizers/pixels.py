@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LARGEST = 32  # pixels a side, unless --option size says otherwise
+VIEW = 64  # dimensions that pixels are compared in
 LOOKED_AT = 200  # pictures that decide size and mode
 
 
@@ -39,7 +40,10 @@ class Pixels(Vectorizer):
     gives = "unit"
 
     def fit(self, documents: Sequence[Document]) -> Features:
-        """Settle size and mode by a look at some of the pictures, spread evenly."""
+        """Settle size and mode by a look at some of the pictures, spread evenly; views are pixels and shapes."""
+        from hashret.parts.projection import principal
+        from hashret.parts.shapes import shapes
+
         check_kind(documents, self.reads, "pixels")
         step = -(-len(documents) // LOOKED_AT)
         looked_at = [_picture(document) for document in documents[::step]]
@@ -49,7 +53,10 @@ class Pixels(Vectorizer):
             across = height = self.size or LARGEST
         grey = all(is_grey(picture) for picture in looked_at) if self.mode == "auto" else self.mode == "grey"
         self.shape = (1 if grey else 3, height, across)
-        return self._features(track(documents, "reading pictures", len(documents)), len(documents))
+        features = self._features(track(documents, "reading pictures", len(documents)), len(documents))
+        mean, directions = principal(features, VIEW, 0)
+        edges = shapes(features.input, self.shape)
+        return replace(features, views=((features.input - mean) @ directions.T, edges - edges.mean(axis=0)))
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Dense rows [n, channels * height * width]."""
