@@ -1,6 +1,6 @@
 """Shapes: what edges a picture has where, whatever its colours and light.
 
-Histograms of oriented gradients (Dalal & Triggs 2005): the picture is cut into 4 x 4 cells; in each, the strength of the
+Histograms of oriented gradients (Dalal & Triggs 2005): a picture is cut into 4 x 4 cells; in each, the strength of the
 gradient of brightness is added up by its direction, an edge from dark to light being the same as one from light to
 dark; a cell's nine sums are divided by the strength around it.
 """
