@@ -2,9 +2,9 @@
 
     HASHRET_DATA=/path/to/data python scripts/bench_graph.py [quality] [growth]
 
-quality: 20 Newsgroups learned by the exact and by the approximate graph, three seeds, P@100 at 64 bits, and the share of
-the exact neighbours found. growth: 10,000, 30,000 and 100,000 short texts (pieces of 15 words of the same posts), each
-learned in a process of its own. Results go to docs/figures/graph.jsonl; docs/graph.md is written from them.
+quality: 20 Newsgroups learned by the exact and by the approximate graph, three seeds, P@100 at 64 bits, and the share
+of the exact neighbours found. growth: 10,000, 30,000 and 100,000 short texts (pieces of 15 words of the same posts),
+each learned in a process of its own. Results go to docs/figures/graph.jsonl; docs/graph.md is written from them.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def page(found: list[dict[str, Any]]) -> str:
     if shares:
         lines += [
             f"Beyond {graph.EXACT:,} documents the graph is approximate. On 20 Newsgroups (11,314 posts) it has "
-            f"{shares[-1]:.1%} of the 20 nearest; P@100 at {BITS} bits, mean ± standard deviation of {len(SEEDS)} seeds:",
+            f"{shares[-1]:.1%} of the 20 nearest; P@100 at {BITS} bits, mean ± standard deviation of {len(SEEDS)} "
+            "seeds:",
             "",
             "| graph | P@100 |",
             "| --- | --- |",
