@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import chain, islice
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -20,8 +19,7 @@ import numpy as np
 
 from hashret.codes import Codes, check_bits, width
 from hashret.documents import Content, Document, as_documents, batches
-from hashret.encoders import DEFAULTS as USUAL_ENCODERS
-from hashret.encoders import ENCODERS
+from hashret.encoders import DEFAULT, ENCODERS
 from hashret.encoders.base import Encoder
 from hashret.errors import DataError, StoreError, UsageError, unknown
 from hashret.features import Features, Floats, Rows
@@ -53,7 +51,7 @@ class Hasher:
         documents: Iterable[Document | Content],
         *,
         bits: int | Literal["auto"] = 64,
-        encoder: str | None = None,
+        encoder: str = DEFAULT,
         vectorizer: str | None = None,
         seed: int = 0,
         device: str = "auto",
@@ -69,19 +67,8 @@ class Hasher:
         """
         if bits != "auto":
             check_bits(bits)
-        given = dict(options or {})
-        if vectorizer is not None:
-            VECTORIZERS.get(vectorizer)
-        given = {"seed": seed, "device": device} | given
-        if encoder is None:
-            check_usual(vectorizer, given)
-        else:
-            Settings(encoder, vectorizer, given)
-        rest = iter(as_documents(documents))
-        first = list(islice(rest, 1))
-        encoder = encoder or USUAL_ENCODERS[first[0].kind if first else "text"]
-        settings = Settings(encoder, vectorizer, given)
-        sample = settings.draw(chain(first, rest))
+        settings = Settings(encoder, vectorizer, {"seed": seed, "device": device} | dict(options or {}))
+        sample = settings.draw(as_documents(documents))
         vectors = settings.vectorizer(sample[0].kind)
         features = vectors.fit(sample)
         if dense:
@@ -219,17 +206,6 @@ def check_dense(vectorizer: Vectorizer) -> None:
             f"vectorizer {vectorizer.name!r} gives sparse features, and vectors are kept of dense ones, such as those "
             "of text, pixels and precomputed; choose such a vectorizer, or leave out --keep-vectors"
         )
-
-
-def check_usual(vectorizer: str | None, options: Mapping[str, Any]) -> None:
-    """Raise UsageError where none of the default encoders could take the options, whatever the documents are."""
-    for left, encoder in reversed(list(enumerate(sorted(set(USUAL_ENCODERS.values()))))):
-        try:
-            Settings(encoder, vectorizer, options)
-            return
-        except UsageError:
-            if not left:
-                raise
 
 
 class Settings:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from hashret.codes import hamming
 from hashret.documents import Document
-from hashret.encoders import DEFAULTS
+from hashret.encoders import DEFAULT
 from hashret.encoders.neighborhood import Neighborhood
 from hashret.features import Features
 from hashret.hasher import Hasher
@@ -43,7 +43,7 @@ def test_few_texts_are_warned_of_and_equal_ones_have_equal_codes(
 def test_the_seed_decides_the_codes(texts: list[Document], fast: dict[str, Any]) -> None:
     def codes(seed: int) -> np.ndarray:
         hasher = Hasher.fit(texts, bits=16, seed=seed, options=fast | SMALL | {"least_steps": 30})
-        assert hasher.encoder == DEFAULTS["text"] == "neighborhood"
+        assert hasher.encoder == DEFAULT
         return hasher.encode(texts)
 
     first = codes(0)

@@ -43,9 +43,7 @@ Bits = Annotated[
 ]
 EncoderName = Annotated[
     str | None,
-    opt(
-        "--encoder", help="How codes are made (hashret encoders) [neighborhood; of pictures bernoulli].", metavar="NAME"
-    ),
+    opt("--encoder", help="How codes are made (hashret encoders) [neighborhood].", metavar="NAME"),
 ]
 VectorizerName = Annotated[
     str | None, opt("--vectorizer", help="How documents become numbers (hashret vectorizers).", metavar="NAME")

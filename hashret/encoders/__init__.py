@@ -17,4 +17,4 @@ ENCODERS: Registry[Encoder] = Registry(
     ),
 )
 
-DEFAULTS = {"text": "neighborhood", "picture": "bernoulli", "vector": "neighborhood"}
+DEFAULT = "neighborhood"

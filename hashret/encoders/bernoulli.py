@@ -25,7 +25,7 @@ class Bernoulli(Coins):
     beta: float = option(0.01, "weight of the divergence from fair coins", low=0.0)
 
     name = "bernoulli"
-    summary = "Bernoulli bits, straight-through gradient (the default for pictures)"
+    summary = "Bernoulli bits, straight-through gradient"
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction from drawn bits, and the divergence."""

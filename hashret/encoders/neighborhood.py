@@ -1,4 +1,4 @@
-"""The autoencoder whose codes agree for neighbours: the default for texts and vectors.
+"""The autoencoder whose codes agree for neighbours: the default.
 
 For documents x and neighbours y drawn from a graph of the corpus, with p = sigmoid(body(.)), bits z = 2 b - 1 where
 b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, and N bits,
@@ -49,7 +49,7 @@ class Neighborhood(Coins):
     rebuild: float = option(0.001, "r, weight of the reconstruction", low=0.0)
 
     name = "neighborhood"
-    summary = "bits that agree for neighbours (the default for texts and vectors)"
+    summary = "bits that agree for neighbours (the default)"
     wants = ("real", "unit", "counts")
     # no document is held out: the judge's sample is missed more than early stopping helps, .01 of P@100
     usual = {"epochs": 25, "batch": 512, "rate": 2e-3, "least_steps": 500, "most_steps": 1000, "held_out": 0.0}
