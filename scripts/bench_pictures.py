@@ -108,8 +108,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "",
         "Written by `scripts/bench_pictures.py` from `figures/pictures.jsonl`. Training pictures are the database, "
         "test pictures the queries; relevant is what shares a label, which nothing learned from; AP is that of the "
-        f"whole ranking, ties count in expectation. Mean ± standard deviation of {len(SEEDS)} seeds, no option set. HOG: "
-        "histograms of oriented gradients.",
+        f"whole ranking, ties count in expectation. Mean ± standard deviation of {len(SEEDS)} seeds, no option set. "
+        "HOG: histograms of oriented gradients.",
     ]
     for name, title in TITLES.items():
         for what in MEASURES:
