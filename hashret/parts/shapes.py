@@ -48,4 +48,4 @@ def _histograms(across: Floats, down: Floats) -> Floats:
     around = np.pad((sums**2).sum(axis=1), ((0, 0), (1, 1), (1, 1)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(1, 2)).sum(axis=(3, 4))
     windows += FAINT * windows.mean(axis=(1, 2), keepdims=True) + np.float32(1e-6)
-    return np.sqrt(sums / np.sqrt(windows)[:, None]).reshape(n, -1)
+    return np.asarray(np.sqrt(sums / np.sqrt(windows)[:, None]).reshape(n, -1), np.float32)

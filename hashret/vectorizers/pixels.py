@@ -53,22 +53,24 @@ class Pixels(Vectorizer):
             across = height = self.size or LARGEST
         grey = all(is_grey(picture) for picture in looked_at) if self.mode == "auto" else self.mode == "grey"
         self.shape = (1 if grey else 3, height, across)
-        features = self._features(track(documents, "reading pictures", len(documents)), len(documents))
-        mean, directions = principal(features, VIEW, 0)
-        edges = shapes(features.input, self.shape)
-        return replace(features, views=((features.input - mean) @ directions.T, edges - edges.mean(axis=0)))
+        values = self._matrix(track(documents, "reading pictures", len(documents)), len(documents))
+        plain = Features(values, self.shape, self.gives)
+        mean, directions = principal(plain, VIEW, 0)
+        edges = shapes(values, self.shape)
+        views = (values - mean) @ directions.T, edges - edges.mean(axis=0)
+        return replace(plain, views=tuple(np.asarray(view, np.float32) for view in views))
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Dense rows [n, channels * height * width]."""
         check_kind(documents, self.reads, "pixels")
-        return self._features(documents, len(documents))
+        return Features(self._matrix(documents, len(documents)), self.shape, self.gives)
 
-    def _features(self, documents: Iterable[Document], count: int) -> Features:
+    def _matrix(self, documents: Iterable[Document], count: int) -> Floats:
         channels, height, across = self.shape
         values = np.empty((count, channels * height * across), np.float32)
         for row, document in zip(values, documents, strict=True):
             row[:] = self._values(_picture(document)).reshape(-1)
-        return Features(values, self.shape, self.gives)
+        return values
 
     def _values(self, picture: Image) -> Floats:
         channels, height, across = self.shape
