@@ -52,7 +52,7 @@ class Neighborhood(Coins):
     summary = "bits that agree for neighbours (the default)"
     wants = ("real", "unit", "counts")
     # no document is held out: the judge's sample is missed more than early stopping helps, .01 of P@100
-    usual = {"epochs": 25, "batch": 512, "rate": 2e-3, "least_steps": 500, "most_steps": 1000, "held_out": 0.0}
+    usual = {"epochs": 25, "batch": 512, "rate": 2e-3, "least_steps": 500, "most_steps": 600, "held_out": 0.0}
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Rounds of a graph and a net; all but the last take half the steps."""
