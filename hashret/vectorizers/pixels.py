@@ -55,6 +55,8 @@ class Pixels(Vectorizer):
         self.shape = (1 if grey else 3, height, across)
         values = self._matrix(track(documents, "reading pictures", len(documents)), len(documents))
         plain = Features(values, self.shape, self.gives)
+        if len(values) < 2:
+            return plain  # nothing to be compared with
         mean, directions = principal(plain, VIEW, 0)
         edges = shapes(values, self.shape)
         views = (values - mean) @ directions.T, edges - edges.mean(axis=0)
