@@ -211,11 +211,11 @@ class TestMedians:
 
 class TestBodies:
     def test_pictures_of_some_size_are_convolved(self) -> None:
-        for shape in [(3, 16, 16), (1, 19, 30)]:
-            layers = suited(shape, (8,), 4, 0, "auto", False)
+        for shape, convolved in [((3, 16, 16), (3,)), ((1, 19, 30), (1, 3))]:
+            layers = suited(shape, (8,), 4, 0, "auto", False, convolved)
             assert any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
             assert layers.eval()(torch.zeros(2, *shape)).shape == (2, 4)
-        for shape in [(1, 8, 16), (3, 8, 8), (64,)]:
+        for shape in [(1, 16, 16), (3, 8, 8), (64,)]:
             layers = suited(shape, (8,), 4, 0, "auto", False)
             assert not any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
 

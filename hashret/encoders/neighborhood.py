@@ -51,6 +51,7 @@ class Neighborhood(Coins):
     name = "neighborhood"
     summary = "bits that agree for neighbours (the default)"
     wants = ("real", "unit", "counts")
+    convolved = (1, 3)
     # no document is held out: the judge's sample is missed more than early stopping helps, .01 of P@100
     usual = {"epochs": 25, "batch": 512, "rate": 2e-3, "least_steps": 500, "most_steps": 600, "held_out": 0.0}
 

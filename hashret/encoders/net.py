@@ -111,12 +111,14 @@ class Coins(Autoencoder):
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
     dropout: float = option(0.1, "share of hidden units left out at each step", low=0.0, high=0.9)
     body_kind: str = option(
-        "auto", "layers; auto: convolutional for pictures of at least 16 pixels a side", choices=("auto", "mlp", "conv")
+        "auto", "layers; auto: convolutional where that serves pictures of this kind", choices=("auto", "mlp", "conv")
     )
+
+    convolved: ClassVar[tuple[int, ...]] = (3,)  # channels of the pictures whose body is convolutional
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """A body that suits the input, its logits normalised so that no bit dies; one linear layer back."""
-        body = suited(shape, self.hidden, bits, self.dropout, self.body_kind, self.sparse)
+        body = suited(shape, self.hidden, bits, self.dropout, self.body_kind, self.sparse, self.convolved)
         return nn.Sequential(body, nn.BatchNorm1d(bits, affine=False)), mlp((bits, prod(shape)), "relu")
 
     def thresholds(self, logits: Floats) -> Floats:

@@ -34,12 +34,22 @@ def mlp(
 
 
 def suited(
-    shape: tuple[int, ...], hidden: Sequence[int], bits: int, dropout: float, kind: str, sparse: bool
+    shape: tuple[int, ...],
+    hidden: Sequence[int],
+    bits: int,
+    dropout: float,
+    kind: str,
+    sparse: bool,
+    convolved: Sequence[int] = (3,),
 ) -> nn.Sequential:
-    """The body that suits the input unless `kind` says which: convolutional for pictures of some size, else an MLP."""
+    """The body that suits the input unless `kind` says which.
+
+    Convolutional for pictures of some size with so many channels as `convolved` lists, else an MLP.
+    """
     if kind == "conv" and (len(shape) != 3 or min(shape[1:]) < 4):
         raise UsageError(f"a convolutional body needs pictures of at least 4 x 4 pixels, got rows of shape {shape}")
-    if kind == "conv" or (kind == "auto" and len(shape) == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED):
+    large = len(shape) == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED
+    if kind == "conv" or (kind == "auto" and large and shape[0] in convolved):
         return convolutional(shape, hidden, bits)
     return mlp((prod(shape), *hidden, bits), "relu", dropout, flatten=len(shape) > 1, sparse=sparse)
 
