@@ -1,6 +1,7 @@
 """Measure the default on real texts, beside what else one would use: precision by labels that nothing learned from.
 
-    HASHRET_DATA=/path/to/data python scripts/bench_quality.py [--corpus NAME]... [--bits N]... [--seed N]...
+    HASHRET_DATA=/path/to/data python scripts/bench_quality.py [--corpus NAME]... [--method NAME]... [--bits N]...
+        [--seed N]...
 
 Each run is appended to docs/figures/quality.jsonl and skipped when it is there; docs/quality.md is written from them,
 and with matplotlib docs/quality.svg.
@@ -47,11 +48,13 @@ TITLES = {
     "reuters": "Reuters-21578, ModApte, 90 topics",
     "websnippets": "search snippets, 8 classes",
     "20news": "20 Newsgroups, raw posts, by date",
+    "agnews": "AG News, 4 classes, the validation and test parts of DHIM",
 }
-CODES = {  # name: encoder, input of the vectorizer `text`
-    "neighborhood": ("neighborhood", "auto"),
-    "itq on topics": ("itq", "topics"),
-    "itq on words": ("itq", "words"),
+CODES = {  # name: encoder, vectorizer, its options
+    "neighborhood": ("neighborhood", "text", {}),
+    "bernoulli": ("bernoulli", "tfidf", {}),
+    "itq on topics": ("itq", "text", {"input": "topics"}),
+    "itq on words": ("itq", "text", {"input": "words"}),
 }
 FLOATS = ("tf-idf cosine", "BM25")
 
@@ -67,6 +70,9 @@ def corpus(name: str, data: Path) -> Split:
     if name == "websnippets":
         found = list(read(data / name / f"{name}.jsonl.gz"))
         return _split(found, "split", "train", "test")
+    if name == "agnews":
+        found = list(read(data / name / f"{name}_dhim_valtest.jsonl.gz"))
+        return _split(found, "split", "val", "test")
     if name == "reuters":
         folder = data / "reuters21578"
         topics = set((folder / "categories90.txt").read_text("utf-8").split())
@@ -96,7 +102,9 @@ def _counts(file: Any) -> Split:
     return parts[0], parts[1]
 
 
-def measure(name: str, split: Split, bits: list[int], seeds: list[int], done: set[Any]) -> Iterator[dict[str, Any]]:
+def measure(
+    name: str, split: Split, methods: list[str], bits: list[int], seeds: list[int], done: set[Any]
+) -> Iterator[dict[str, Any]]:
     """The runs that are missing."""
     documents, queries = split
     labels, asked = [d.labels for d in documents], [d.labels for d in queries]
@@ -105,15 +113,16 @@ def measure(name: str, split: Split, bits: list[int], seeds: list[int], done: se
             for row in _floats(method, documents, queries):
                 yield {"corpus": name, "method": method, "bits": 0, "seed": 0, **row}
     fitted: dict[str, tuple[Features, Features]] = {}
-    for method, (encoder, view) in CODES.items():
+    for method in methods:
+        encoder, view, options = CODES[method]
         for length in bits:
             for seed in seeds:
                 if (name, method, length, seed) in done:
                     continue
-                if view not in fitted:
-                    vectorizer = VECTORIZERS.get("text").from_params({"input": view})
-                    fitted[view] = vectorizer.fit(documents), vectorizer.transform(queries)
-                own, theirs = fitted[view]
+                if method not in fitted:
+                    vectorizer = VECTORIZERS.get(view).from_params(options)
+                    fitted[method] = vectorizer.fit(documents), vectorizer.transform(queries)
+                own, theirs = fitted[method]
                 started = time.perf_counter()
                 program = ENCODERS.get(encoder)().fit(own, length, Schedule(seed=seed)).program()
                 seconds = round(time.perf_counter() - started, 1)
@@ -169,8 +178,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "Written by `scripts/bench_quality.py` from `figures/quality.jsonl`. Training documents are the database, test "
         "documents the queries; relevant is what shares a label; ties count in expectation. Mean ± standard deviation "
         f"of {len(SEEDS)} seeds; the same settings for every corpus, no label seen in training. `topics` is latent "
-        "semantic analysis, `words` the mean of word vectors learned from the corpus; BM25 takes the whole document as "
-        "the query.",
+        "semantic analysis, `words` the mean of word vectors learned from the corpus; `bernoulli` reads "
+        "tf-idf; BM25 takes the whole document as the query.",
         "",
         "![precision against bits](quality.svg)",
     ]
@@ -222,8 +231,8 @@ def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> N
     from matplotlib import pyplot as plt
 
     plt.rcParams["svg.hashsalt"] = "hashret"  # the same picture from the same figures
-    figure, frames = plt.subplots(2, 2, figsize=(9, 7), layout="constrained")
-    for axes, (name, title) in zip(frames.flat, TITLES.items(), strict=True):
+    figure, frames = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
+    for axes, (name, title) in zip(frames.flat, TITLES.items(), strict=False):
         own = [r for r in found if r["corpus"] == name and r["measure"] == measure and not r.get("reranked")]
         for method in CODES:
             by_bits = {b: [r["value"] for r in own if (r["method"], r["bits"]) == (method, b)] for b in BITS}
@@ -238,7 +247,8 @@ def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> N
         axes.set_xticks(BITS, list(map(str, BITS)))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    frames.flat[0].legend(fontsize="small")
+    frames.flat[-1].axis("off")
+    frames.flat[-1].legend(*frames.flat[0].get_legend_handles_labels(), loc="center")
     figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
 
@@ -246,6 +256,7 @@ def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--corpus", action="append", choices=list(TITLES))
+    parser.add_argument("--method", action="append", choices=list(CODES))
     parser.add_argument("--bits", action="append", type=int)
     parser.add_argument("--seed", action="append", type=int)
     chosen = parser.parse_args()
@@ -256,7 +267,8 @@ def main() -> None:
     for name in chosen.corpus or TITLES:
         done = {(run["corpus"], run["method"], run["bits"], run["seed"]) for run in runs()}
         split = corpus(name, Path(os.environ["HASHRET_DATA"]))
-        for row in measure(name, split, chosen.bits or list(BITS), chosen.seed or list(SEEDS), done):
+        methods, bits, seeds = chosen.method or list(CODES), chosen.bits or list(BITS), chosen.seed or list(SEEDS)
+        for row in measure(name, split, methods, bits, seeds, done):
             with RUNS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row | about) + "\n")
             print(json.dumps(row), flush=True)
