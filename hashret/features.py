@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -105,3 +105,18 @@ def mean_of(matrix: Floats | Rows) -> Floats:
         total = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.width)
         return (total / len(matrix)).astype(np.float32)
     return np.asarray(matrix.mean(axis=0, dtype=np.float64), np.float32)
+
+
+@overload
+def unit(matrix: Floats) -> Floats: ...
+@overload
+def unit(matrix: Rows) -> Rows: ...
+def unit(matrix: Floats | Rows) -> Floats | Rows:
+    """Each row to length 1; a row of zeros stays."""
+    if isinstance(matrix, Rows):
+        count = np.diff(matrix.offsets)
+        lengths = np.sqrt(np.bincount(np.repeat(np.arange(len(matrix)), count), matrix.data**2, len(matrix)))
+        scale = np.repeat(1 / np.where(lengths > 0, lengths, 1), count).astype(np.float32)
+        return Rows(matrix.data * scale, matrix.indices, matrix.offsets, matrix.width)
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.where(lengths > 0, lengths, 1), np.float32)

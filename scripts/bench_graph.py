@@ -97,7 +97,7 @@ def runs() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
 
 
-def page(found: list[dict[str, Any]]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = ["# The graph of neighbours", "", "Written by `scripts/bench_graph.py`.", ""]
     shares = [run["value"] for run in found if run["what"] == "found"]
@@ -143,7 +143,7 @@ def main() -> None:
             with RUNS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(run | about) + "\n")
             print(json.dumps(run), flush=True)
-    PAGE.write_text(page(runs()), "utf-8")
+    PAGE.write_text(table(runs()), "utf-8")
 
 
 if __name__ == "__main__":

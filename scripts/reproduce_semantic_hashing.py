@@ -155,7 +155,7 @@ def runs() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
 
 
-def page(found: list[dict[str, Any]]) -> str:
+def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = [
         "# Semantic hashing's own curve",
@@ -222,7 +222,7 @@ def main() -> None:
         with RUNS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(run | {"bits": BITS, "words": WORDS, "torch": version("torch")}) + "\n")
         print(json.dumps(run), flush=True)
-    PAGE.write_text(page(runs()), "utf-8")
+    PAGE.write_text(table(runs()), "utf-8")
     if importlib.util.find_spec("matplotlib"):
         plot(runs(), PAGE.with_suffix(".svg"))
 

@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spi
 import numpy as np
 import numpy.typing as npt
 
-from hashret.features import Floats, Rows
+from hashret.features import Floats, Rows, unit
 from hashret.parts.projection import as_scipy
 from hashret.progress import report
 
@@ -38,15 +38,15 @@ def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> Neigh
     n = len(views[0])
     if n == 1:
         return np.zeros((1, 1), np.int64)
-    unit = [_unit(view) for view in views]
+    known = [unit(view) for view in views]
     k = min(k, n - 1)
-    return _exact(unit, np.arange(n), k) if exact or (exact is None and n <= EXACT) else _approximate(unit, k)
+    return _exact(known, np.arange(n), k) if exact or (exact is None and n <= EXACT) else _approximate(known, k)
 
 
 def nearest(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
     """The min(k, n - 1) nearest of the documents of these numbers alone, int64 [len(rows), k]; always exact."""
     n = len(views[0])
-    return _exact([_unit(view) for view in views], rows, min(k, n - 1)) if n > 1 else np.zeros((1, 1), np.int64)
+    return _exact([unit(view) for view in views], rows, min(k, n - 1)) if n > 1 else np.zeros((1, 1), np.int64)
 
 
 def _exact(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
@@ -120,13 +120,3 @@ def _sketch(view: View) -> Floats:
         return view
     directions = np.random.default_rng(0).standard_normal((view.width, SKETCH), np.float32) / np.float32(SKETCH**0.5)
     return np.asarray(as_scipy(view) @ directions, np.float32)
-
-
-def _unit(view: View) -> View:
-    """Each row to length 1; a row of zeros stays."""
-    if isinstance(view, Rows):
-        lengths = np.sqrt(np.bincount(np.repeat(np.arange(len(view)), np.diff(view.offsets)), view.data**2, len(view)))
-        scale = np.repeat(1 / np.where(lengths > 0, lengths, 1), np.diff(view.offsets)).astype(np.float32)
-        return Rows(view.data * scale, view.indices, view.offsets, view.width)
-    lengths = np.linalg.norm(view, axis=1, keepdims=True)
-    return np.asarray(view / np.where(lengths > 0, lengths, 1), np.float32)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
-from hashret.features import Features, Floats, Rows
+from hashret.features import Features, Floats, Rows, unit
 from hashret.options import option
 from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
@@ -68,7 +68,7 @@ class Text(Vectorizer):
         parts = [(float(self.input != "topics"), meaning), (share, topics)]
         if trained:
             parts.append((1.0, _centred(trained(kept), df)))
-        views = [_unit(weights.matmul(vectors)) for _, vectors in parts]
+        views = [unit(weights.matmul(vectors)) for _, vectors in parts]
         chosen = [(share, vectors) for share, vectors in parts if share]
         self._take_up(kept, idf, [vectors for _, vectors in chosen], [share for share, _ in chosen])
         return Features(self._input(weights), self.shape, self.gives, (*views, weights))
@@ -98,7 +98,7 @@ class Text(Vectorizer):
         values = weights.matmul(self.vectors)
         start = 0
         for width, share in zip(self.widths, self.shares, strict=True):
-            values[:, start : start + width] = share * _unit(values[:, start : start + width])
+            values[:, start : start + width] = share * unit(values[:, start : start + width])
             start += width
         return values
 
@@ -129,9 +129,3 @@ class Text(Vectorizer):
 def _centred(vectors: Floats, df: npt.NDArray[np.int64]) -> Floats:
     """Word vectors less what the words of a document, met as often as they are, have in common."""
     return np.asarray(vectors - df @ vectors / max(int(df.sum()), 1), np.float32)
-
-
-def _unit(values: Floats) -> Floats:
-    """Each row to length 1; a row of zeros stays."""
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.where(lengths > 0, lengths, 1), np.float32)
