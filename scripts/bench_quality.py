@@ -194,7 +194,7 @@ def summary(found: list[dict[str, Any]], bits: int = 32, measure: str = "P@100")
     """The table that the README shows."""
     names = [name for name in TITLES if any(run["corpus"] == name for run in found)]
     lines = [f"| {measure} | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
-    for method in (*CODES, *FLOATS):
+    for method in (name for name in (*CODES, *FLOATS) if any(run["method"] == name for run in found)):
         of = {name: [run for run in found if run["corpus"] == name] for name in names}
         cells = (_cell(own, method, bits if method in CODES else 0, measure, None) for own in of.values())
         lines.append(f"| {method}{f', {bits} bits' if method in CODES else ''} | {' | '.join(cells)} |")
@@ -208,7 +208,7 @@ def _tables(own: list[dict[str, Any]]) -> Iterator[str]:
             yield from ("", f"{what}{', re-ranked by logits' if reranked else ''}:", "")
             yield f"| | {' | '.join(f'{length} bits' for length in lengths)} |"
             yield "| --- |" + " --- |" * len(lengths)
-            for method in CODES:
+            for method in (name for name in CODES if any(run["method"] == name for run in own)):
                 cells = (_cell(own, method, length, what, reranked) for length in lengths)
                 yield f"| {method} | {' | '.join(cells)} |"
     yield from ("", "Without codes:", "", f"| | {' | '.join(MEASURES)} |", "| --- | --- | --- |")
