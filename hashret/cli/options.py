@@ -42,8 +42,7 @@ Bits = Annotated[
     ),
 ]
 EncoderName = Annotated[
-    str | None,
-    opt("--encoder", help="How codes are made (hashret encoders) [neighborhood].", metavar="NAME"),
+    str | None, opt("--encoder", help="How codes are made (hashret encoders) [neighborhood].", metavar="NAME")
 ]
 VectorizerName = Annotated[
     str | None, opt("--vectorizer", help="How documents become numbers (hashret vectorizers).", metavar="NAME")
@@ -86,9 +85,9 @@ def fitting(
     device: str | None,
 ) -> dict[str, Any]:
     """What was said of fitting, as `Hasher.fit` takes it; what was not said is left out."""
-    if bits is not None and bits != "auto" and not bits.isdecimal():
+    length = int(bits) if bits and bits.isdecimal() else bits
+    if isinstance(length, str) and length != "auto":
         raise UsageError(f"--bits takes a number from 1 to 4096, or auto, got {bits!r}")
-    length = int(bits) if bits and bits != "auto" else bits
     said = {"bits": length, "encoder": encoder, "vectorizer": vectorizer, "seed": seed, "device": device}
     options = key_values(settings)
     return {key: value for key, value in said.items() if value is not None} | ({"options": options} if options else {})
