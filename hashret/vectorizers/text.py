@@ -5,9 +5,10 @@
     known     the same by word vectors of a model trained elsewhere, where one is given
     input     (meaning, share * topics, known)
 
-and for the graph of neighbours the views (meaning, topics, known, tf-idf). `share` is decided by the documents' length:
-topics are counted from whole documents and say little of one that has a dozen words, where they only add noise to the
-net's input; the graph, which adds up agreement, is not hurt by a weak view.
+and for the graph of neighbours the views (meaning, topics, known, tf-idf). `share` is decided by the documents' length
+and by how much of their weight the topics hold: topics are counted from whole documents and say little of one that has
+a dozen words, or of a corpus that a hundred topics do not sum up; there they only add noise to the net's input. The
+graph, which adds up agreement, is not hurt by a weak view.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
+HELD = 1 / 6  # of a document's weight; topics that hold as much count like words, and never more than twice as much
 FEW = 500  # documents; word vectors of fewer are rough
 
 log = logging.getLogger("hashret")
@@ -64,7 +66,8 @@ class Text(Vectorizer):
         idf = words.rarity(df, len(texts))
         weights = words.weigh(counts, idf)
         meaning, topics = word_vectors(weights, self.dim, 0), latent(weights, self.topics, 0)
-        share = self._share(np.diff(counts.offsets))
+        held = float(np.square(weights.matmul(topics)).sum()) / max(len(texts), 1)
+        share = self._share(np.diff(counts.offsets), held)
         parts = [(float(self.input != "topics"), meaning), (share, topics)]
         if trained:
             parts.append((1.0, _centred(trained(kept), df)))
@@ -73,12 +76,12 @@ class Text(Vectorizer):
         self._take_up(kept, idf, [vectors for _, vectors in chosen], [share for share, _ in chosen])
         return Features(self._input(weights), self.shape, self.gives, (*views, weights))
 
-    def _share(self, lengths: np.ndarray) -> float:
-        """The weight of topics beside words, given the distinct words of each document [n]."""
+    def _share(self, lengths: np.ndarray, held: float) -> float:
+        """The weight of topics beside words, given each document's distinct words [n] and what topics hold of them."""
         if self.input != "auto":
             return 0.0 if self.input == "words" else 1.0
         middle = max(float(np.median(lengths)), 1.0)
-        return float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1))
+        return float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)) * min(held / HELD, 2.0)
 
     def _take_up(self, kept: Sequence[str], idf: Floats, parts: Sequence[Floats], shares: Sequence[float]) -> None:
         self.words, self.idf, self.shares = tuple(kept), idf, tuple(shares)
