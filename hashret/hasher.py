@@ -2,14 +2,15 @@
 
     documents --vectorizer--> features --program--> codes
 
-It is saved as config.json, weights.safetensors and vocabulary.json, never as anything that could run code.
+It is saved as config.json, weights.safetensors and vocabulary.json, never as anything that could run code; beside them
+lies what only the encoder itself needs (`remainder.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from hashret import remainder
 from hashret.codes import Codes, check_bits, width
 from hashret.documents import Content, Document, as_documents, batches
 from hashret.encoders import DEFAULT, ENCODERS
@@ -39,11 +41,19 @@ BATCH = 1000  # documents encoded at once
 class Hasher:
     """Makes codes of documents. `fit` learns one, `load` reads one back."""
 
-    def __init__(self, vectorizer: Vectorizer, program: Program, encoder: str, params: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        vectorizer: Vectorizer,
+        program: Program,
+        encoder: str,
+        params: Mapping[str, Any],
+        state: Callable[[], Mapping[str, Floats]] = dict,
+    ) -> None:
         self.vectorizer = vectorizer
         self.program = program
         self.encoder = encoder  # its name
         self.params = dict(params)  # its options
+        self._state = state  # what the encoder itself learned, read when needed
 
     @classmethod
     def fit(
@@ -95,7 +105,22 @@ class Hasher:
             return encoder.fit(features, check_bits(length), schedule).program()
 
         program = long_enough(fit, features, schedule.seed) if bits == "auto" else fit(bits)
-        return cls(vectorizer, program, encoder.name, encoder.params())
+        state = encoder.state()
+        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state)
+
+    @cached_property
+    def fitted(self) -> Encoder:
+        """The encoder itself, for what it can do beyond codes: `encoders.base.CAPABILITIES`."""
+        encoder = ENCODERS.get(self.encoder).from_params(self.params)
+        like = self.vectorizer.transform([])
+        try:
+            return encoder.restore(Features(like.input, like.shape, like.gives), self.bits, self._state())
+        except FileNotFoundError:
+            raise StoreError(
+                "this hasher was saved without what its encoder learned; hashret refit learns it"
+            ) from None
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
+            raise StoreError(f"what the encoder learned does not fit it ({error}); build the index again") from error
 
     @property
     def bits(self) -> int:
@@ -156,6 +181,7 @@ class Hasher:
         (folder / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
         weights = save({name: np.ascontiguousarray(tensor) for name, tensor in self._tensors().items()})
         (folder / "weights.safetensors").write_bytes(weights)
+        remainder.write(folder, self._state(), self.program.tensors)
         (folder / "config.json").write_text(json.dumps(self._config(), indent=1, ensure_ascii=False), "utf-8")
 
     @classmethod
@@ -175,12 +201,12 @@ class Hasher:
                 raise StoreError(
                     f"the hasher at {str(path)!r} has format {config['format']}, this hashret reads {FORMAT}"
                 )
-            return cls._assemble(config, vocabulary, tensors)
+            return cls._assemble(config, vocabulary, tensors, folder)
         except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError, SafetensorError) as error:
             raise StoreError(f"the hasher at {str(path)!r} is damaged ({error!r}); build the index again") from error
 
     @classmethod
-    def _assemble(cls, config: dict[str, Any], vocabulary: list[str], tensors: dict[str, Floats]) -> Self:
+    def _assemble(cls, config: dict[str, Any], vocabulary: list[str], tensors: dict[str, Floats], folder: Path) -> Self:
         def named(prefix: str) -> dict[str, Floats]:
             return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
@@ -196,7 +222,14 @@ class Hasher:
             raise StoreError(f"the hasher's encoder reads rows of {program.shape}, its vectorizer gives others")
         if program.logits(np.zeros((1, prod(program.shape)), np.float32)).shape != (1, program.bits):
             raise StoreError(f"the hasher's encoder does not give {program.bits} bits")
-        return cls(vectorizer, program, config["encoder"]["name"], config["encoder"]["options"])
+        described = config["encoder"]
+        return cls(
+            vectorizer,
+            program,
+            described["name"],
+            described["options"],
+            lambda: remainder.read(folder, program.tensors),
+        )
 
 
 def check_dense(vectorizer: Vectorizer) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashret.errors import UsageError
+from hashret.errors import DataError, UsageError
 from hashret.features import Features, take
 from hashret.options import Options, option
 from hashret.progress import report
@@ -116,7 +116,7 @@ def train(
     net.to(device).train()
     best, best_state, waited = float("inf"), None, 0
     for done, chosen in enumerate(islice(_batches(rows, schedule.batch, rng), total), 1):
-        _step(batch(features, chosen, device), steps, optimisers)
+        _step(batch(features, chosen, device), steps, optimisers, done)
         report(label, done, total, f"held-out loss {best:.4g}" if best < float("inf") else "")
         if on_step is not None:
             on_step(done, total)
@@ -158,10 +158,17 @@ def _step(
     data: tuple[Tensor, Tensor],
     steps: Sequence[tuple[Loss, Iterable[nn.Parameter]]],
     optimisers: Sequence[tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]],
+    number: int,
 ) -> None:
     for (loss, _), (adam, cycle) in zip(steps, optimisers, strict=True):
         adam.zero_grad()
-        loss(*data).backward()  # type: ignore[no-untyped-call]
+        value = loss(*data)
+        if not torch.isfinite(value):
+            raise DataError(
+                f"the loss is {float(value)} at step {number}: training came apart and nothing is kept; lower the rate "
+                f"(-o rate={cycle.get_last_lr()[0] / 10:.1g}), or look for values far from all others in the documents"
+            )
+        value.backward()  # type: ignore[no-untyped-call]
         adam.step()
         cycle.step()
 

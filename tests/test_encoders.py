@@ -10,7 +10,7 @@ import torch
 
 from hashret.codes import hamming, width
 from hashret.encoders import ENCODERS
-from hashret.encoders.base import Encoder
+from hashret.encoders.base import Encoder, abilities
 from hashret.encoders.net import Autoencoder
 from hashret.errors import HashretError, UsageError
 from hashret.features import Features, Floats, Rows, mean_of
@@ -104,6 +104,49 @@ class TestOnEveryKindOfFeatures:
         features = part(corpora(kind)[0], rows)
         made = ENCODERS.get(name)().fit(features, 8, short(schedule)).program()
         assert len(np.unique(made.encode(features.input)[:41], axis=0)) == 1
+
+
+def compute(encoder: Encoder, ability: str, matrix: Floats | Rows) -> np.ndarray:
+    """What a capability gives of the features, a row a document; of `sample`, as many rows."""
+    return np.asarray(encoder.sample(len(matrix)) if ability == "sample" else getattr(encoder, ability)(matrix))
+
+
+ABLE = [(name, ability) for name in NAMES for ability in abilities(ENCODERS.get(name))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("name", "ability"), ABLE)
+class TestCapabilities:
+    def test_a_row_a_document(self, name: str, ability: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
+        encoder, features = fitted(name, kind), part(corpora(kind)[0], np.arange(50))
+        given = compute(encoder, ability, features.input)
+        assert given.dtype == np.float32
+        assert np.isfinite(given).all()
+        dim = int(np.prod(features.shape))
+        width = {"reconstruct": (dim,), "sample": (dim,), "outlier_scores": (), "project": (2,)}
+        if ability == "assign":
+            assert given.ndim == 2
+            assert len(given) == 50
+            assert (given >= 0).all()
+            np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-4)
+        else:
+            assert given.shape == (50, *width[ability])
+
+    def test_it_survives_saving(self, name: str, ability: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
+        encoder, features = fitted(name, kind), part(corpora(kind)[0], np.arange(50))
+        like = part(features, np.arange(0))
+        again = ENCODERS.get(name).from_params(encoder.params()).restore(like, 16, encoder.state())
+        np.testing.assert_array_equal(
+            compute(again, ability, features.input), compute(encoder, ability, features.input)
+        )
+
+    def test_no_batch_changes_it(self, name: str, ability: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
+        if ability == "sample":
+            pytest.skip("no documents")
+        encoder, features = fitted(name, kind), part(corpora(kind)[0], np.arange(12))
+        alone = [compute(encoder, ability, part(features, np.array([row])).input) for row in range(12)]
+        together = compute(encoder, ability, features.input)
+        np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-4, atol=1e-4 * np.abs(together).max())
 
 
 def short(schedule: Schedule, **other: object) -> Schedule:

@@ -18,12 +18,13 @@ from safetensors.numpy import load_file, save_file
 from hashret.codes import check_codes
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
+from hashret.encoders.base import Reconstructs
 from hashret.encoders.lsh import LSH
 from hashret.errors import DataError, HashretError, StoreError, UsageError
 from hashret.hasher import Hasher, Settings
 from hashret.options import option
 
-FILES = ["config.json", "vocabulary.json", "weights.safetensors"]
+FILES = ["config.json", "encoder.safetensors", "vocabulary.json", "weights.safetensors"]
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ class TestSaving:
         others = [{"seed": 1}, {"bits": 21}, {"encoder": "pca"}, {"options": {"vocabulary": 41}}]
         assert len({fit(), *(fit(**other) for other in others), hashers["text"].fingerprint}) == 6
 
-    def test_three_files_are_written_and_none_could_run_code(self, saved: Path) -> None:
+    def test_these_files_are_written_and_none_could_run_code(self, saved: Path) -> None:
         assert sorted(file.name for file in saved.iterdir()) == FILES
         config = json.loads((saved / "config.json").read_text("utf-8"))
         assert config["format"] == 1
@@ -187,7 +188,20 @@ class TestDamage:
     def test_a_damaged_hasher_is_refused(self, what: str, saved: Path) -> None:
         DAMAGE[what](saved)
         with pytest.raises(StoreError):
-            Hasher.load(saved)
+            Hasher.load(saved).fitted  # noqa: B018
+
+    @pytest.mark.parametrize("how", ["cut", "empty", "lost"])
+    def test_what_only_the_encoder_needs_may_be_damaged(self, how: str, saved: Path, texts: list[Document]) -> None:
+        before = Hasher.load(saved).encode(texts)
+        DAMAGE[f"{how} encoder.safetensors"](saved)
+        assert (Hasher.load(saved).encode(texts) == before).all()
+
+    def test_an_encoder_comes_back_whole(self, saved: Path, hashers: dict[str, Hasher], texts: list[Document]) -> None:
+        x = next(hashers["text"].features(texts))
+        wanted, found = hashers["text"].fitted, Hasher.load(saved).fitted
+        assert isinstance(wanted, Reconstructs)
+        assert isinstance(found, Reconstructs)
+        assert (found.reconstruct(x) == wanted.reconstruct(x)).all()
 
     def test_a_newer_one_says_so(self, saved: Path) -> None:
         DAMAGE["newer"](saved)

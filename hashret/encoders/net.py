@@ -7,7 +7,7 @@ A variant writes its loss, and other layers or phases only where it has them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Self
@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from hashret.encoders.base import Encoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import Options, option
-from hashret.parts.binarize import medians
+from hashret.parts.binarize import medians, straight_through
 from hashret.parts.bodies import Standardize, mlp, program, suited
 from hashret.runtime import Program
-from hashret.training import Schedule, seeded, train
+from hashret.training import Schedule, batch, seeded, train
+
+AT_ONCE = 1000  # documents that pass through a net together, once it is trained
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -83,7 +85,11 @@ class Autoencoder(nn.Module, Encoder):
         return out
 
     def reconstruction(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> []
-        """How far the output is from the input, a mean over documents of
+        """How far the output is from the input, a mean over documents."""
+        return self.distance(output, x).mean()
+
+    def distance(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> [batch]
+        """How far each output is from its input:
 
         sparse words: - sum_w p_w log softmax(output)_w, p the document's weights as a distribution,
         values 0 to 1: the cross-entropy of sigmoid(output), summed over dimensions,
@@ -92,12 +98,57 @@ class Autoencoder(nn.Module, Encoder):
         target: Tensor = (self.input(x) if self.gives == "real" else x).flatten(1)
         if self.sparse:
             p = target / target.sum(1, keepdim=True).clamp_min(1e-12)
-            distance = -p * output.log_softmax(1)
-        elif self.gives == "unit":
-            distance = nn.functional.softplus(output) - target * output
-        else:
-            distance = (output - target).pow(2)
-        return distance.sum(1).mean()
+            return (-p * output.log_softmax(1)).sum(1)
+        if self.gives == "unit":
+            return (nn.functional.softplus(output) - target * output).sum(1)
+        return (output - target).pow(2).sum(1)
+
+    def shown(self, output: Tensor) -> Tensor:  # [batch, dim] -> [batch, dim]
+        """The output as the input it stands for; of sparse words, their shares of a document."""
+        if self.sparse:
+            return output.softmax(1)
+        if self.gives == "unit":
+            return output.sigmoid()
+        return self.input.undo(output) if isinstance(self.input, Standardize) else output
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """What the decoder is given of a document; the soft code, unless a variant says otherwise."""
+        return self.encode_soft(x)
+
+    def reconstruct(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, dim], made again from the bottleneck; of sparse words their shares."""
+        return self.over(x, lambda rows: self.shown(self.decode(self.bottleneck(rows))))
+
+    def outlier_scores(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n]: how badly each is reconstructed."""
+        return self.over(x, lambda rows: self.distance(self.decode(self.bottleneck(rows)), rows))
+
+    def over(self, x: Floats | Rows, compute: Callable[[Tensor], Tensor]) -> Floats:
+        """What `compute` gives of the features [n, dim], a batch at a time, nothing random in it: float32 [n, ...]."""
+        features, rows = Features(x, self.shape, self.gives), np.arange(len(x))
+        self.eval()
+        with torch.no_grad():
+            parts = np.array_split(rows, max(1, -(-len(rows) // AT_ONCE)))
+            given = [compute(batch(features, part, torch.device("cpu"))[0]) for part in parts]
+        return torch.cat(given).numpy()
+
+    def state(self) -> Mapping[str, Floats]:
+        """Weights and buffers."""
+        return {name: value.detach().cpu().numpy() for name, value in self.state_dict().items()}
+
+    def restore(self, like: Features, bits: int, state: Mapping[str, Floats]) -> Self:
+        """Make the layers and take up their weights."""
+        dim = prod(like.shape)
+        one = Rows(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(2, np.int64), dim)
+        self.build(Features(one if isinstance(like.input, Rows) else one.dense(), like.shape, like.gives), bits)
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+        for name, _ in [*self.named_buffers()]:  # what depends on the documents has no size before they are seen
+            owner, _, own = name.rpartition(".")
+            if name in tensors:
+                setattr(self.get_submodule(owner), own, tensors[name])
+        self.load_state_dict(tensors)
+        self.eval()
+        return self
 
     def program(self) -> Program:
         """The input's scaling, the body and the thresholds."""
@@ -113,6 +164,10 @@ class Coins(Autoencoder):
     body_kind: str = option(
         "auto", "layers; auto: convolutional where that serves pictures of this kind", choices=("auto", "mlp", "conv")
     )
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The bits themselves, each -1 or 1."""
+        return 2 * straight_through(self.encode_soft(x), sample=False) - 1
 
     convolved: ClassVar[tuple[int, ...]] = (3,)  # channels of the pictures whose body is convolutional
 

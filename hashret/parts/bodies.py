@@ -103,6 +103,10 @@ class Standardize(nn.Module):
         flat = x.flatten(1) * self.get_buffer("scale") + self.get_buffer("shift")
         return flat.reshape(x.shape)
 
+    def undo(self, y: Tensor) -> Tensor:  # [batch, dim] -> [batch, dim]
+        """The x that y was made of."""
+        return (y - self.get_buffer("shift")) / self.get_buffer("scale")
+
 
 def program(body: nn.Module, threshold: Floats, shape: tuple[int, ...]) -> Program:
     """A trained body as a Program; its tensors keep the names they have in the body."""
