@@ -7,8 +7,8 @@
 
 and for the graph of neighbours the views (meaning, topics, known, tf-idf). `share` is decided by the documents' length
 and by how much of their weight the topics hold: topics are counted from whole documents and say little of one that has
-a dozen words, or of a corpus that a hundred topics do not sum up; there they only add noise to the net's input. The
-graph, which adds up agreement, is not hurt by a weak view.
+a dozen words, where they only add noise to the net's input; where a hundred topics sum a corpus up, they say more than
+words. The graph, which adds up agreement, is not hurt by a weak view.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
-HELD = 1 / 6  # of a document's weight; topics that hold as much count like words, and never more than twice as much
+HELD = 0.2  # of a document's weight; topics that hold more than that count for more than words, at most twice as much
 FEW = 500  # documents; word vectors of fewer are rough
 
 log = logging.getLogger("hashret")
@@ -81,7 +81,7 @@ class Text(Vectorizer):
         if self.input != "auto":
             return 0.0 if self.input == "words" else 1.0
         middle = max(float(np.median(lengths)), 1.0)
-        return float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)) * min(held / HELD, 2.0)
+        return float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)) * float(np.clip(held / HELD, 1, 2))
 
     def _take_up(self, kept: Sequence[str], idf: Floats, parts: Sequence[Floats], shares: Sequence[float]) -> None:
         self.words, self.idf, self.shares = tuple(kept), idf, tuple(shares)
