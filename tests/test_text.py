@@ -86,10 +86,10 @@ def test_short_documents_have_no_topics_and_long_ones_have() -> None:
     def texts(length: int) -> list[Document]:
         return [Document(str(i), " ".join(f"w{w}" for w in rng.choice(400, length, replace=False))) for i in range(100)]
 
-    for length, wanted in ((8, [1.0]), (80, [1.0, 1.0])):
+    for length, wanted in ((8, 1), (80, 2)):
         vectorizer = Text(dim=5, topics=5)
         vectorizer.fit(texts(length))
-        assert list(vectorizer.shares) == wanted
+        assert len(vectorizer.shares) == wanted
 
 
 def test_what_has_no_known_word_is_known_to_be_unknown() -> None:

@@ -1,0 +1,7 @@
+"""What shows that an encoder works, a file each, named as the encoder is:
+
+BAR                            the claims in words, as the table shows them
+SEEDS                          where other than 0, 1, 2
+run(seed, data, budget)        one run's figures by name; data: the folder of corpora; budget: "small" or "published"
+reached(figures)               each claim, and whether the figures' means [name -> values of all seeds] bear it out
+"""

@@ -1,0 +1,32 @@
+"""MNIST for the bars: features in [0, 1], labels, and what is measured on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hashret.evaluation.evaluate import evaluate
+from hashret.features import Features, Floats
+from hashret.runtime import Program
+from hashret.sources import read
+
+SIDE = (1, 28, 28)
+
+
+def mnist(data: Path, part: str, count: int | None = None) -> tuple[Floats, np.ndarray]:
+    """Pictures float32 [n, 784] of 0 to 1 and their digits int [n]; part: train or t10k."""
+    documents = list(read(data / "mnist" / f"{part}-images-idx3-ubyte.gz"))[:count]
+    pictures = np.stack([np.asarray(d.content) for d in documents]).reshape(len(documents), -1)
+    return (pictures / 255).astype(np.float32), np.array([int(d.labels[0]) for d in documents])
+
+
+def as_features(pictures: Floats, shape: tuple[int, ...] = SIDE) -> Features:
+    """The same as an encoder takes them."""
+    return Features(pictures, shape, "unit")
+
+
+def average_precision(program: Program, own: Floats, labels: np.ndarray, asked: Floats, wanted: np.ndarray) -> float:
+    """Mean average precision over the whole ranking, ties in expectation."""
+    names, queries = ([(str(label),) for label in part.tolist()] for part in (labels, wanted))
+    return float(evaluate(program.encode(own), names, program.encode(asked), queries, ["AP"])[0]["value"])

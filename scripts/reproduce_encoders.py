@@ -1,0 +1,120 @@
+"""Show of each encoder that it does what it is known for: the bars in scripts/bars, seed by seed.
+
+    HASHRET_DATA=/path/to/data python scripts/reproduce_encoders.py [NAME...] [--seed N]... [--budget small|published]
+
+Each run is appended to docs/figures/bars.jsonl and skipped when it is there; docs/encoders.md is written from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, stdev
+from types import ModuleType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from hashret.encoders import ENCODERS
+
+DOCS = Path(__file__).parent.parent / "docs"
+RUNS = DOCS / "figures" / "bars.jsonl"
+TABLE = DOCS / "encoders.md"
+BUDGETS = ("small", "published")
+
+
+def bars() -> dict[str, ModuleType]:
+    """The encoders that have a bar, in the registry's order."""
+    there = {path.stem for path in (Path(__file__).parent / "bars").glob("*.py")}
+    modules = {name: name.replace("-", "_") for name in ENCODERS.names()}
+    return {name: importlib.import_module(f"bars.{module}") for name, module in modules.items() if module in there}
+
+
+def runs() -> list[dict[str, Any]]:
+    """All runs there are."""
+    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
+
+
+def main() -> None:
+    """Run what is missing."""
+    known = bars()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
+    parser.add_argument("--seed", action="append", type=int)
+    parser.add_argument("--budget", choices=BUDGETS, default="small")
+    chosen = parser.parse_args()
+    if strange := [name for name in chosen.names if name not in known]:
+        parser.error(f"no bar for {strange[0]!r}; there are {', '.join(known)}")
+    if "HASHRET_DATA" not in os.environ:
+        sys.exit("HASHRET_DATA is not set: the folder that holds mnist/, anomaly/, ...")
+    done = {(run["encoder"], run["seed"], run["budget"]) for run in runs()}
+    for name in chosen.names or known:
+        for seed in chosen.seed or getattr(known[name], "SEEDS", (0, 1, 2)):
+            if (name, seed, chosen.budget) in done:
+                continue
+            started = time.perf_counter()
+            figures = known[name].run(seed, Path(os.environ["HASHRET_DATA"]), chosen.budget)
+            row = {"encoder": name, "seed": seed, "budget": chosen.budget, "figures": figures}
+            row |= {"seconds": round(time.perf_counter() - started, 1), "torch": version("torch")}
+            row |= {"processor": platform.machine(), "cores": os.cpu_count()}
+            with RUNS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), flush=True)
+    TABLE.write_text(table(runs()), "utf-8")
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """All encoders, what each is for, its options and what its bar measured, as a page."""
+    lines = [
+        "# Encoders",
+        "",
+        "Written by `scripts/reproduce_encoders.py` from `figures/bars.jsonl`. Choose one with `--encoder NAME`, its "
+        "options with `-o key=value`. Mean ± standard deviation of the seeds; a claim that was not reached says so.",
+    ]
+    known = bars()
+    for name in ENCODERS.names():
+        kind: Any = ENCODERS.get(name)
+        lines += ["", f"## {name}", "", f"{kind.summary[0].upper()}{kind.summary[1:]}.", ""]
+        if kind.options():
+            lines += ["| option | default | |", "| --- | --- | --- |"]
+            lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
+        for budget in BUDGETS:
+            own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
+            if own and name in known:
+                lines += ["", *_measured(known[name], own, budget)]
+    return "\n".join([*lines, ""])
+
+
+def _shown(value: Any) -> str:
+    text = (
+        ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else str(value).lower()
+        if value in (True, False)
+        else value
+    )
+    return f"`{text}`" if text != "" else ""
+
+
+def _measured(bar: ModuleType, own: list[dict[str, Any]], budget: str) -> list[str]:
+    """One bar's figures and verdict."""
+    names = list(own[0]["figures"])
+    figures = {name: [run["figures"][name] for run in own] for name in names}
+    minutes = mean(run["seconds"] for run in own) / 60
+    head = f"{bar.BAR} {len(own)} seeds, {budget} budget, {minutes:.1f} minutes a seed on {own[0]['cores']} cores."
+    rows = [f"| {name} | {mean(v):.4g} ± {stdev(v) if len(v) > 1 else 0:.2g} |" for name, v in figures.items()]
+    verdicts = [
+        f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in bar.reached(figures).items()
+    ]
+    return [head, "", "| figure | |", "| --- | --- |", *rows, "", *verdicts]
+
+
+if __name__ == "__main__":
+    main()
