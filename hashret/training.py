@@ -115,7 +115,7 @@ def train(
     device = schedule.torch_device()
     net.to(device).train()
     best, best_state, waited = float("inf"), None, 0
-    for done, chosen in enumerate(islice(_batches(rows, schedule.batch, rng), total), 1):
+    for done, chosen in enumerate(islice(batches(rows, schedule.batch, rng), total), 1):
         _step(batch(features, chosen, device), steps, optimisers, done)
         report(label, done, total, f"held-out loss {best:.4g}" if best < float("inf") else "")
         if on_step is not None:
@@ -132,7 +132,7 @@ def train(
     report(label, total, total)
 
 
-def _batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Batches without end, each document once before any comes again; what fills no batch waits for the next round."""
     rows = np.resize(rows, max(len(rows), 2))  # batch normalisation needs two
     size = max(2, min(size, len(rows)))

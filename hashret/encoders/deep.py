@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor
 
-from hashret.encoders.net import Autoencoder
-from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, mlp
+from hashret.encoders.stack import Stacked
+from hashret.features import Features, Floats, Rows
+from hashret.parts.projection import principal
+from hashret.training import Schedule
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Deep(Autoencoder):
-    """Several layers down to the code and the same back (Hinton & Salakhutdinov 2006), trained from random weights.
+class Deep(Stacked):
+    """Several layers down to a linear code and the same back (Hinton & Salakhutdinov 2006).
 
-    code = sigmoid(f_L(... f_1(x))), output = g_1(... g_L(code)); bit j is unit j above its median.
+    code = f_L(... f_1(x)), f_L linear, output = g_1(... g_L(code)); bit j is unit j above its median.
     """
 
-    hidden: tuple[int, ...] = option((512, 256), "units of the layers between input and code", low=1)
-    activation: str = option("relu", "between the layers", choices=tuple(ACTIVATIONS))
-
-    usual = {"rate": 2e-3}
+    usual = {"rate": 1e-3}
     name = "deep"
-    summary = "several layers each way: the deep autoencoder"
+    summary = "several layers each way, pretrained one by one: the deep autoencoder"
 
-    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """The stack and its mirror."""
-        widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, self.activation, flatten=len(shape) > 1, sparse=self.sparse), mlp(
-            widths[::-1], self.activation
-        )
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction from the linear code."""
+        return self.reconstruction(self.decode(self.logits(x)), x)
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The linear code."""
+        return self.logits(x)
+
+    def build(self, features: Features, bits: int) -> None:
+        """With the layers, the plane that `project` draws on."""
+        super().build(features, bits)
+        self.register_buffer("centre", torch.zeros(bits))
+        self.register_buffer("axes", torch.zeros(2, bits))
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Train, then find the plane of greatest variance of the codes."""
+        super().learn(features, bits, schedule)
+        codes = self.over(features.input, self.logits)
+        if len(codes) > 1:
+            centre, axes = principal(Features(codes, (bits,)), 2, schedule.seed)
+            self.get_buffer("centre").copy_(torch.from_numpy(centre))
+            self.get_buffer("axes")[: len(axes)] = torch.from_numpy(axes)
+
+    def project(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, 2]: the code in its plane of greatest variance; of two units, the code."""
+        codes = self.over(x, self.logits) - self.get_buffer("centre").numpy()
+        return np.asarray(codes @ self.get_buffer("axes").numpy().T, np.float32)

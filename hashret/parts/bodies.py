@@ -82,6 +82,21 @@ class SparseLinear(nn.Module):
         return summed + self.bias
 
 
+class Tied(nn.Module):
+    """The layer back that has the weights of the layer down, turned round, and a bias of its own."""
+
+    def __init__(self, down: nn.Linear | SparseLinear) -> None:
+        super().__init__()
+        self.down = (down,)  # in a tuple, so that its weights are not counted twice
+        width = len(down.by_word) if isinstance(down, SparseLinear) else down.in_features
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, code: Tensor) -> Tensor:  # [batch, after] -> [batch, before]
+        (down,) = self.down
+        weight = down.by_word.T if isinstance(down, SparseLinear) else down.weight
+        return code @ weight + self.bias
+
+
 class Standardize(nn.Module):
     """x -> (x - mean) * scale, one scale for all dimensions, so that distances keep their proportions."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, normalize
@@ -42,3 +44,26 @@ def moved(x: Tensor) -> Tensor:
         middle = copies.mean((1, 2, 3), keepdim=True)
         copies = ((copies - middle) * (1 + light[0] * LIGHT) + middle + light[1] * LIGHT / 2).clamp(0, 1)
     return copies
+
+
+def masked(x: Tensor, amount: float) -> Tensor:  # [batch, ...] -> [batch, ...]
+    """Each value 0 with the chance `amount`."""
+    return x * (torch.rand_like(x) >= amount)
+
+
+def gaussian(x: Tensor, amount: float) -> Tensor:  # [batch, ...] -> [batch, ...]
+    """Normal noise, `amount` times as wide as the values are."""
+    return x + torch.randn_like(x) * (amount * x.std())
+
+
+def salted(x: Tensor, amount: float) -> Tensor:  # [batch, ...] -> [batch, ...]
+    """Each value the lowest or the highest there is, with the chance `amount`."""
+    extreme = torch.where(torch.rand_like(x) < 0.5, x.min(), x.max())
+    return torch.where(torch.rand_like(x) < amount, extreme, x)
+
+
+CORRUPTIONS: Mapping[str, Callable[[Tensor, float], Tensor]] = {
+    "masking": masked,
+    "gaussian": gaussian,
+    "salt-and-pepper": salted,
+}

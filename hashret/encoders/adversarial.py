@@ -1,0 +1,105 @@
+"""The adversarial autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Gamma
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+
+from hashret.encoders.net import Autoencoder
+from hashret.features import Features, Floats
+from hashret.options import option
+from hashret.parts.bodies import mlp
+from hashret.training import Schedule, train
+
+Draw = Callable[[int, int], Tensor]
+"""How many documents, how many bits -> draws of the prior [documents, bits]."""
+
+PRIORS: Mapping[str, tuple[Draw, Callable[[Tensor], Tensor]]] = {  # and what makes a code of the logits
+    "bernoulli": (lambda n, bits: torch.randint(2, (n, bits)).float(), torch.sigmoid),
+    "gaussian": (torch.randn, lambda logits: logits),
+    "gamma": (lambda n, bits: Gamma(2.0, 1.0).sample(torch.Size((n, bits))), softplus),
+    "categorical": (lambda n, bits: torch.eye(bits)[torch.randint(bits, (n,))], lambda logits: logits.softmax(1)),
+}
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Adversarial(Autoencoder):
+    """A code that a second net cannot tell from draws of a prior fixed in advance (Makhzani et al. 2015).
+
+    In turn, with D the second net and z' a draw of the prior:
+    encoder, decoder    reconstruction of x from its code z
+    D                   - log D(z') - log(1 - D(z))
+    encoder             - log D(z)
+    With fair coins as the prior the code is balanced bits. Bit j is 1 where logit j is above 0, for the priors that are
+    even about 0; else above its median.
+    """
+
+    prior: str = option("bernoulli", "what the code should look like", choices=tuple(PRIORS))
+    hidden: tuple[int, ...] = option((1000, 1000), "units of the layers between input and code", low=1)
+    judge: tuple[int, ...] = option((1000, 1000), "units of the second net", low=1)
+    blur: float = option(0.1, "noise on what the second net sees, so that it cannot go by the last digit", low=0.0)
+    slow: float = option(0.3, "learning rate of the game, as a share of the reconstruction's", low=0.0, high=1.0)
+
+    usual = {"rate": 1e-3, "most_steps": 3000, "held_out": 0.0}
+    name = "adversarial"
+    summary = "a code like draws of a prior, by a game of two nets: balanced buckets"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """Hidden layers each way; the logits normalised, which keeps the game even."""
+        widths = (prod(shape), *self.hidden, bits)
+        body = mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse)
+        return nn.Sequential(body, nn.BatchNorm1d(bits)), mlp(widths[::-1], "relu")
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Three steps in turn a batch."""
+        self.build(features, bits)
+        second = mlp((bits, *self.judge, 1), "relu").to(schedule.torch_device())
+        draw = PRIORS[self.prior][0]
+
+        def seen(code: Tensor) -> Tensor:
+            out: Tensor = second(code + self.blur * torch.randn_like(code))
+            return out
+
+        def tell(x: Tensor, rows: Tensor) -> Tensor:
+            with torch.no_grad():
+                code = self.bottleneck(x)
+            real, made = seen(draw(*code.shape).to(x.device)), seen(code)
+            return called(real, True) + called(made, False)
+
+        def fool(x: Tensor, rows: Tensor) -> Tensor:
+            return called(seen(self.bottleneck(x)), True)
+
+        game = [(tell, second.parameters()), (fool, self.body.parameters())]
+        train(self, features, [(self.loss, self.parameters()), *game], schedule)
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The code, of the prior's range."""
+        return PRIORS[self.prior][1](self.logits(x))
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction."""
+        return self.reconstruction(self.decode(self.bottleneck(x)), x)
+
+    def thresholds(self, logits: Floats) -> Floats:
+        """The middle of an even prior."""
+        even = self.prior in ("bernoulli", "gaussian")
+        return np.zeros(logits.shape[1], np.float32) if even else super().thresholds(logits)
+
+    def sample(self, count: int, seed: int = 0) -> Floats:
+        """float32 [count, dim], decoded from draws of the prior."""
+        bits = next(iter(self.decoder.parameters())).shape[1]
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            return np.asarray(self.shown(self.decode(PRIORS[self.prior][0](count, bits))).numpy(), np.float32)
+
+
+def called(logits: Tensor, real: bool) -> Tensor:  # [batch, 1] -> []
+    """The loss of calling them real, or made."""
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

@@ -1,0 +1,57 @@
+"""The contractive autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from hashret.encoders.net import Autoencoder
+from hashret.options import option
+from hashret.parts.bodies import SparseLinear, Tied, mlp
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Contractive(Autoencoder):
+    """A code that small changes of the input hardly move (Rifai et al. 2011).
+
+    loss = reconstruction + lam |J|^2, J = d code / d x, code = sigmoid(f(x))
+    one layer, code = sigmoid(W x + b):  |J|^2 = sum_j (code_j (1 - code_j))^2 sum_i W_ji^2, and the decoder is W^T
+    more:  |J|^2 = E |u J|^2 over random signs u, one drawn a step (Hutchinson 1990)
+    """
+
+    lam: float = option(0.1, "weight of the Jacobian's squared norm", low=0.0)
+    hidden: tuple[int, ...] = option((), "units of layers between input and code; none: one layer, tied weights", low=1)
+
+    usual = {"rate": 2e-3}
+    name = "contractive"
+    summary = "a code that small changes hardly move: near-duplicates share a bucket"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """One layer and the same turned round, or several each way."""
+        widths = (prod(shape), *self.hidden, bits)
+        body = mlp(widths, "sigmoid", flatten=len(shape) > 1, sparse=self.sparse)
+        return body, mlp(widths[::-1], "sigmoid") if self.hidden else Tied(body[-1])  # type: ignore[arg-type]
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction and contraction."""
+        x = x.requires_grad_(bool(self.hidden) and torch.is_grad_enabled())
+        code = self.encode_soft(x)
+        norm = self.estimated(code, x) if self.hidden else self.closed(code)
+        return self.reconstruction(self.decode(code), x) + self.lam * norm.mean()
+
+    def closed(self, code: Tensor) -> Tensor:  # [batch, bits] -> [batch]
+        """|J|^2 of one sigmoid layer, J with respect to what the layer is given."""
+        layer = self.body[-1]  # type: ignore[index]
+        squared = layer.by_word.square().sum(0) if isinstance(layer, SparseLinear) else layer.weight.square().sum(1)
+        return (code * (1 - code)).square() @ squared
+
+    def estimated(self, code: Tensor, x: Tensor) -> Tensor:  # [batch, bits], [batch, *shape] -> [batch]
+        """|J|^2 as random signs see it; 0 while watching."""
+        if not x.requires_grad:
+            return torch.zeros(len(x))
+        signs = torch.randint_like(code, 2) * 2 - 1
+        (turned,) = torch.autograd.grad(code, x, signs, create_graph=True)
+        return turned.flatten(1).square().sum(1)

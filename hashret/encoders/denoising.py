@@ -1,0 +1,42 @@
+"""The denoising autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from torch import Tensor, nn
+
+from hashret.encoders.net import Autoencoder
+from hashret.options import option
+from hashret.parts.bodies import mlp
+from hashret.parts.noise import CORRUPTIONS
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Denoising(Autoencoder):
+    """Reconstructs its input from a corrupted copy (Vincent et al. 2008).
+
+    loss = reconstruction of x from the code of x', x' being x with
+    masking          each value set to 0 with chance `amount`
+    gaussian         noise of standard deviation `amount`, in units of the values' own, added
+    salt-and-pepper  each value set to the lowest or highest of the batch with chance `amount`
+    """
+
+    noise: str = option("masking", "how inputs are corrupted", choices=tuple(CORRUPTIONS))
+    amount: float = option(0.3, "how much", low=0.0, high=1.0)
+    hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
+
+    usual = {"rate": 2e-3}
+    name = "denoising"
+    summary = "reconstructs what was hidden: answers noisy queries"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """The hidden layers, and the same back."""
+        widths = (prod(shape), *self.hidden, bits)
+        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction from the corrupted copy."""
+        seen = CORRUPTIONS[self.noise](x, self.amount) if self.training else x
+        return self.reconstruction(self.decode(self.encode_soft(seen)), x)

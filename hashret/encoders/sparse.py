@@ -1,0 +1,52 @@
+"""The sparse autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from hashret.encoders.net import Autoencoder
+from hashret.options import option
+from hashret.parts.bodies import mlp
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Sparse(Autoencoder):
+    """Sigmoid units of which few are active at a time, so that each stands for something one can name.
+
+    kl        loss = reconstruction + beta sum_j KL(rho || mean activation of unit j) + decay / 2 |W|^2   (Ng 2011)
+    logistic  loss = reconstruction + beta sum_j log(1 + code_j^2) + decay / 2 |W|^2        (Ranzato et al. 2007)
+    """
+
+    rho: float = option(0.1, "mean activation aimed at", low=1e-4, high=0.9999)
+    beta: float = option(3.0, "weight of the sparsity", low=0.0)
+    decay: float = option(3e-5, "weight of the squared weights", low=0.0)
+    penalty: str = option(
+        "kl", "what is sparse: units over documents, or each document's code", choices=("kl", "logistic")
+    )
+
+    usual = {"rate": 2e-3}
+    name = "sparse"
+    summary = "few units active at a time: bits one can name"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """One linear layer each way."""
+        dim = prod(shape)
+        return mlp((dim, bits), "sigmoid", flatten=len(shape) > 1, sparse=self.sparse), mlp((bits, dim), "sigmoid")
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction, sparsity, decay."""
+        code = self.encode_soft(x)
+        squared = sum(p.square().sum() for name, p in self.named_parameters() if not name.endswith("bias"))
+        return self.reconstruction(self.decode(code), x) + self.beta * self.sparsity(code) + self.decay / 2 * squared
+
+    def sparsity(self, code: Tensor) -> Tensor:  # [batch, bits] -> []
+        """How far the code is from sparse."""
+        if self.penalty == "logistic":
+            return code.square().log1p().sum(1).mean()
+        q = code.mean(0).clamp(1e-6, 1 - 1e-6)
+        rho = torch.full_like(q, self.rho)
+        return (rho * (rho / q).log() + (1 - rho) * ((1 - rho) / (1 - q)).log()).sum()

@@ -1,0 +1,85 @@
+"""The variational autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, pi, prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashret.encoders.net import Autoencoder
+from hashret.features import Floats, Rows
+from hashret.options import option
+from hashret.parts.bodies import mlp
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Variational(Autoencoder):
+    """A code that is a cloud, not a point (Kingma & Welling 2013).
+
+    q(z | x) = N(mu, s^2), mu and ln s^2 linear in the last hidden layer, z = mu + s e with e ~ N(0, I)
+    loss = - E ln p(x | z) + beta KL(q || N(0, I)),  KL = 1/2 sum_j (mu_j^2 + s_j^2 - 1 - ln s_j^2)
+
+    Bit j is the sign of mu_j. `dynamic`: values of 0 to 1 are drawn as 0 or 1 anew at each step.
+    """
+
+    hidden: tuple[int, ...] = option((400,), "units of the layers between input and code, at least one", low=1)
+    beta: float = option(1.0, "weight of the divergence from the prior", low=0.0)
+    dynamic: bool = option(False, "take values of 0 to 1 as chances, and draw pixels")
+
+    usual = {"rate": 1e-3}
+    name = "variational"
+    summary = "a code drawn from a Gaussian: makes new documents"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """Hidden layers down to mu, the same back; `spread` gives ln s^2."""
+        widths = (prod(shape), *(self.hidden or (400,)), bits)
+        self.spread = nn.Linear(widths[-2], bits)
+        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [batch, *shape] -> two of [batch, bits]
+        """mu and ln s^2."""
+        hidden = self.body[:-1](self.input(x))  # type: ignore[index]
+        return self.body[-1](hidden), self.spread(hidden).clamp(-15, 15)  # type: ignore[index]
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The middle of the cloud."""
+        return self.logits(x)
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """The evidence lower bound, negated."""
+        if self.dynamic and self.gives == "unit" and self.training:
+            x = torch.bernoulli(x)
+        mu, spread = self.posterior(x)
+        z = mu + (spread / 2).exp() * torch.randn_like(mu) if self.training else mu
+        divergence = (mu.square() + spread.exp() - 1 - spread).sum(1) / 2
+        return self.reconstruction(self.decode(z), x) + self.beta * divergence.mean()
+
+    def thresholds(self, logits: Floats) -> Floats:
+        """The sign of mu."""
+        return np.zeros(logits.shape[1], np.float32)
+
+    def sample(self, count: int, seed: int = 0) -> Floats:
+        """float32 [count, dim], decoded from draws of the prior."""
+        bits = self.spread.out_features
+        z = torch.randn(count, bits, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            return np.asarray(self.shown(self.decode(z)).numpy(), np.float32)
+
+    def log_likelihood(self, x: Floats | Rows, draws: int = 200, seed: int = 0) -> Floats:
+        """ln p(x) of values 0 or 1, [n, dim] -> float32 [n], by importance sampling from q (Burda et al. 2016)."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def estimate(rows: Tensor) -> Tensor:
+            mu, spread = self.posterior(rows)
+            found = []
+            for _ in range(draws):
+                e = torch.randn(mu.shape, generator=generator)
+                z = mu + (spread / 2).exp() * e
+                prior, own = (-(v.square() + log(2 * pi)).sum(1) / 2 for v in (z, e))
+                found.append(prior - own + spread.sum(1) / 2 - self.distance(self.decode(z), rows))
+            return torch.stack(found).logsumexp(0) - log(draws)
+
+        return self.over(x, estimate)
