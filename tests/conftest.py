@@ -135,7 +135,8 @@ def fitted() -> Callable[..., Encoder]:
     """An encoder fitted on one of the corpora; the same one each time it is asked for."""
 
     @cache
-    def fit(name: str, kind: str, bits: int = 16, seed: int = 0) -> Encoder:
-        return ENCODERS.get(name)().fit(corpus(kind)[0], bits, Schedule(**FAST, seed=seed))
+    def fit(name: str, kind: str, bits: int = 16, seed: int = 0, steps: int = FAST["least_steps"]) -> Encoder:
+        schedule = Schedule(**FAST | {"least_steps": steps, "seed": seed})
+        return ENCODERS.get(name)().fit(corpus(kind)[0], bits, schedule)
 
     return fit

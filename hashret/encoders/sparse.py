@@ -22,7 +22,7 @@ class Sparse(Autoencoder):
     """
 
     rho: float = option(0.1, "mean activation aimed at", low=1e-4, high=0.9999)
-    beta: float = option(3.0, "weight of the sparsity", low=0.0)
+    beta: float = option(0.1, "weight of the sparsity", low=0.0)
     decay: float = option(3e-5, "weight of the squared weights", low=0.0)
     penalty: str = option(
         "kl", "what is sparse: units over documents, or each document's code", choices=("kl", "logistic")
