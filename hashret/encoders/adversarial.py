@@ -83,10 +83,6 @@ class Adversarial(Autoencoder):
         """The code, of the prior's range."""
         return PRIORS[self.prior][1](self.logits(x))
 
-    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """Reconstruction."""
-        return self.reconstruction(self.decode(self.bottleneck(x)), x)
-
     def thresholds(self, logits: Floats) -> Floats:
         """The middle of an even prior."""
         even = self.prior in ("bernoulli", "gaussian")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from torch import nn
+from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
+from hashret.options import option
 from hashret.parts.bodies import mlp
 
 
@@ -15,8 +16,11 @@ from hashret.parts.bodies import mlp
 class Shallow(Autoencoder):
     """One layer of sigmoid units and one back (Rumelhart, Hinton & Williams 1986).
 
-    code = sigmoid(W x + b), output = V code + c; bit j is unit j above its median.
+    code = sigmoid(W x + b), output = V code + c; bit j is unit j above its median. With linear units,
+    code = W x + b, the best that squared error allows are the principal components (Baldi & Hornik 1989).
     """
+
+    units: str = option("sigmoid", "of the code", choices=("sigmoid", "linear"))
 
     name = "autoencoder"
     summary = "one hidden layer: the basic autoencoder"
@@ -25,3 +29,7 @@ class Shallow(Autoencoder):
         """One linear layer each way."""
         dim = prod(shape)
         return mlp((dim, bits), "sigmoid", flatten=len(shape) > 1, sparse=self.sparse), mlp((bits, dim), "sigmoid")
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The code of either kind of units."""
+        return self.logits(x) if self.units == "linear" else self.encode_soft(x)

@@ -25,10 +25,6 @@ class Deep(Stacked):
     name = "deep"
     summary = "several layers each way, pretrained one by one: the deep autoencoder"
 
-    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """Reconstruction from the linear code."""
-        return self.reconstruction(self.decode(self.logits(x)), x)
-
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The linear code."""
         return self.logits(x)

@@ -42,8 +42,8 @@ class Autoencoder(nn.Module, Encoder):
         raise TypeError(f"{type(self).__name__} must say its layers")
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """What is minimised; unless a variant says otherwise, the reconstruction of the input from the soft code."""
-        return self.reconstruction(self.decode(self.encode_soft(x)), x)
+        """What is minimised; unless a variant says otherwise, the reconstruction of the input from the bottleneck."""
+        return self.reconstruction(self.decode(self.bottleneck(x)), x)
 
     def thresholds(self, logits: Floats) -> Floats:
         """Where each bit is cut, given the training documents' logits [n, bits]; unless overridden, in half."""

@@ -1,0 +1,74 @@
+"""Codes that look like their prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPClassifier
+
+from bars.bernoulli import entropies
+from bars.mnist import as_features, average_precision, mnist
+from hashret.codes import unpack
+from hashret.encoders import ENCODERS
+from hashret.encoders.adversarial import PRIORS
+from hashret.training import Schedule
+
+BAR = (
+    "MNIST; a classifier of two layers of 100 units, trained on half of 10,000 test codes and as many draws of the "
+    "prior, tells the other half apart. Fair coins as the prior unless another is named."
+)
+BITS, SHORT = 32, 8
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Each prior told apart; then entropy, buckets and precision of fair coins."""
+    (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
+    schedule = Schedule(seed=seed, epochs=20, most_steps=10**6)
+    figures = {}
+    for prior in PRIORS:
+        bits = SHORT if prior != "categorical" else 16
+        net: Any = ENCODERS.get("adversarial").from_params({"prior": prior}).fit(as_features(own), bits, schedule)
+        figures[f"told apart, {prior}"] = told_apart(net.over(others, net.bottleneck), prior, seed)
+        if prior == "bernoulli":
+            figures["largest bucket"] = largest(net.program().encode(own))
+    deep = ENCODERS.get("deep")().fit(as_features(own), SHORT, Schedule(seed=seed)).program()
+    figures["largest bucket of deep"] = largest(deep.encode(own))
+    for name in ("adversarial", "deep"):
+        plan = schedule if name == "adversarial" else Schedule(seed=seed)
+        program = ENCODERS.get(name)().fit(as_features(own), BITS, plan).program()
+        figures[f"AP, {name}"] = average_precision(program, own, labels, others[:1000], theirs[:1000])
+        figures[f"entropy, {name}"] = float(entropies(unpack(program.encode(own), BITS)).mean())
+    return figures
+
+
+def told_apart(codes: np.ndarray, prior: str, seed: int) -> float:
+    """Accuracy of a classifier on the half that it was not trained on."""
+    torch.manual_seed(seed)
+    drawn = PRIORS[prior][0](*codes.shape).numpy()
+    half = len(codes) // 2
+    first, second = (np.concatenate([codes[part], drawn[part]]) for part in (slice(half), slice(half, None)))
+    made = np.arange(2 * half) < half
+    judge = MLPClassifier((100, 100), random_state=seed, early_stopping=True).fit(first, made)
+    return float(judge.score(second, made))
+
+
+def largest(codes: np.ndarray) -> float:
+    """Documents in the fullest bucket."""
+    return float(np.unique(codes, axis=0, return_counts=True)[1].max())
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    told = {prior: mean(figures[f"told apart, {prior}"]) for prior in PRIORS}
+    return {
+        **{f"{prior}: told apart at most .60 of the time": share <= 0.6 for prior, share in told.items()},
+        "entropy of a bit at least .98": mean(figures["entropy, adversarial"]) >= 0.98,
+        "largest of 256 buckets at most half of deep's": mean(figures["largest bucket"])
+        <= mean(figures["largest bucket of deep"]) / 2,
+        "average precision at least deep's less .01": mean(figures["AP, adversarial"])
+        >= mean(figures["AP, deep"]) - 0.01,
+    }

@@ -1,0 +1,47 @@
+"""Bits drawn and sent on: all of them used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from bars.mnist import as_features, average_precision, mnist
+from hashret.codes import unpack
+from hashret.encoders import ENCODERS
+from hashret.training import Schedule
+
+BAR = "MNIST, 32 bits, average precision of 1,000 queries; entropy of each bit over the training pictures."
+BITS = 32
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Entropy, dead bits, and precision beside the deep autoencoder's."""
+    (own, labels), (asked, wanted) = mnist(data, "train"), mnist(data, "t10k", 1000)
+    ours, deep = (
+        ENCODERS.get(name)().fit(as_features(own), BITS, Schedule(seed=seed)).program()
+        for name in ("bernoulli", "deep")
+    )
+    entropy = entropies(unpack(ours.encode(own), BITS))
+    return {
+        "mean entropy": float(entropy.mean()),
+        "dead bits": float((entropy < 0.01).sum()),
+        "AP": average_precision(ours, own, labels, asked, wanted),
+        "AP of deep": average_precision(deep, own, labels, asked, wanted),
+    }
+
+
+def entropies(bits: np.ndarray) -> np.ndarray:
+    """Entropy of each column of 0 and 1, in bits."""
+    p = np.clip(bits.mean(axis=0), 1e-12, 1 - 1e-12)
+    return np.asarray(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    return {
+        "mean entropy at least .9": mean(figures["mean entropy"]) >= 0.9,
+        "no dead bit": max(figures["dead bits"]) == 0,
+        "average precision not below deep": mean(figures["AP"]) >= mean(figures["AP of deep"]),
+    }

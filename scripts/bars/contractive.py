@@ -1,0 +1,63 @@
+"""A code that small changes hardly move, against the basic autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from bars.mnist import as_features, average_precision, mnist
+from hashret.codes import unpack
+from hashret.encoders import ENCODERS
+from hashret.features import Floats
+from hashret.training import Schedule
+
+BAR = "MNIST, 32 units; norm of the Jacobian on test pictures, squared error, bits flipped by Gaussian noise of .1."
+BITS, NOISE = 32, 0.1
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Both encoders."""
+    (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
+    noise = np.random.default_rng(seed).standard_normal(others.shape).astype(np.float32) * NOISE
+    figures = {}
+    for name, options in (("contractive", {"lam": LAM}), ("autoencoder", {})):
+        net: Any = ENCODERS.get(name).from_params(options).fit(as_features(own), BITS, Schedule(seed=seed))
+        program = net.program()
+        before, after = (unpack(program.encode(part), BITS) for part in (others, others + noise))
+        figures |= {
+            f"{name}, Jacobian": jacobian(net, others),
+            f"{name}, error": float(np.square(others - net.reconstruct(others)).sum(1).mean()),
+            f"{name}, flips": float((before != after).mean()),
+            f"{name}, AP": average_precision(program, own, labels, others[:1000], theirs[:1000]),
+        }
+    return figures
+
+
+LAM = 0.3
+
+
+def jacobian(net: Any, pictures: Floats) -> float:
+    """Mean norm of d code / d x of one sigmoid layer."""
+    tensors = net.program().tensors
+    weight = next(value for name, value in tensors.items() if name.endswith("weight"))  # [784, bits]
+    scale = next(value for name, value in tensors.items() if name.endswith("scale"))
+    code = 1 / (1 + np.exp(-net.program().logits(pictures)))
+    squared = np.square(code * (1 - code)) @ np.square(weight * scale[:, None]).sum(0)
+    return float(np.sqrt(squared).mean())
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    ours, plain = ({k: mean(figures[f"{n}, {k}"]) for k in ("Jacobian", "error", "flips", "AP")} for n in NAMES)
+    return {
+        "norm of the Jacobian at most a third": ours["Jacobian"] <= plain["Jacobian"] / 3,
+        "error at most 1.5 times": ours["error"] <= 1.5 * plain["error"],
+        "flips at most .60 times": ours["flips"] <= 0.6 * plain["flips"],
+        "average precision not lower": ours["AP"] >= plain["AP"],
+    }
+
+
+NAMES = ("contractive", "autoencoder")

@@ -1,0 +1,63 @@
+"""The autoencoder of Hinton & Salakhutdinov (2006): 784-1000-500-250-30, pretrained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+
+from bars.mnist import as_features, mnist
+from hashret.encoders import ENCODERS
+from hashret.features import Floats
+from hashret.parts.projection import principal
+from hashret.training import Schedule
+
+BAR = "MNIST, squared error a test picture; 15 neighbours in two dimensions name the digit."
+HIDDEN, BITS = "1000,500,250", 30
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Errors of the pretrained net, of the same from random weights, and of principal components; the two maps."""
+    (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
+    epochs, batch, share = (30, 256, 1 / 3) if budget == "small" else (200, 100, 0.25)
+    schedule = Schedule(seed=seed, epochs=epochs, batch=batch, rate=1e-3, most_steps=10**9, held_out=0)
+
+    def fit(bits: int, pretraining: float) -> Any:
+        given = {"hidden": HIDDEN, "pretraining": pretraining}
+        return ENCODERS.get("deep").from_params(given).fit(as_features(own), bits, schedule)
+
+    features = as_features(own)
+    mean_row, axes = principal(features, BITS, seed)
+    flat, plane = fit(2, share), (own - mean_row) @ axes[:2].T
+    return {
+        "pretrained": error(fit(BITS, share).reconstruct(others), others),
+        "from random weights": error(fit(BITS, 0.0).reconstruct(others), others),
+        "principal components": error(mean_row + (others - mean_row) @ axes.T @ axes, others),
+        "named by 15 neighbours, deep": named(flat.project(own), labels, flat.project(others), theirs),
+        "named by 15 neighbours, components": named(plane, labels, (others - mean_row) @ axes[:2].T, theirs),
+    }
+
+
+def error(made: Floats, wanted: Floats) -> float:
+    """Squared error a picture."""
+    return float(np.square(made - wanted).sum(1).mean())
+
+
+def named(own: Floats, labels: np.ndarray, asked: Floats, wanted: np.ndarray) -> float:
+    """Share of digits that 15 neighbours name."""
+    return float(KNeighborsClassifier(15).fit(own, labels).score(asked, wanted))
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    at = {name: mean(values) for name, values in figures.items()}
+    return {
+        "principal components give 13.87 ± 0.2": abs(at["principal components"] - 13.87) <= 0.2,
+        "error at most 3.4": at["pretrained"] <= 3.4,
+        "below the same net from random weights": at["pretrained"] < at["from random weights"],
+        "in two dimensions 20 points above components": at["named by 15 neighbours, deep"]
+        >= at["named by 15 neighbours, components"] + 0.2,
+    }

@@ -1,0 +1,36 @@
+"""Queries with a quarter of their pixels gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from bars.mnist import as_features, average_precision, mnist
+from hashret.encoders import ENCODERS
+from hashret.training import Schedule
+
+BAR = "MNIST, 32 bits, average precision of 1,000 queries, whole and with a quarter of the pixels set to 0."
+BITS, HIDDEN = 32, 0.25
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Both encoders on both kinds of queries."""
+    (own, labels), (asked, wanted) = mnist(data, "train"), mnist(data, "t10k", 1000)
+    holes = np.random.default_rng(seed).random(asked.shape) < HIDDEN
+    figures = {}
+    for name in ("denoising", "deep"):
+        program = ENCODERS.get(name)().fit(as_features(own), BITS, Schedule(seed=seed)).program()
+        for what, queries in (("whole", asked), ("masked", np.where(holes, 0, asked).astype(np.float32))):
+            figures[f"{name}, {what}"] = average_precision(program, own, labels, queries, wanted)
+    return figures
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    whole, masked = mean(figures["denoising, whole"]), mean(figures["denoising, masked"])
+    return {
+        "masked queries keep .90 of the precision": masked >= 0.9 * whole,
+        "masked, at least .05 above deep": masked >= mean(figures["deep, masked"]) + 0.05,
+    }

@@ -1,0 +1,39 @@
+"""Sparse units: few active, and what they tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from bars.mnist import as_features, mnist
+from hashret.encoders import ENCODERS
+from hashret.training import Schedule
+
+BAR = "MNIST, 200 units, rho .1; a linear classifier on the code (pixels: .925)."
+RHO, BITS = 0.1, 200
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Activation, sparsity, and what a linear classifier makes of the code."""
+    (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
+    encoder = ENCODERS.get("sparse").from_params({"rho": RHO, "beta": 3.0})
+    program = encoder.fit(as_features(own), BITS, Schedule(seed=seed, most_steps=20_000)).program()
+    codes, asked = (1 / (1 + np.exp(-program.logits(part).astype(np.float64))) for part in (own, others))
+    root = BITS**0.5
+    hoyer = (root - codes.sum(1) / np.sqrt(np.square(codes).sum(1))) / (root - 1)
+    centre, spread = codes.mean(0), codes.std(0) + 1e-9
+    probe = LogisticRegression(max_iter=300, tol=1e-3, C=0.1).fit((codes - centre) / spread, labels)
+    accuracy = float(probe.score((asked - centre) / spread, theirs))
+    return {"mean activation": float(codes.mean()), "Hoyer sparsity": float(hoyer.mean()), "accuracy": accuracy}
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    return {
+        "mean activation within 20 % of rho": abs(mean(figures["mean activation"]) - RHO) <= 0.2 * RHO,
+        "Hoyer sparsity at least .6": mean(figures["Hoyer sparsity"]) >= 0.6,
+        "linear classifier at least .955": mean(figures["accuracy"]) >= 0.955,
+    }

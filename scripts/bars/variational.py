@@ -1,0 +1,36 @@
+"""The likelihood of digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from bars.mnist import as_features, mnist
+from hashret.encoders import ENCODERS
+from hashret.training import Schedule
+
+BAR = "MNIST, pixels drawn as 0 or 1; - ln p(x) of the test pictures in nats, importance-sampled with 200 draws."
+BITS = 40
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Negative log likelihood, and how many units say anything."""
+    (own, _), (others, _) = mnist(data, "train"), mnist(data, "t10k")
+    drawn = (np.random.default_rng(seed).random(others.shape) < others).astype(np.float32)
+    schedule = Schedule(seed=seed, epochs=60, batch=128, rate=2e-3, most_steps=10**6, held_out=0)
+    encoder = ENCODERS.get("variational").from_params({"hidden": "500,500", "dynamic": "true"})
+    net: Any = encoder.fit(as_features(own), BITS, schedule)
+    likelihood = net.log_likelihood(drawn, 200, seed)
+    active = net.program().logits(drawn).var(axis=0) > 0.01  # Burda et al. 2016
+    return {"nats": float(-likelihood.mean()), "active units": float(active.sum())}
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """As asked of it."""
+    return {
+        "at most 93 nats": mean(figures["nats"]) <= 93,
+        "at least 10 active units": min(figures["active units"]) >= 10,
+    }
