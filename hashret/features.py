@@ -94,6 +94,17 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
     return Vectors(np.concatenate([part.values for part in parts]), np.concatenate([part.scales for part in parts]))
 
 
+def stacked(parts: Sequence[Floats | Rows]) -> Floats | Rows:
+    """The rows of all, one after the other; of one kind, and at least one part."""
+    sparse = [part for part in parts if isinstance(part, Rows)]
+    if not sparse:
+        return np.concatenate([part for part in parts if not isinstance(part, Rows)])
+    lengths = np.concatenate([np.diff(part.offsets) for part in sparse])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    data, indices = (np.concatenate([getattr(part, name) for part in sparse]) for name in ("data", "indices"))
+    return Rows(data, indices, offsets, sparse[0].width)
+
+
 def take(matrix: Floats | Rows, rows: npt.NDArray[Any]) -> Floats:
     """The rows of these numbers as a dense matrix, float32 [len(rows), dim]."""
     return matrix.take(rows).dense() if isinstance(matrix, Rows) else matrix[rows]

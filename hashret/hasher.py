@@ -95,11 +95,7 @@ class Hasher:
         schedule: Schedule,
     ) -> Self:
         """Learn from features that a fitted vectorizer gave."""
-        if features.gives not in encoder.wants:
-            raise UsageError(
-                f"encoder {encoder.name!r} wants {' or '.join(encoder.wants)} features, "
-                f"but vectorizer {vectorizer.name!r} gives {features.gives}; choose another of the two"
-            )
+        check_wanted(encoder, features.gives, vectorizer.name)
 
         def fit(length: int) -> Program:
             return encoder.fit(features, check_bits(length), schedule).program()
@@ -229,6 +225,15 @@ class Hasher:
             described["name"],
             described["options"],
             lambda: remainder.read(folder, program.tensors),
+        )
+
+
+def check_wanted(encoder: Encoder, gives: str, vectorizer: str) -> None:
+    """Raise UsageError where an encoder cannot learn from what a vectorizer gives."""
+    if gives not in encoder.wants:
+        raise UsageError(
+            f"encoder {encoder.name!r} wants {' or '.join(encoder.wants)} features, "
+            f"but vectorizer {vectorizer!r} gives {gives}; choose another of the two"
         )
 
 

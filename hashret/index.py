@@ -309,6 +309,10 @@ class Index:
         """All documents, in order of insertion; pictures as the small copies that are stored."""
         return (self._restore(record, small=True) for record in self.store.records())
 
+    def thumbnail(self, id: str) -> bytes:
+        """The small JPEG that is kept of a picture; nothing of other documents. DataError for an unknown id."""
+        return self.store.record(self._row(id)).thumbnail
+
     def codes_of(self, ids: Sequence[str]) -> Codes:
         """The stored codes of these documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
         rows = [self._row(id) for id in ids]

@@ -19,15 +19,21 @@ from hashret.cli.session import command
 
 PANEL = "What there is"
 PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "safetensors", "Pillow", "typer")
-EXTRAS = {"parquet": ("pyarrow",), "documents": ("pypdf", "docx"), "static": ("model2vec", "platformdirs")}
+EXTRAS = {
+    "parquet": ("pyarrow",),
+    "documents": ("pypdf", "docx"),
+    "static": ("model2vec", "platformdirs"),
+    "map": ("openTSNE", "matplotlib"),
+}
 
 
 @command("encoders", PANEL, "hashret encoders")
 def encoders() -> None:
-    """List the encoders: what makes codes of features."""
+    """List the encoders: what makes codes of features, and what else each can."""
     from hashret.encoders import ENCODERS
+    from hashret.encoders.base import abilities
 
-    emit(_described(ENCODERS), key="name")
+    emit((row | {"can": abilities(ENCODERS.get(row["name"]))} for row in _described(ENCODERS)), key="name")
 
 
 @command("vectorizers", PANEL, "hashret vectorizers")

@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spi
 import typer
 
 from hashret import __version__
-from hashret.cli import about, ask, build, measure
+from hashret.cli import about, ask, browse, build, measure
 from hashret.errors import HashretError, UsageError, unknown
 
 CONFIG = "hashret.toml"
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (build, ask, measure, about):
+for commands in (build, ask, browse, measure, about):
     for register in commands.COMMANDS:
         register(app)
 

@@ -1,0 +1,89 @@
+"""What the questions share: an encoder that can answer, and the documents of an index as it takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hashret.codes import unpack
+from hashret.documents import Document
+from hashret.encoders import ENCODERS
+from hashret.encoders.base import CAPABILITIES, Assigns, abilities
+from hashret.errors import DataError, UsageError
+from hashret.features import Features, Floats, Rows, stacked
+from hashret.hasher import Settings, check_wanted
+from hashret.index import Index
+from hashret.progress import track
+
+Ability = TypeVar("Ability")  # one of the protocols of CAPABILITIES
+
+
+def able(
+    index: Index, encoder: str, ability: type[Ability], options: Mapping[str, Any] | None = None, seed: int = 0
+) -> tuple[Ability, Floats | Rows]:
+    """An encoder that has the ability, fitted on the documents of the index; and their features [n, dim].
+
+    It is the index's own where it is named so and no options are given, else one learned now. UsageError where the
+    encoder lacks the ability, or the index does not keep what there is to learn from.
+    """
+    [name] = [name for name, protocol in CAPABILITIES.items() if protocol is ability]
+    if name not in abilities(ENCODERS.get(encoder)):
+        those = [other for other in ENCODERS.names() if name in abilities(ENCODERS.get(other))]
+        raise UsageError(f"encoder {encoder!r} has no {name}; these have: {', '.join(those)}")
+    settings = Settings(encoder, index.hasher.vectorizer.name, {"seed": seed} | dict(options or {}))
+    if settings.parts["vectorizer"]:
+        raise UsageError(
+            f"the index has its vectorizer already; leave out -o {next(iter(settings.parts['vectorizer']))}"
+        )
+    features = features_of(index)
+    if encoder == index.hasher.encoder and not options:
+        fitted = index.hasher.fitted
+    else:
+        check_wanted(settings.encoder, features.gives, index.hasher.vectorizer.name)
+        fitted = settings.encoder.fit(features, index.bits, settings.schedule)
+    assert isinstance(fitted, ability)
+    return fitted, features.input
+
+
+def features_of(index: Index, documents: Iterable[Document] | None = None) -> Features:
+    """What the index's vectorizer makes of its stored documents, or of others."""
+    if documents is None and index.hasher.reads == "vector":
+        raise UsageError("an index of vectors does not keep them; leave out --encoder to go by the codes")
+    given = index.documents() if documents is None else documents
+    parts = list(index.hasher.features(track(given, "reading", len(index) if documents is None else None)))
+    if not parts:
+        raise DataError("no documents; give a source that holds some")
+    like = index.hasher.vectorizer.transform([])
+    return Features(stacked(parts), like.shape, like.gives)
+
+
+def signs(index: Index) -> Floats:
+    """The codes as float32 [n, bits] of -1 and 1: the squared distance of two is four times their Hamming distance."""
+    return np.where(unpack(index.codes, index.bits), np.float32(1), np.float32(-1))
+
+
+def check_count(what: str, count: int, index: Index) -> None:
+    """UsageError unless 1 <= count <= documents."""
+    if not 1 <= count <= len(index):
+        raise UsageError(f"{what} must be 1 to {len(index)}, the documents there are, got {count}")
+
+
+def grouped(index: Index, count: int, encoder: str | None, options: Mapping[str, Any] | None, seed: int) -> Floats:
+    """How far each document is from each of `count` clusters, [n, clusters], the least its own.
+
+    By k-means over the codes (Lloyd 1982), or by an encoder that finds clusters.
+    """
+    check_count("the number of clusters", count, index)
+    if encoder is not None:
+        known = ENCODERS.get(encoder).options()
+        options = ({"clusters": count} if "clusters" in known else {}) | dict(options or {})
+        fitted, features = able(index, encoder, Assigns, options, seed)
+        return np.asarray(1 - fitted.assign(features), np.float32)
+    from sklearn.cluster import KMeans
+
+    codes = signs(index)
+    different = len(np.unique(index.codes, axis=0))  # there are no more clusters than codes
+    found = KMeans(min(count, different), n_init=5, random_state=seed).fit(codes)
+    return np.asarray(found.transform(codes), np.float32)

@@ -1,0 +1,183 @@
+"""Map: a corpus as points in a plane, documents that are alike near each other."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashret.analysis.base import able, grouped, signs
+from hashret.encoders.base import Projects
+from hashret.errors import UsageError, need
+from hashret.features import Floats
+from hashret.index import Index
+
+PERPLEXITY = 30  # neighbours that a point keeps near, about
+# fmt: off
+COLOURS = (  # of the groups that have most points, told apart by eye; all others are grey
+    "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1",
+    "#ff9da7", "#9c755f", "#1f77b4", "#bcbd22", "#17becf", "#8c564b", "#2ca02c",
+    "#d62728", "#9467bd", "#e377c2", "#7f3c8d", "#11a579", "#3969ac",
+)
+# fmt: on
+GREY = "#bbbbbb"
+FEWEST = 5  # different codes; fewer have no neighbours and others, and lie in a row
+SHOWN = 160  # characters of a text that the page tells of a point
+
+
+@dataclass(frozen=True)
+class Point:
+    """A document on the map."""
+
+    id: str
+    x: float
+    y: float
+    label: str  # its first label, or "cluster N"
+
+
+def plane(
+    index: Index,
+    *,
+    encoder: str | None = None,
+    color: str = "auto",
+    count: int = 10,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> list[Point]:
+    """All documents as points, scaled to -1 to 1.
+
+    By t-SNE of the codes (van der Maaten & Hinton 2008), or by an encoder that has `project`. `color`: "label",
+    "cluster", or "auto": by label where there are labels.
+    """
+    if color not in ("auto", "label", "cluster"):
+        raise UsageError(f"color must be auto, label or cluster, got {color!r}")
+    if encoder is None:
+        places = tsne(signs(index), seed)
+    else:
+        fitted, features = able(index, encoder, Projects, options, seed)
+        places = fitted.project(features)
+    places = places - (places.max(axis=0) + places.min(axis=0)) / 2
+    places = places / (np.abs(places).max() or 1.0)
+    named = [own[0] if own else "" for own in index.labels]
+    if color == "cluster" or (color == "auto" and not any(named)):
+        nearest = grouped(index, min(count, len(index)), None, None, seed).argmin(axis=1)
+        named = [f"cluster {group}" for group in nearest.tolist()]
+    return [
+        Point(id, round(x, 4), round(y, 4), label)
+        for id, (x, y), label in zip(index.ids, places.tolist(), named, strict=True)
+    ]
+
+
+def tsne(rows: Floats, seed: int) -> Floats:
+    """Points [n, 2] whose neighbours are those of the rows [n, dim]."""
+    different, number = np.unique(rows, axis=0, return_inverse=True)
+    if len(different) < FEWEST:
+        return np.asarray(np.column_stack([number.reshape(-1), np.zeros(len(rows))]), np.float32)
+    library = need("openTSNE", "map", "a map by t-SNE")
+    perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
+    return np.asarray(library.TSNE(perplexity=perplexity, random_state=seed, n_jobs=-1).fit(rows), np.float32)
+
+
+def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) -> None:
+    """Draw the map as .png, .svg or .html; a page tells of the point pointed at, with the index also what it holds."""
+    path = Path(path)
+    drawable(path)
+    if path.suffix == ".html":
+        path.write_text(_page(points, index), "utf-8")
+        return
+    figure = need("matplotlib.figure", "map", "a picture of a map").Figure(figsize=(9, 8), layout="constrained")
+    axes = figure.subplots()
+    colours = palette(points)
+    for label, colour in colours.items():
+        own = [point for point in points if point.label == label]
+        axes.scatter([p.x for p in own], [p.y for p in own], s=4, c=colour, label=label or "no label", linewidths=0)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    if len(colours) <= len(COLOURS) + 1:
+        axes.legend(markerscale=4, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def drawable(path: Path) -> None:
+    """UsageError where a map cannot be drawn as such a file."""
+    if path.suffix not in (".html", ".png", ".svg"):
+        raise UsageError(f"a map is drawn as .html, .png or .svg, got {path.name!r}")
+
+
+def palette(points: Sequence[Point]) -> dict[str, str]:
+    """A colour for each label, those with most points first."""
+    common = Counter(point.label for point in sorted(points, key=lambda point: point.label)).most_common()
+    return {label: COLOURS[place] if place < len(COLOURS) else GREY for place, (label, _) in enumerate(common)}
+
+
+def _page(points: Sequence[Point], index: Index | None) -> str:
+    """One file that needs nothing else: points on a canvas, what is pointed at beside them."""
+    colours = palette(points)
+    number = {label: place for place, label in enumerate(colours)}
+    data = [[p.x, p.y, number[p.label], p.id, *_told(index, p.id)] for p in points]
+    legend = "".join(
+        f'<li><i style="background:{colour}"></i>{html.escape(label or "no label")}</li>'
+        for label, colour in colours.items()
+    )
+    script = json.dumps({"points": data, "colours": list(colours.values())}).replace("<", "\\u003c")
+    return PAGE.replace("{{legend}}", legend).replace("{{count}}", f"{len(points):,}").replace("{{data}}", script)
+
+
+def _told(index: Index | None, id: str) -> list[str]:
+    """What a document holds: the beginning of a text, or a small picture."""
+    if index is None:
+        return []
+    small = index.thumbnail(id)
+    if small:
+        return ["", "data:image/jpeg;base64," + base64.b64encode(small).decode()]
+    content = index.document(id).content
+    return [content[:SHOWN]] if isinstance(content, str) else []
+
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>map</title>
+<style>
+body{margin:0;font:14px system-ui,sans-serif;display:flex;height:100vh}canvas{flex:1;min-width:0}
+aside{width:300px;padding:12px;overflow:auto;border-left:1px solid #ddd}ul{list-style:none;padding:0}
+i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:6px}
+#told{min-height:9em;white-space:pre-wrap;overflow-wrap:anywhere}#told img{display:block;max-width:128px;margin-top:6px}
+</style>
+<canvas></canvas><aside><p>{{count}} documents; wheel to come nearer, drag to move.</p><div id="told"></div>
+<ul>{{legend}}</ul></aside>
+<script>
+const {points, colours} = {{data}};
+const canvas = document.querySelector("canvas"), told = document.querySelector("#told"), pen = canvas.getContext("2d");
+let zoom = 1, left = 0, top_ = 0, held = null;
+const scale = () => zoom * Math.min(canvas.width, canvas.height) / 2.1;
+const at = p => [canvas.width / 2 + left + p[0] * scale(), canvas.height / 2 + top_ - p[1] * scale()];
+function paint(mark) {
+  canvas.width = canvas.clientWidth; canvas.height = canvas.clientHeight;
+  for (const p of points) { const [x, y] = at(p); pen.fillStyle = colours[p[2]]; pen.fillRect(x - 1.5, y - 1.5, 3, 3); }
+  if (mark) { const [x, y] = at(mark); pen.strokeRect(x - 5, y - 5, 10, 10); }
+}
+canvas.onpointermove = event => {
+  if (held) { left += event.offsetX - held[0]; top_ += event.offsetY - held[1]; held = [event.offsetX, event.offsetY]; }
+  let best = null, near = 144;
+  for (const p of points) { const [x, y] = at(p), d = (x - event.offsetX) ** 2 + (y - event.offsetY) ** 2;
+    if (d < near) { near = d; best = p; } }
+  if (best) {
+    told.textContent = best[3] + (best[4] ? "\\n\\n" + best[4] : "");
+    if (best[5]) { const picture = new Image(); picture.src = best[5]; told.append(picture); }
+  }
+  paint(best);
+};
+canvas.onpointerdown = event => { held = [event.offsetX, event.offsetY]; };
+onpointerup = () => { held = null; };
+canvas.onwheel = event => {
+  event.preventDefault();
+  const by = Math.exp(-event.deltaY / 500), x = event.offsetX - canvas.width / 2, y = event.offsetY - canvas.height / 2;
+  zoom *= by; left = x - (x - left) * by; top_ = y - (y - top_) * by; paint();
+};
+onresize = () => paint(); paint();
+</script>
+"""

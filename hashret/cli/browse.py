@@ -1,0 +1,154 @@
+"""Commands that tell of an index as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hashret.cli import options as o
+from hashret.cli.ask import preview
+from hashret.cli.output import emit
+from hashret.cli.session import command
+
+if TYPE_CHECKING:
+    pass
+
+PANEL = "See an index whole"
+
+By = Annotated[
+    str | None,
+    typer.Option("--encoder", help="By an encoder that can, the index's own or learned now.", metavar="NAME"),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", metavar="N")]
+
+
+@command(
+    "outliers",
+    PANEL,
+    """
+hashret outliers -i indexes/news -k 20
+hashret outliers new/ -i indexes/news
+hashret outliers -i indexes/news --encoder density
+""",
+)
+def outliers(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="Other documents; which of them are unlike the index.")
+    ] = None,
+    index: o.IndexAt = None,
+    k: Annotated[int, typer.Option("-k", "--k", help="How many to show.", metavar="N")] = 10,
+    neighbors: Annotated[int, typer.Option("--neighbors", help="Nearest others that count.", metavar="N")] = 10,
+    encoder: By = None,
+    settings: o.Settings = None,
+    seed: Seed = 0,
+    id: o.IdField = None,
+    text: o.TextField = None,
+    label: o.LabelField = None,
+    kind: o.SourceName = None,
+) -> None:
+    """Find the documents that are unlike the rest, or documents unlike those of the index.
+
+    By default by the mean Hamming distance to the nearest others: it needs the codes alone and has nothing to learn.
+    The encoders that score outliers are measured in docs/encoders.md.
+    """
+    from hashret.analysis.outliers import outliers as find
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        documents = None if source is None else o.read_sources([source], kind, id, text, label, opened.fields)
+        found = find(
+            opened,
+            documents,
+            k,
+            neighbors=neighbors,
+            encoder=encoder,
+            options=o.key_values(settings),
+            seed=seed,
+        )
+        rows = (
+            {"rank": f.rank, "id": f.document.id, "score": round(f.score, 4), "method": f.method}
+            | {"labels": list(f.document.labels), "text": preview(f.document)}
+            for f in found
+        )
+        emit(rows, ("rank", "score", "id", "labels", "text"))
+
+
+@command(
+    "clusters",
+    PANEL,
+    """
+hashret clusters -i indexes/news -n 20
+hashret clusters -i indexes/news -n 20 --encoder dec
+hashret clusters -i indexes/photos --out groups/
+""",
+)
+def clusters(
+    index: o.IndexAt = None,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many groups.", metavar="N")] = 10,
+    encoder: By = None,
+    settings: o.Settings = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder to write, a folder in it for each group.", metavar="PATH")
+    ] = None,
+) -> None:
+    """Put the documents into groups of those that are alike, with the words that make each.
+
+    By default by k-means over the codes, which takes seconds; an encoder that finds clusters is learned first.
+    """
+    from hashret.analysis.clusters import clusters as find
+    from hashret.analysis.clusters import write
+    from hashret.cli import output
+    from hashret.index import Index
+
+    with Index.open(o.find_index(index)) as opened:
+        found = find(opened, count, encoder=encoder, options=o.key_values(settings), seed=seed)
+        if out is not None:
+            write(found, opened, out)
+        few = output.is_table()
+        emit(
+            (
+                {"cluster": c.number, "size": len(c.ids), "words": c.words, "ids": c.ids[:3] if few else c.ids}
+                for c in found
+            ),
+            key="cluster",
+        )
+
+
+@command(
+    "map",
+    PANEL,
+    """
+hashret map -i indexes/news --out news.html
+hashret map -i indexes/news --color cluster --out news.png
+""",
+)
+def map_(
+    index: o.IndexAt = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Draw it: .html, .png or .svg.", metavar="FILE")] = None,
+    encoder: By = None,
+    color: Annotated[str, typer.Option("--color", help="auto, label or cluster.", metavar="BY")] = "auto",
+    count: Annotated[int, typer.Option("-n", "--count", help="Clusters, where they colour.", metavar="N")] = 10,
+    settings: o.Settings = None,
+    seed: Seed = 0,
+) -> None:
+    """Place all documents in a plane, those that are alike near each other.
+
+    By default by t-SNE of the codes, which keeps neighbours together; `--encoder deep` or `pca` keep distances.
+    """
+    from hashret.analysis.map import draw, drawable, plane
+    from hashret.index import Index
+
+    if out is not None:
+        drawable(out)
+    with Index.open(o.find_index(index)) as opened:
+        points = plane(opened, encoder=encoder, color=color, count=count, options=o.key_values(settings), seed=seed)
+        if out is not None:
+            draw(points, out, opened)
+            return
+        emit({"id": p.id, "x": p.x, "y": p.y, "label": p.label} for p in points)
+
+
+COMMANDS = (outliers, clusters, map_)
