@@ -18,6 +18,7 @@ from hashret.encoders.base import Projects
 from hashret.errors import UsageError, need
 from hashret.features import Floats
 from hashret.index import Index
+from hashret.store import Record
 
 PERPLEXITY = 30  # neighbours that a point keeps near, about
 # fmt: off
@@ -120,7 +121,8 @@ def _page(points: Sequence[Point], index: Index | None) -> str:
     """One file that needs nothing else: points on a canvas, what is pointed at beside them."""
     colours = palette(points)
     number = {label: place for place, label in enumerate(colours)}
-    data = [[p.x, p.y, number[p.label], p.id, *_told(index, p.id)] for p in points]
+    told = {record.id: _told(record) for record in (index.store.records() if index else ())}
+    data = [[p.x, p.y, number[p.label], p.id, *told.get(p.id, [])] for p in points]
     legend = "".join(
         f'<li><i style="background:{colour}"></i>{html.escape(label or "no label")}</li>'
         for label, colour in colours.items()
@@ -129,15 +131,11 @@ def _page(points: Sequence[Point], index: Index | None) -> str:
     return PAGE.replace("{{legend}}", legend).replace("{{count}}", f"{len(points):,}").replace("{{data}}", script)
 
 
-def _told(index: Index | None, id: str) -> list[str]:
+def _told(record: Record) -> list[str]:
     """What a document holds: the beginning of a text, or a small picture."""
-    if index is None:
-        return []
-    small = index.thumbnail(id)
-    if small:
-        return ["", "data:image/jpeg;base64," + base64.b64encode(small).decode()]
-    content = index.document(id).content
-    return [content[:SHOWN]] if isinstance(content, str) else []
+    if record.thumbnail:
+        return ["", "data:image/jpeg;base64," + base64.b64encode(record.thumbnail).decode()]
+    return [record.content[:SHOWN]]
 
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>map</title>
