@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import log, prod
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,11 @@ class Sparse(Autoencoder):
     summary = "few units active at a time: bits one can name"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """One linear layer each way."""
+        """One linear layer each way, whose units begin as active as they shall be."""
         dim = prod(shape)
-        return mlp((dim, bits), "sigmoid", flatten=len(shape) > 1, sparse=self.sparse), mlp((bits, dim), "sigmoid")
+        body = mlp((dim, bits), "sigmoid", flatten=len(shape) > 1, sparse=self.sparse)
+        nn.init.constant_(body[-1].get_parameter("bias"), log(self.rho / (1 - self.rho)))
+        return body, mlp((bits, dim), "sigmoid")
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction, sparsity, decay."""
