@@ -144,13 +144,17 @@ def test_a_text_gets_the_features_it_had_when_fitted(choice: str, texts: list[Do
 
 
 def test_topics_weigh_more_the_longer_the_documents_are() -> None:
-    shares = [Text()._share(np.array([1, length, 900]), 0.1) for length in (1, 15, 20, 30, 49, 50, 300)]
+    shares = [Text()._share(np.array([1, length, 900]), np.ones(16)) for length in (1, 15, 20, 30, 49, 50, 300)]
     assert shares[:2] == [0, 0]
     assert shares[-2:] == [1, 1]
     assert shares == sorted(shares)
     assert 0 < shares[2] < shares[3] < shares[4] < 1
 
 
-def test_topics_that_hold_much_of_the_documents_weigh_more() -> None:
-    shares = [Text()._share(np.array([60]), held) for held in (0, 0.1, 0.2, 0.3, 0.5, 1)]
-    np.testing.assert_allclose(shares, [1, 1, 1, 1.5, 2, 2])
+def test_topics_weigh_more_where_few_of_them_lead() -> None:
+    def share(lead: float) -> float:
+        """Of a corpus whose first eighth of topics, the very first aside, holds this much of what all hold."""
+        return Text()._share(np.array([60]), np.array([9.0, *[lead / 3] * 3, *[(1 - lead) / 28] * 28]))
+
+    np.testing.assert_allclose([share(x) for x in (0.1, 0.27, 0.405, 0.54, 0.9)], [1, 1, 1.5, 2, 2])
+    assert Text()._share(np.array([60]), np.ones(5)) == 1

@@ -6,9 +6,10 @@
     input     (meaning, share * topics, known)
 
 and for the graph of neighbours the views (meaning, topics, known, tf-idf). `share` is decided by the documents' length
-and by how much of their weight the topics hold: topics are counted from whole documents and say little of one that has
-a dozen words, where they only add noise to the net's input; where a hundred topics sum a corpus up, they say more than
-words. The graph, which adds up agreement, is not hurt by a weak view.
+and by how much the first topics hold of what all hold: topics are counted from whole documents and say little of one
+that has a dozen words, where they only add noise to the net's input; where few topics lead, a corpus is made of few
+kinds of documents, and topics tell them apart better than words do. The graph, which adds up agreement, is not hurt by
+a weak view.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
-HELD = 0.2  # of a document's weight; topics that hold more than that count for more than words, at most twice as much
+LEAD = 0.27  # of what topics hold, in the first eighth of them; with more they count for more, at most twice as much
 FEW = 500  # documents; word vectors of fewer are rough
 
 log = logging.getLogger("hashret")
@@ -66,8 +67,7 @@ class Text(Vectorizer):
         idf = words.rarity(df, len(texts))
         weights = words.weigh(counts, idf)
         meaning, topics = word_vectors(weights, self.dim, 0), latent(weights, self.topics, 0)
-        held = float(np.square(weights.matmul(topics)).sum()) / max(len(texts), 1)
-        share = self._share(np.diff(counts.offsets), held)
+        share = self._share(np.diff(counts.offsets), np.square(weights.matmul(topics)).sum(axis=0))
         parts = [(float(self.input != "topics"), meaning), (share, topics)]
         if trained:
             parts.append((1.0, _centred(trained(kept), df)))
@@ -76,12 +76,15 @@ class Text(Vectorizer):
         self._take_up(kept, idf, [vectors for _, vectors in chosen], [share for share, _ in chosen])
         return Features(self._input(weights), self.shape, self.gives, (*views, weights))
 
-    def _share(self, lengths: np.ndarray, held: float) -> float:
-        """The weight of topics beside words, given each document's distinct words [n] and what topics hold of them."""
+    def _share(self, lengths: np.ndarray, held: np.ndarray) -> float:
+        """The weight of topics beside words, given each document's distinct words [n] and what each topic holds."""
         if self.input != "auto":
             return 0.0 if self.input == "words" else 1.0
         middle = max(float(np.median(lengths)), 1.0)
-        return float(np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)) * float(np.clip(held / HELD, 1, 2))
+        by_length = np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)
+        telling = held[1:]  # the first is what all documents have in common
+        lead = telling[: len(held) // 8].sum() / max(float(telling.sum()), 1e-12)
+        return float(by_length * np.clip(lead / LEAD, 1, 2))
 
     def _take_up(self, kept: Sequence[str], idf: Floats, parts: Sequence[Floats], shares: Sequence[float]) -> None:
         self.words, self.idf, self.shares = tuple(kept), idf, tuple(shares)
