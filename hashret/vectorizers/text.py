@@ -82,8 +82,8 @@ class Text(Vectorizer):
             return 0.0 if self.input == "words" else 1.0
         middle = max(float(np.median(lengths)), 1.0)
         by_length = np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)
-        telling = held[1:]  # the first is what all documents have in common
-        lead = telling[: len(held) // 8].sum() / max(float(telling.sum()), 1e-12)
+        # the very first is what all documents have in common
+        lead = held[1 : len(held) // 8].sum() / max(float(held[1:].sum()), 1e-12)
         return float(by_length * np.clip(lead / LEAD, 1, 2))
 
     def _take_up(self, kept: Sequence[str], idf: Floats, parts: Sequence[Floats], shares: Sequence[float]) -> None:
