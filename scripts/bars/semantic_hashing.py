@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
-from reproduce_semantic_hashing import BITS, PUBLISHED, RECALL, WORDS, curve, in_ball, inner
 
 from hashret.codes import hamming
 from hashret.encoders import ENCODERS
@@ -15,6 +14,7 @@ from hashret.parts import words
 from hashret.parts.projection import as_scipy
 from hashret.sources import read
 from hashret.training import Schedule
+from reproduce_semantic_hashing import BITS, PUBLISHED, RECALL, WORDS, curve, in_ball, inner
 
 BAR = (
     "20 Newsgroups by date, counts of 2,000 words, 128 bits, 2000-500-500-128; each test post asks the other test "
