@@ -68,7 +68,7 @@ class Density(Autoencoder):
     def rarity(self, s: Tensor) -> Tensor:  # [batch, bits] -> [batch]
         """Length, or - log density."""
         if self.by == "centroid":
-            return s.norm(dim=1)
+            return torch.linalg.vector_norm(s, dim=1)
         count, bits = self.kept.shape
         kernels = -torch.cdist(s, self.kept).square() / bits  # [batch, kept], 2 w^2 = h
         density: Tensor = kernels.logsumexp(1) - bits / 2 * log(pi * bits) - log(count)

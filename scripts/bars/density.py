@@ -14,10 +14,11 @@ from hashret.encoders.density import Density
 from hashret.training import Schedule
 
 BAR = (
-    "Centroid and KDE find outliers as well as the distance to the fifth neighbour does, the centroid ten times faster. "
-    "Fitted on all rows without labels, 1 + sqrt(dimensions) units, AUROC over the same rows; "
+    "Centroid and KDE find outliers as well as the distance to the fifth neighbour does, the centroid 10 times faster; "
+    "fitted on all rows without labels, 1 + sqrt(dimensions) units, AUROC over the same rows; "
     "seconds are for scoring the 95,156 rows of SMTP."
 )
+WAYS = ("centroid", "kde")
 SETS = {"WBC": "42_WBC", "thyroid": "38_thyroid", "cardio": "6_cardio", "satellite": "30_satellite"}
 
 
@@ -27,15 +28,17 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     for name, file in SETS.items():
         rows, outliers = outlier_set(data, file)
         encoder = Density().fit(as_features(rows), 1 + isqrt(rows.shape[1]), Schedule(seed=seed))
-        for encoder.by in ("centroid", "kde"):
-            figures[f"{name} {encoder.by}"] = float(roc_auc_score(outliers, encoder.outlier_scores(rows)))
+        for by in WAYS:
+            encoder.by = by
+            figures[f"{name} {by}"] = float(roc_auc_score(outliers, encoder.outlier_scores(rows)))
         figures[f"{name} 5-NN"] = float(roc_auc_score(outliers, fifth_distance(rows)))
     rows, _ = outlier_set(data, "34_smtp")
     encoder = Density().fit(as_features(rows), 1 + isqrt(rows.shape[1]), Schedule(seed=seed))
-    for encoder.by in ("centroid", "kde"):
+    for by in WAYS:
+        encoder.by = by
         started = time.perf_counter()
         encoder.outlier_scores(rows)
-        figures[f"SMTP {encoder.by} seconds"] = time.perf_counter() - started
+        figures[f"SMTP {by} seconds"] = time.perf_counter() - started
     started = time.perf_counter()
     fifth_distance(rows)
     return figures | {"SMTP 5-NN seconds": time.perf_counter() - started}
@@ -46,7 +49,7 @@ def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
     claims = {
         f"{by}: AUROC on {name} within .02 of the fifth neighbour's": mean(figures[f"{name} {by}"])
         >= mean(figures[f"{name} 5-NN"]) - 0.02
-        for by in ("centroid", "kde")
+        for by in WAYS
         for name in SETS
     }
     faster = mean(figures["SMTP 5-NN seconds"]) >= 10 * mean(figures["SMTP centroid seconds"])
