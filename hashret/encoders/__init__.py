@@ -11,6 +11,7 @@ ENCODERS: Registry[Encoder] = Registry(
         "bernoulli = hashret.encoders.bernoulli:Bernoulli",
         "autoencoder = hashret.encoders.autoencoder:Shallow",
         "deep = hashret.encoders.deep:Deep",
+        "dagmm = hashret.encoders.dagmm:DAGMM",
         "density = hashret.encoders.density:Density",
         "itq = hashret.encoders.itq:ITQ",
         "pca = hashret.encoders.pca:PCA",

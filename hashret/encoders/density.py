@@ -68,8 +68,8 @@ class Density(Autoencoder):
     def rarity(self, s: Tensor) -> Tensor:  # [batch, bits] -> [batch]
         """Length, or - log density."""
         if self.by == "centroid":
-            return torch.linalg.vector_norm(s, dim=1)
+            length: Tensor = torch.linalg.vector_norm(s, dim=1)
+            return length
         count, bits = self.kept.shape
         kernels = -torch.cdist(s, self.kept).square() / bits  # [batch, kept], 2 w^2 = h
-        density: Tensor = kernels.logsumexp(1) - bits / 2 * log(pi * bits) - log(count)
-        return -density
+        return log(count) + bits / 2 * log(pi * bits) - kernels.logsumexp(1)
