@@ -10,7 +10,7 @@ import numpy as np
 from scipy.io import loadmat
 from sklearn.ensemble import IsolationForest
 
-from bars.anomaly import as_features, f1_of_highest, fifth_distance, outlier_set, standardised
+from bars.anomaly import as_features, f1_of_highest, fifth_distance
 from hashret.encoders.dagmm import DAGMM
 from hashret.features import Floats
 from hashret.training import Schedule, seeded
@@ -61,15 +61,24 @@ def fit_both(encoder: DAGMM, own: Floats, bits: int, schedule: Schedule, seed: i
 
 
 def read(name: str, data: Path) -> tuple[Floats, np.ndarray]:
-    """Rows [n, dim], and which are outliers bool [n]; of KDD those whose last column is 1, as it was published."""
-    if name == "thyroid":
-        return outlier_set(data, "38_thyroid")
+    """Rows [n, dim], columns from 0 to 1, and which are outliers bool [n].
+
+    Of KDD those whose last column is 1, as it was published; its columns are left as they come, nearly all 0 to 1.
+    """
     if name == "arrhythmia":
         parts = loadmat(data / "anomaly" / "arrhythmia.mat")
-        return standardised(parts["X"]), parts["y"][:, 0] == 1
-    with np.load(data / "anomaly" / "kdd_cup_dagmm.npz") as whole:
+        return between_0_and_1(parts["X"]), parts["y"][:, 0] == 1
+    with np.load(data / "anomaly" / ("38_thyroid.npz" if name == "thyroid" else "kdd_cup_dagmm.npz")) as whole:
+        if name == "thyroid":
+            return between_0_and_1(whole["X"]), whole["y"] == 1
         table = whole["kdd"]
     return table[:, :-1].astype(np.float32), table[:, -1] == 1
+
+
+def between_0_and_1(rows: np.ndarray) -> Floats:
+    """Each column from 0 to 1, as errors told relative to a row's length need; a column of one value is all 0."""
+    least, spread = rows.min(axis=0), np.ptp(rows, axis=0)
+    return ((rows - least) / np.where(spread > 0, spread, 1)).astype(np.float32)
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
