@@ -13,6 +13,7 @@ ENCODERS: Registry[Encoder] = Registry(
         "deep = hashret.encoders.deep:Deep",
         "dagmm = hashret.encoders.dagmm:DAGMM",
         "density = hashret.encoders.density:Density",
+        "robust = hashret.encoders.robust:Robust",
         "itq = hashret.encoders.itq:ITQ",
         "pca = hashret.encoders.pca:PCA",
         "lsh = hashret.encoders.lsh:LSH",

@@ -33,9 +33,19 @@ def fifth_distance(own: Floats, asked: Floats | None = None) -> Floats:
     return np.asarray(found[:, -1], np.float32)
 
 
-def f1_of_highest(scores: np.ndarray, outliers: np.ndarray, share: float | None = None) -> float:
-    """F1 where this share of the rows, those of the highest scores, is flagged; unless given, as many as there are."""
-    flagged = np.zeros(len(scores), bool)
-    count = int(outliers.sum()) if share is None else round(share * len(scores))
-    flagged[np.argsort(-scores, kind="stable")[:count]] = True
+def f1(flagged: np.ndarray, outliers: np.ndarray) -> float:
+    """Harmonic mean of precision and recall of the flagged, bool [n] both."""
     return float(2 * (flagged & outliers).sum() / (flagged.sum() + outliers.sum()))
+
+
+def f1_of_highest(scores: np.ndarray, outliers: np.ndarray, share: float) -> float:
+    """F1 where this share of the rows, those of the highest scores, is flagged."""
+    flagged = np.zeros(len(scores), bool)
+    flagged[np.argsort(-scores, kind="stable")[: round(share * len(scores))]] = True
+    return f1(flagged, outliers)
+
+
+def best_f1(scores: np.ndarray, outliers: np.ndarray) -> float:
+    """The F1 of the threshold that serves best."""
+    found = outliers[np.argsort(-scores, kind="stable")].cumsum()
+    return float((2 * found / (np.arange(1, len(scores) + 1) + outliers.sum())).max())

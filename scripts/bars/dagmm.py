@@ -39,9 +39,10 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
         own, asked, wanted = rows[halves[0][~outliers[halves[0]]]], rows[halves[1]], outliers[halves[1]]
         epochs = epochs if budget == "published" else epochs // (5 if name == "KDD" else 10)
         schedule = Schedule(epochs=epochs, batch=batch, rate=1e-4, least_steps=1, most_steps=10**6, held_out=0.0)
-        trained, untrained = fit_both(
-            DAGMM(hidden=hidden, estimation=estimation, components=components), own, CODE[name], schedule, seed
-        )
+        scale = own.shape[1] / float(own.var(axis=0).sum())  # of the squared error: the net standardises its input
+        encoder = DAGMM(hidden=hidden, estimation=estimation, components=components, energy=0.1 * scale)
+        encoder.even = 0.005 * scale
+        trained, untrained = fit_both(encoder, own, CODE[name], schedule, seed)
         scores = {"trained": trained.outlier_scores(asked), "untrained": untrained.outlier_scores(asked)}
         forest = IsolationForest(random_state=seed).fit(own)
         scores["isolation forest"] = -forest.score_samples(asked)
