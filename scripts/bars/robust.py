@@ -15,7 +15,7 @@ from hashret.features import Floats
 from hashret.training import Schedule
 
 BAR = (
-    "Of 4,859 pictures of 4 and 265 of other digits among them, those with something in S are flagged, F1 of the others; "
+    "Of 4,859 pictures of 4 and 265 of other digits among them, those with something in S are flagged: F1; "
     "784-400-200, six lambdas, all shown. The isolation forest is given its best threshold. "
     "Small budget: 30 epochs a turn, 4 turns; published: 100 and 8."
 )
