@@ -14,6 +14,7 @@ ENCODERS: Registry[Encoder] = Registry(
         "dagmm = hashret.encoders.dagmm:DAGMM",
         "density = hashret.encoders.density:Density",
         "robust = hashret.encoders.robust:Robust",
+        "student-t = hashret.encoders.student_t:StudentT",
         "itq = hashret.encoders.itq:ITQ",
         "pca = hashret.encoders.pca:PCA",
         "lsh = hashret.encoders.lsh:LSH",
