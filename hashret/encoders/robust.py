@@ -27,8 +27,8 @@ class Robust(Autoencoder):
     by turns: train on L = X - S, then S = shrink(X - X'), X' made again from L, with
     entries   shrink(r) = sign(r) max(|r| - level, 0), of each number
     rows      shrink(r) = r max(1 - level / |r|, 0), of each document
-    level = lam times the root mean square of the entries or rows of X - X' after the first turn. L lies between X and
-    X', so it is of X's kind. Of sparse words, X' has the sum of X and S lies on the words that occur.
+    level = lam times the root mean square of the entries or rows of what the net leaves of X, taken anew in each turn.
+    L lies between X and X', so it is of X's kind. Of sparse words, X' has the sum of X, S lies on the words that occur.
     """
 
     shrink: str = option("rows", "what S is sparse in", choices=("rows", "entries"))
@@ -57,11 +57,14 @@ class Robust(Autoencoder):
         """Turns of training on L and shrinking what is left of X."""
         self.build(features, bits)
         low = features  # L
-        for turn in range(self.outer):
-            train(self, low, [(self.loss, self.parameters())], self.turn_of(schedule))
-            if turn == 0:
-                self.level = torch.tensor(self.lam * self.usual_error(features))
-            low = replace(features, input=self.without_rest(features.input, low.input))
+        for _ in range(self.outer):
+            low = self.turn(features, low, self.turn_of(schedule))
+
+    def turn(self, features: Features, low: Features, schedule: Schedule) -> Features:
+        """One turn, from X and the L now to the next L."""
+        train(self, low, [(self.loss, self.parameters())], schedule)
+        self.level = torch.tensor(self.lam * self.usual_error(features))
+        return replace(features, input=self.without_rest(features.input, low.input))
 
     def turn_of(self, schedule: Schedule) -> Schedule:
         """The schedule of one turn."""
