@@ -24,6 +24,7 @@ def medians(logits: Floats) -> Floats:
     """
     ordered = np.sort(logits.astype(np.float64), axis=0)
     size = np.abs(ordered).max(axis=0)
+    size = np.maximum(size, size.max() / 10)  # the last digit of a sum is that of its terms, however small the sum
     ordered = np.concatenate([ordered, ordered[-1:] + 2 * size + 1])  # [n + 1, bits]
     clear = np.diff(ordered, axis=0) > 1e-5 * (ordered[-2] - ordered[0]) + 1e-6 * size
     off_centre = np.abs(np.arange(1, len(ordered)) - len(logits) / 2)[:, None]

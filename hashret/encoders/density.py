@@ -1,0 +1,75 @@
+"""The autoencoder whose codes have a density, so that rare documents stand out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, pi, prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashret.encoders.net import Autoencoder
+from hashret.features import Features, Floats, Rows
+from hashret.options import option
+from hashret.parts.bodies import mlp
+from hashret.training import Schedule
+
+KEPT = 4000  # codes: each scored document is compared with all of them
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Density(Autoencoder):
+    """One hidden layer, then how far a code is from the others (Cao, Nicolau & McDermott 2016).
+
+    loss = reconstruction from code = tanh(W x + b); s = (code - mean) / deviation, over the training documents;
+    centroid    score = |s|
+    kde         score = - log mean_i N(s; s_i, w^2 I), width w = sqrt(h / 2) of h units, s_i of at most KEPT documents
+    """
+
+    by: str = option("centroid", "what a code's rarity is told by", choices=("centroid", "kde"))
+
+    usual = {"rate": 2e-3}
+    name = "density"
+    summary = "one hidden layer, outliers by the density of the codes"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """One linear layer each way."""
+        dim = prod(shape)
+        return mlp((dim, bits), "tanh", flatten=len(shape) > 1, sparse=self.sparse), mlp((bits, dim), "tanh")
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits], each -1 to 1
+        """The code."""
+        return self.logits(x).tanh()
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction from the code."""
+        return self.reconstruction(self.decode(self.bottleneck(x)), x)
+
+    def build(self, features: Features, bits: int) -> None:
+        """The layers, and the codes' figures."""
+        super().build(features, bits)
+        self.register_buffer("mean", torch.zeros(bits))
+        self.register_buffer("deviation", torch.ones(bits))
+        self.register_buffer("kept", torch.zeros(0, bits))  # [at most KEPT, bits], standardised
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Train, then look at the codes once."""
+        super().learn(features, bits, schedule)
+        codes = torch.from_numpy(self.over(features.input, self.bottleneck))  # [n, bits]
+        self.mean, self.deviation = codes.mean(0), codes.std(0, correction=0).clamp_min(1e-4)
+        chosen = np.random.default_rng(schedule.seed).permutation(len(codes))[:KEPT]
+        self.kept = (codes[chosen] - self.mean) / self.deviation
+
+    def outlier_scores(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n]: how far the code is from the others."""
+        return self.over(x, lambda rows: self.rarity((self.bottleneck(rows) - self.mean) / self.deviation))
+
+    def rarity(self, s: Tensor) -> Tensor:  # [batch, bits] -> [batch]
+        """Length, or - log density."""
+        if self.by == "centroid":
+            length: Tensor = torch.linalg.vector_norm(s, dim=1)
+            return length
+        count, bits = self.kept.shape
+        kernels = -torch.cdist(s, self.kept).square() / bits  # [batch, kept], 2 w^2 = h
+        return log(count) + bits / 2 * log(pi * bits) - kernels.logsumexp(1)

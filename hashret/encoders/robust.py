@@ -1,0 +1,128 @@
+"""The autoencoder that sets aside what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashret.encoders.net import AT_ONCE, Autoencoder
+from hashret.features import Features, Floats, Rows, take
+from hashret.options import option
+from hashret.parts.bodies import ACTIVATIONS, mlp
+from hashret.training import Schedule, train
+
+NO_END = 10**9  # steps
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Robust(Autoencoder):
+    """Splits the documents, X = L + S: L is reconstructed and S is sparse (Zhou & Paffenroth 2017).
+
+    min  reconstruction of L + level |S|_1  (entries: noise)  or  + level |S|_2,1  (rows: documents that do not belong)
+
+    by turns: train on L = X - S, then S = shrink(X - X'), X' made again from L, with
+    entries   shrink(r) = sign(r) max(|r| - level, 0), of each number
+    rows      shrink(r) = r max(1 - level / |r|, 0), of each document
+    level = lam times the root mean square of the entries or rows of what the net leaves of X, taken anew in each turn.
+    L lies between X and X', so it is of X's kind. Of sparse words, X' has the sum of X, S lies on the words that occur.
+    """
+
+    shrink: str = option("rows", "what S is sparse in", choices=("rows", "entries"))
+    lam: float = option(1.5, "how far above the usual error something is set aside", low=0.0)
+    outer: int = option(4, "turns of training and shrinking", low=1)
+    inner: int = option(0, "passes over the documents a turn; 0: the schedule's, shared among the turns", low=0)
+    hidden: tuple[int, ...] = option((256,), "units of the layers between input and code", low=1)
+    activation: str = option("relu", "between the layers", choices=tuple(ACTIVATIONS))
+
+    usual = {"rate": 2e-3, "batch": 256, "least_steps": 1000, "most_steps": 1200}
+    name = "robust"
+    summary = "sets aside noise or documents that do not fit"
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """The stack and its mirror."""
+        widths = (prod(shape), *self.hidden, bits)
+        body = mlp(widths, self.activation, flatten=len(shape) > 1, sparse=self.sparse)
+        return body, mlp(widths[::-1], self.activation)
+
+    def build(self, features: Features, bits: int) -> None:
+        """The layers, and the level."""
+        super().build(features, bits)
+        self.register_buffer("level", torch.zeros(()))
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Turns of training on L and shrinking what is left of X."""
+        self.build(features, bits)
+        low = features  # L
+        for _ in range(self.outer):
+            low = self.turn(features, low, self.turn_of(schedule))
+
+    def turn(self, features: Features, low: Features, schedule: Schedule) -> Features:
+        """One turn, from X and the L now to the next L."""
+        train(self, low, [(self.loss, self.parameters())], schedule)
+        self.level = torch.tensor(self.lam * self.usual_error(features))
+        return replace(features, input=self.without_rest(features.input, low.input))
+
+    def turn_of(self, schedule: Schedule) -> Schedule:
+        """The schedule of one turn."""
+        if self.inner:
+            return replace(schedule, epochs=self.inner, least_steps=1, most_steps=NO_END)
+        shared = ("epochs", "least_steps", "most_steps")
+        return replace(schedule, **{name: max(1, getattr(schedule, name) // self.outer) for name in shared})
+
+    def residual(self, x: Tensor, low: Tensor) -> Tensor:  # [batch, *shape] twice -> [batch, dim]
+        """x - x', x' made again from its part of L."""
+        again, x = self.shown(self.decode(self.bottleneck(low))), x.flatten(1)
+        return (x - again * x.sum(1, keepdim=True)) * (x != 0) if self.sparse else x - again
+
+    def usual_error(self, features: Features) -> float:
+        """Root mean square of the residuals' entries or rows."""
+        squares = self.over(features.input, lambda x: self.residual(x, x).square().sum(1)).mean(dtype=np.float64)
+        if self.shrink == "rows":
+            return float(squares**0.5)
+        x = features.input
+        return float((squares * len(x) / max(1, x.data.size if isinstance(x, Rows) else x.size)) ** 0.5)
+
+    def without_rest(self, x: Floats | Rows, low: Floats | Rows) -> Floats | Rows:
+        """The next L = X - S, of X and the L now, [n, dim] each."""
+        parts = []
+        for rows in np.array_split(np.arange(len(x)), -(-len(x) // AT_ONCE)):
+            given, before = (torch.from_numpy(take(matrix, rows)).reshape(-1, *self.shape) for matrix in (x, low))
+            with torch.no_grad():
+                rest = SHRINK[self.shrink](self.residual(given, before), self.level)
+            part = (given.flatten(1) - rest).numpy()
+            parts.append(part[_occurring(x.take(rows))] if isinstance(x, Rows) else part)
+        whole = np.concatenate(parts)
+        return Rows(whole, x.indices, x.offsets, x.width) if isinstance(x, Rows) else whole
+
+    def outlier_scores(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n]: the length of what is set aside, or how far the residual is below that."""
+        return self.over(x, lambda rows: self.excess(self.residual(rows, rows)))
+
+    def excess(self, r: Tensor) -> Tensor:  # [batch, dim] -> [batch]
+        """The length of shrink(r); where that is nothing, what the residual lacks for it, as a number below 0."""
+        rest = SHRINK[self.shrink](r, self.level).norm(dim=1)
+        largest = r.norm(dim=1) if self.shrink == "rows" else r.abs().amax(1)
+        return torch.where(rest > 0, rest, largest - self.level)
+
+
+def shrunk_entries(r: Tensor, level: Tensor) -> Tensor:  # [n, dim] -> [n, dim]
+    """argmin_S |r - S|^2 / 2 + level |S|_1."""
+    return r.sign() * (r.abs() - level).clamp_min(0)
+
+
+def shrunk_rows(r: Tensor, level: Tensor) -> Tensor:  # [n, dim] -> [n, dim]
+    """argmin_S |r - S|^2 / 2 + level sum_i |S_i|, S_i its rows."""
+    lengths: Tensor = torch.linalg.vector_norm(r, dim=1, keepdim=True)
+    return r * (1 - level / lengths.clamp_min(1e-12)).clamp_min(0)
+
+
+SHRINK = {"rows": shrunk_rows, "entries": shrunk_entries}
+
+
+def _occurring(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Where the values of sparse rows lie in the dense matrix."""
+    return np.repeat(np.arange(len(rows)), np.diff(rows.offsets)), rows.indices

@@ -1,0 +1,56 @@
+"""density: outliers by the density of the codes, against the distance to the fifth neighbour (Cao et al. 2016)."""
+
+from __future__ import annotations
+
+import time
+from math import isqrt
+from pathlib import Path
+from statistics import mean
+
+from sklearn.metrics import roc_auc_score
+
+from bars.anomaly import as_features, fifth_distance, outlier_set
+from hashret.encoders.density import Density
+from hashret.training import Schedule
+
+BAR = (
+    "Centroid and KDE find outliers as well as the distance to the fifth neighbour does, the centroid 10 times faster; "
+    "fitted on all rows without labels, 1 + sqrt(dimensions) units, AUROC over the same rows; "
+    "seconds are for scoring the 95,156 rows of SMTP."
+)
+WAYS = ("centroid", "kde")
+SETS = {"WBC": "42_WBC", "thyroid": "38_thyroid", "cardio": "6_cardio", "satellite": "30_satellite"}
+
+
+def run(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """AUROC on four sets and seconds on a large one."""
+    figures: dict[str, float] = {}
+    for name, file in SETS.items():
+        rows, outliers = outlier_set(data, file)
+        encoder = Density().fit(as_features(rows), 1 + isqrt(rows.shape[1]), Schedule(seed=seed))
+        for by in WAYS:
+            encoder.by = by
+            figures[f"{name} {by}"] = float(roc_auc_score(outliers, encoder.outlier_scores(rows)))
+        figures[f"{name} 5-NN"] = float(roc_auc_score(outliers, fifth_distance(rows)))
+    rows, _ = outlier_set(data, "34_smtp")
+    encoder = Density().fit(as_features(rows), 1 + isqrt(rows.shape[1]), Schedule(seed=seed))
+    for by in WAYS:
+        encoder.by = by
+        started = time.perf_counter()
+        encoder.outlier_scores(rows)
+        figures[f"SMTP {by} seconds"] = time.perf_counter() - started
+    started = time.perf_counter()
+    fifth_distance(rows)
+    return figures | {"SMTP 5-NN seconds": time.perf_counter() - started}
+
+
+def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
+    """Each way on each set, and the time."""
+    claims = {
+        f"{by}: AUROC on {name} within .02 of the fifth neighbour's": mean(figures[f"{name} {by}"])
+        >= mean(figures[f"{name} 5-NN"]) - 0.02
+        for by in WAYS
+        for name in SETS
+    }
+    faster = mean(figures["SMTP 5-NN seconds"]) >= 10 * mean(figures["SMTP centroid seconds"])
+    return claims | {"the centroid takes at most a tenth of the fifth neighbour's seconds": faster}
