@@ -11,6 +11,7 @@ ENCODERS: Registry[Encoder] = Registry(
         "bernoulli = hashret.encoders.bernoulli:Bernoulli",
         "autoencoder = hashret.encoders.autoencoder:Shallow",
         "deep = hashret.encoders.deep:Deep",
+        "dec = hashret.encoders.dec:DEC",
         "itq = hashret.encoders.itq:ITQ",
         "pca = hashret.encoders.pca:PCA",
         "lsh = hashret.encoders.lsh:LSH",
