@@ -18,9 +18,7 @@ def few(points: Floats, clusters: int) -> int:
     size = np.abs(points).max(initial=0) or 1
     different = len(np.unique((points / size).round(5), axis=0))  # the last digits differ by how sums were grouped
     if different < clusters:
-        log.warning(
-            "%d clusters instead of %d: the documents differ in no more than %d ways", different, clusters, different
-        )
+        log.warning("%d clusters instead of %d: no more documents differ", different, clusters)
     return min(different, clusters)
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+
 from bars.clusters import accuracy
 from bars.mnist import SIDE, mnist
-
 from hashret.encoders.dec import DEC
 from hashret.features import Features
 from hashret.training import Schedule, seeded
