@@ -34,7 +34,7 @@ class Subspace(Autoencoder):
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
     clusters: int = option(20, "clusters to find", low=1)
     penalty: float = option(0.3, "of the coefficients' size, a share of the highest that leaves one", low=0.0, high=1.0)
-    structure: float = option(10.0, "weight of the self-expression of the codes", low=0.0)
+    structure: float = option(1.0, "weight of the self-expression of the codes", low=0.0)
     sampled: int = option(4000, "documents to learn from at most; time grows with the cube", low=1)
 
     name = "subspace"
