@@ -126,11 +126,12 @@ class Autoencoder(nn.Module, Encoder):
     def over(self, x: Floats | Rows, compute: Callable[[Tensor], Tensor]) -> Floats:
         """What `compute` gives of the features [n, dim], a batch at a time, nothing random in it: float32 [n, ...]."""
         features, rows = Features(x, self.shape, self.gives), np.arange(len(x))
+        device = next(self.parameters()).device  # not the CPU in the midst of training
         self.eval()
         with torch.no_grad():
             parts = np.array_split(rows, max(1, -(-len(rows) // AT_ONCE)))
-            given = [compute(batch(features, part, torch.device("cpu"))[0]) for part in parts]
-        return torch.cat(given).numpy()
+            given = [compute(batch(features, part, device)[0]) for part in parts]
+        return torch.cat(given).cpu().numpy()
 
     def state(self) -> Mapping[str, Floats]:
         """Weights and buffers."""

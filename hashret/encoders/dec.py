@@ -1,0 +1,122 @@
+"""Deep embedded clustering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+
+from hashret.encoders.net import Autoencoder
+from hashret.features import Features, Floats, Rows
+from hashret.options import option
+from hashret.parts.bodies import mlp
+from hashret.parts.clusters import k_means, sharpened, student_t
+from hashret.parts.phases import share
+from hashret.training import Schedule, train
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class DEC(Autoencoder):
+    """A stack of denoising autoencoders whose codes z = body(x) then gather about centres (Xie et al. 2016).
+
+    layer by layer  |h - g(f(h'))|^2, h what the layer is given, h' with some of it left out (Vincent et al. 2010)
+    the whole       reconstruction of x from z
+    centres         mu_j, by k-means over z
+    clusters        sum_ij p_ij log(p_ij / q_ij), over body and centres,
+                    q_ij ~ 1 / (1 + |z_i - mu_j|^2), p_ij ~ q_ij^2 / sum_i q_ij, each row's sum 1,
+                    p computed anew every `refresh` steps
+    """
+
+    hidden: tuple[int, ...] = option((500, 500, 2000), "units of the layers between input and code", low=1)
+    clusters: int = option(10, "clusters to find", low=1)
+    dropout: float = option(0.2, "share of its input that a layer is not shown", low=0.0, high=0.9)
+    refresh: int = option(140, "steps after which the target distribution is computed anew", low=1)
+
+    name = "dec"
+    summary = "clusters, found while the codes gather about their centres"
+    usual = {"epochs": 20, "batch": 256, "rate": 1e-3, "least_steps": 400, "most_steps": 800, "held_out": 0.0}
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """The stack, its code linear, and its mirror."""
+        widths = (prod(shape), *self.hidden, bits)
+        return mlp(widths, "relu", flatten=True, sparse=self.sparse), mlp(widths[::-1], "relu")
+
+    def build(self, features: Features, bits: int) -> None:
+        """The layers, and the centres."""
+        super().build(features, bits)
+        self.centres = nn.Parameter(torch.zeros(self.clusters, bits))
+        self.register_buffer("used", torch.ones(self.clusters))
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """The four phases; last the decoder follows the codes to where they went."""
+        self.pretrain(features, bits, schedule)
+        self.gather(features, schedule)
+        train(self, features, [(self.loss, self.decoder.parameters())], share(schedule, 1 / 8), label="decoder")
+
+    def pretrain(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Each layer with a quarter of the steps, the whole with all of them, then the centres."""
+        self.build(features, bits)
+        for number in range(len(self.hidden) + 1):
+            pair = nn.ModuleList(self.pair(number))
+            loss = partial(self.denoising, number)
+            train(self, features, [(loss, pair.parameters())], share(schedule, 1 / 4), label=f"layer {number + 1}")
+        train(self, features, [(self.loss, self.parameters())], schedule)
+        centres, self.used = k_means(self.over(features.input, self.logits), self.clusters, schedule.seed)
+        self.centres.data = centres
+
+    def gather(self, features: Features, schedule: Schedule) -> None:
+        """Codes and centres, by a tenth of the rate and half of the steps."""
+
+        def refresh(done: int, steps: int) -> None:
+            if done % self.refresh == 0:
+                self.target = sharpened(torch.from_numpy(self.assign(features.input)))
+                self.train()
+
+        refresh(0, 0)
+        learned = [*self.body.parameters(), self.centres]
+        slow = replace(share(schedule, 1 / 2), rate=schedule.rate / 10)
+        train(self, features, [(self.divergence, learned)], slow, refresh, "clusters")
+        del self.target
+
+    def pair(self, number: int) -> tuple[nn.Module, nn.Module]:
+        """A layer of the stack, and the one of the decoder that undoes it."""
+        assert isinstance(self.body, nn.Sequential)
+        assert isinstance(self.decoder, nn.Sequential)
+        return self.body[1 + 2 * number], self.decoder[2 * (len(self.hidden) - number)]
+
+    def denoising(self, number: int, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """What a layer is given, made again from a part of it and then a part of the layer's own output."""
+        assert isinstance(self.body, nn.Sequential)
+        forward, back = self.pair(number)
+        with torch.no_grad():
+            given = self.body[: 1 + 2 * number](self.input(x))  # [batch, width before]
+        inner = forward(dropout(given, self.dropout, self.training))  # [batch, width after]
+        inner = inner if number == len(self.hidden) else inner.relu()
+        output = back(dropout(inner, self.dropout, self.training))  # [batch, width before]
+        return self.reconstruction(output, x) if number == 0 else (output.relu() - given).square().sum(1).mean()
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction by the whole."""
+        return self.reconstruction(self.decode(self.logits(x)), x)
+
+    def divergence(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """KL(P, Q), a mean over documents."""
+        p = self.target[rows.cpu()].to(x.device)  # [batch, clusters]
+        q = self.shares(x)
+        return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1).mean()
+
+    def shares(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, clusters]
+        """Q."""
+        return student_t(self.logits(x), self.centres, self.get_buffer("used"))
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The code as it is."""
+        return self.logits(x)
+
+    def assign(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, clusters], Q."""
+        return self.over(x, self.shares)

@@ -1,0 +1,99 @@
+"""The autoencoder whose codes keep the subspaces that documents lie in."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from hashret.encoders.net import Autoencoder
+from hashret.features import Features, Floats, Rows, take
+from hashret.options import option
+from hashret.parts.bodies import mlp
+from hashret.parts.expression import self_expression, spectral
+from hashret.training import Schedule, train
+
+log = logging.getLogger("hashret")
+
+
+@dataclass(kw_only=True, repr=False, eq=False)
+class Subspace(Autoencoder):
+    """Codes that are made of each other as the documents are (Peng et al. 2018; Elhamifar & Vidal 2013).
+
+    c_i     minimises |x_i - X c|^2 / 2 + penalty |c|_1, c_ii = 0, X the sampled documents at length 1
+    loss    reconstruction + structure |z_i - Z c_i / |c_i|_1|^2, z = body(x) with mean 0 and variance 1 a bit
+    clusters of the sample: spectral clustering of |C| + |C|^T; any document has the cluster of the sampled one whose z
+    is nearest, for a subspace has no centre.
+    """
+
+    hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
+    clusters: int = option(20, "clusters to find", low=1)
+    penalty: float = option(0.3, "of the coefficients' size, a share of the highest that leaves one", low=0.0, high=1.0)
+    structure: float = option(1.0, "weight of the self-expression of the codes", low=0.0)
+    sampled: int = option(4000, "documents to learn from at most; time grows with the cube", low=1)
+
+    name = "subspace"
+    summary = "codes made of each other as the documents are; clusters by subspaces"
+    usual = {"epochs": 30, "batch": 64, "rate": 1e-3, "least_steps": 400, "most_steps": 800, "held_out": 0.0}
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """The stack, normalised so that codes do not express each other by being small, and its mirror."""
+        widths = (prod(shape), *self.hidden, bits)
+        body = mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse)
+        return nn.Sequential(body, nn.BatchNorm1d(bits, affine=False)), mlp(widths[::-1], "relu")
+
+    def build(self, features: Features, bits: int) -> None:
+        """The layers, and the sample's codes [n, bits] and clusters [n, clusters]."""
+        super().build(features, bits)
+        self.register_buffer("known", torch.zeros(1, bits))
+        self.register_buffer("member", torch.zeros(1, self.clusters))
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Self-expression, the net, and the clusters."""
+        sample = self.drawn(features, schedule.seed)
+        self.build(sample, bits)
+        self.near, self.share = self_expression(sample.input, self.penalty)
+        self.sample = sample.input
+        train(self, sample, [(self.loss, self.parameters())], schedule)
+        self.known = torch.from_numpy(self.over(sample.input, self.logits))
+        found = spectral(self.near, self.share, self.clusters, schedule.seed)
+        self.member = one_hot(torch.from_numpy(found), self.clusters).float()
+        del self.near, self.share, self.sample
+
+    def drawn(self, features: Features, seed: int) -> Features:
+        """The documents to learn from."""
+        if len(features) <= self.sampled:
+            return features
+        log.warning("learning from %d of %d documents, drawn at random", self.sampled, len(features))
+        rows = np.sort(np.random.default_rng(seed).choice(len(features), self.sampled, replace=False))
+        matrix = features.input
+        return Features(matrix.take(rows) if isinstance(matrix, Rows) else matrix[rows], features.shape, features.gives)
+
+    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction and self-expression."""
+        near, share = self.near[rows.cpu().numpy()], self.share[rows.cpu().numpy()]  # [batch, k]
+        others = torch.from_numpy(take(self.sample, near.ravel())).to(x.device)  # [batch k, dim]
+        z = self.logits(torch.cat([x, others.reshape(-1, *x.shape[1:])]))
+        own, others = z[: len(x)], z[len(x) :].reshape(*near.shape, -1)  # [batch, bits], [batch, k, bits]
+        expressed = (torch.from_numpy(share).to(x.device)[..., None] * others).sum(1)  # [batch, bits]
+        return self.reconstruction(self.decode(own), x) + self.structure * (own - expressed).square().sum(1).mean()
+
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
+        """The code as it is."""
+        return self.logits(x)
+
+    def assign(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, clusters]: 1 for the document's cluster, else 0."""
+        return self.over(x, self.nearest)
+
+    def nearest(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, clusters]
+        """The clusters of the nearest in the sample."""
+        known = self.get_buffer("known")
+        # differences, not products, whose rounding would hide which of close ones is nearest
+        far = torch.cdist(self.logits(x), known, compute_mode="donot_use_mm_for_euclid_dist")
+        return self.get_buffer("member")[far.argmin(1)]

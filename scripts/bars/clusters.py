@@ -1,0 +1,26 @@
+"""How well clusters agree with classes; the classes are for measuring alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def together(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """How many documents are in each cluster and class: int [n], int [n] -> [clusters, classes]."""
+    classes = np.unique(wanted, return_inverse=True)[1]
+    counts = np.zeros((found.max() + 1, classes.max() + 1), np.int64)
+    np.add.at(counts, (found, classes), 1)
+    return counts
+
+
+def accuracy(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Share of documents in the class their cluster stands for, a class a cluster, matched at best (Kuhn 1955)."""
+    from scipy.optimize import linear_sum_assignment
+
+    counts = together(found, wanted)
+    return float(counts[linear_sum_assignment(-counts)].sum() / len(found))
+
+
+def purity(found: np.ndarray, wanted: np.ndarray) -> float:
+    """Share of documents in the class that is most frequent in their cluster."""
+    return float(together(found, wanted).max(axis=1).sum() / len(found))
