@@ -99,10 +99,6 @@ class DEC(Autoencoder):
         output = back(dropout(inner, self.dropout, self.training))  # [batch, width before]
         return self.reconstruction(output, x) if number == 0 else (output.relu() - given).square().sum(1).mean()
 
-    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """Reconstruction by the whole."""
-        return self.reconstruction(self.decode(self.logits(x)), x)
-
     def divergence(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """KL(P, Q), a mean over documents."""
         p = self.target[rows.cpu()].to(x.device)  # [batch, clusters]

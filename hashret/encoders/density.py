@@ -42,10 +42,6 @@ class Density(Autoencoder):
         """The code."""
         return self.logits(x).tanh()
 
-    def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """Reconstruction from the code."""
-        return self.reconstruction(self.decode(self.bottleneck(x)), x)
-
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the codes' figures."""
         super().build(features, bits)

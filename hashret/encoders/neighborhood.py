@@ -17,7 +17,7 @@ from what long ones found.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from hashret.options import option
 from hashret.parts.binarize import straight_through
 from hashret.parts.graph import neighbors
 from hashret.parts.noise import moved
+from hashret.parts.phases import share
 from hashret.training import Schedule, train
 
 FINEST = 64
@@ -63,7 +64,7 @@ class Neighborhood(Coins):
             self.graph = torch.from_numpy(neighbors(views, self.neighbors))
             length = max(bits, FINEST) if left else bits
             self.build(features, length)
-            train(self, features, [(self.loss, self.parameters())], _halved(schedule) if left else schedule)
+            train(self, features, [(self.loss, self.parameters())], share(schedule, 1 / 2) if left else schedule)
             if left:
                 self.threshold = np.zeros(length, np.float32)
                 views = (*views[: len(features.views) or 1], self.program().logits(features.input))
@@ -94,8 +95,3 @@ class Neighborhood(Coins):
             edge = torch.randint(self.graph.shape[1], rows.shape) if self.training else torch.zeros_like(rows)
             rows = self.graph[rows, edge]
         return torch.from_numpy(take(self.features.input, rows.numpy()))
-
-
-def _halved(schedule: Schedule) -> Schedule:
-    steps = {name: max(1, getattr(schedule, name) // 2) for name in ("epochs", "least_steps", "most_steps")}
-    return replace(schedule, **steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, pi, prod
+from math import log, prod
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from hashret.encoders.net import Autoencoder
 from hashret.features import Floats, Rows
 from hashret.options import option
 from hashret.parts.bodies import mlp
+from hashret.parts.gaussian import divergence, drawn, log_density
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -53,9 +54,9 @@ class Variational(Autoencoder):
         if self.dynamic and self.gives == "unit" and self.training:
             x = torch.bernoulli(x)
         mu, spread = self.posterior(x)
-        z = mu + (spread / 2).exp() * torch.randn_like(mu) if self.training else mu
-        divergence = (mu.square() + spread.exp() - 1 - spread).sum(1) / 2
-        return self.reconstruction(self.decode(z), x) + self.beta * divergence.mean()
+        z = drawn(mu, spread) if self.training else mu
+        apart = divergence(mu, spread, torch.zeros_like(mu), torch.zeros_like(mu))
+        return self.reconstruction(self.decode(z), x) + self.beta * apart.mean()
 
     def thresholds(self, logits: Floats) -> Floats:
         """The sign of mu."""
@@ -76,10 +77,9 @@ class Variational(Autoencoder):
             mu, spread = self.posterior(rows)
             found = []
             for _ in range(draws):
-                e = torch.randn(mu.shape, generator=generator)
-                z = mu + (spread / 2).exp() * e
-                prior, own = (-(v.square() + log(2 * pi)).sum(1) / 2 for v in (z, e))
-                found.append(prior - own + spread.sum(1) / 2 - self.distance(self.decode(z), rows))
+                z = drawn(mu, spread, generator)
+                prior = log_density(z, torch.zeros_like(z), torch.zeros_like(z))
+                found.append(prior - log_density(z, mu, spread) - self.distance(self.decode(z), rows))
             return torch.stack(found).logsumexp(0) - log(draws)
 
         return self.over(x, estimate)
