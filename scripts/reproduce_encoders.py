@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
 import os
 import platform
@@ -23,11 +24,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from hashret.encoders import ENCODERS
+from hashret.encoders.base import abilities
 
 DOCS = Path(__file__).parent.parent / "docs"
 RUNS = DOCS / "figures" / "bars.jsonl"
 TABLE = DOCS / "encoders.md"
 BUDGETS = ("small", "published")
+SEEDS = (0, 1, 2)
 
 
 def bars() -> dict[str, ModuleType]:
@@ -56,7 +59,7 @@ def main() -> None:
         sys.exit("HASHRET_DATA is not set: the folder that holds mnist/, anomaly/, ...")
     done = {(run["encoder"], run["seed"], run["budget"]) for run in runs()}
     for name in chosen.names or known:
-        for seed in chosen.seed or getattr(known[name], "SEEDS", (0, 1, 2)):
+        for seed in chosen.seed or getattr(known[name], "SEEDS", SEEDS):
             if (name, seed, chosen.budget) in done:
                 continue
             started = time.perf_counter()
@@ -76,12 +79,17 @@ def table(found: list[dict[str, Any]]) -> str:
         "# Encoders",
         "",
         "Written by `scripts/reproduce_encoders.py` from `figures/bars.jsonl`. Choose one with `--encoder NAME`, its "
-        "options with `-o key=value`. Mean ± standard deviation of the seeds; a claim that was not reached says so.",
+        "options with `-o key=value`. `hashret compare` and [figures.md](figures.md) set their codes side by side; here is "
+        "what each is known for. Mean ± standard deviation of the seeds; a claim that was not reached says so, and an "
+        "encoder without figures has not been measured yet.",
     ]
     known = bars()
     for name in ENCODERS.names():
         kind: Any = ENCODERS.get(name)
         lines += ["", f"## {name}", "", f"{kind.summary[0].upper()}{kind.summary[1:]}.", ""]
+        if can := abilities(kind):
+            lines += [f"Beyond codes: {', '.join(can)}.", ""]
+        lines += ["```text", *(inspect.getdoc(kind) or "").splitlines(), "```", ""]
         if kind.options():
             lines += ["| option | default | |", "| --- | --- | --- |"]
             lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
@@ -108,7 +116,9 @@ def _measured(bar: ModuleType, own: list[dict[str, Any]], budget: str) -> list[s
     names = list(own[0]["figures"])
     figures = {name: [run["figures"][name] for run in own] for name in names}
     minutes = mean(run["seconds"] for run in own) / 60
-    head = f"{bar.BAR} {len(own)} seeds, {budget} budget, {minutes:.1f} minutes a seed on {own[0]['cores']} cores."
+    wanted = len(getattr(bar, "SEEDS", SEEDS))
+    seeds = f"{len(own)} seeds" if len(own) == wanted else f"{len(own)} of {wanted} seeds so far"
+    head = f"{bar.BAR} {seeds}, {budget} budget, {minutes:.1f} minutes a seed on one busy core."
     rows = [f"| {name} | {mean(v):.4g} ± {stdev(v) if len(v) > 1 else 0:.2g} |" for name, v in figures.items()]
     verdicts = [
         f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in bar.reached(figures).items()

@@ -30,6 +30,7 @@ PAGES = {  # of docs, by the script that writes each
     "bench_pictures": "pictures.md",
     "bench_graph": "graph.md",
     "reproduce_semantic_hashing": "semantic-hashing.md",
+    "reproduce_encoders": "encoders.md",
 }
 
 
