@@ -79,8 +79,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "# Encoders",
         "",
         "Written by `scripts/reproduce_encoders.py` from `figures/bars.jsonl`. Choose one with `--encoder NAME`, its "
-        "options with `-o key=value`. `hashret compare` and [figures.md](figures.md) set their codes side by side; here is "
-        "what each is known for. Mean ± standard deviation of the seeds; a claim that was not reached says so, and an "
+        "options with `-o key=value`. [figures.md](figures.md) sets their codes side by side; here is what each is "
+        "known for. Mean ± standard deviation of the seeds; a claim that was not reached says so, and an "
         "encoder without figures has not been measured yet.",
     ]
     known = bars()

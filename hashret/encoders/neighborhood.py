@@ -1,19 +1,4 @@
-"""The autoencoder whose codes agree for neighbours: the default.
-
-For documents x and neighbours y drawn from a graph of the corpus, with p = sigmoid(body(.)), bits z = 2 b - 1 where
-b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, and N bits,
-
-    agreement       - log softmax_j(z_x z_y^j / N t) at the own neighbour, averaged both ways (van den Oord et al. 2018)
-    decorrelation   sum over i != j of cov(m_i, m_j)^2 / N^2                                  (Zbontar et al. 2021)
-    balance         sum over j of mean(m_j)^2 / N^2                                           (Weiss et al. 2008)
-    reconstruction  of the input from z
-
-    loss = agreement + e (decorrelation + balance) + r reconstruction
-
-The codes then know more of the corpus than the views the graph was made of: a second graph takes their logits as a view
-more, and the net is trained anew on it. All rounds but the last have at least FINEST bits, so that short codes learn
-from what long ones found.
-"""
+"""The autoencoder whose codes agree for neighbours: the default."""
 
 from __future__ import annotations
 
@@ -39,7 +24,22 @@ PICTURES_WALK = 6  # pictures of one kind are a chain of small changes, and its 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Neighborhood(Coins):
-    """Codes that agree for neighbours, with bits that are balanced and say different things; see above."""
+    """Codes that agree for neighbours, with bits that are balanced and say different things.
+
+    For documents x and neighbours y drawn from a graph of the corpus, with p = sigmoid(body(.)), bits z = 2 b - 1 where
+    b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, and N bits,
+
+        agreement       - log softmax_j(z_x z_y^j / N t) at the own neighbour, both ways (van den Oord et al. 2018)
+        decorrelation   sum over i != j of cov(m_i, m_j)^2 / N^2                                  (Zbontar et al. 2021)
+        balance         sum over j of mean(m_j)^2 / N^2                                           (Weiss et al. 2008)
+        reconstruction  of the input from z
+
+        loss = agreement + e (decorrelation + balance) + r reconstruction
+
+    The codes then know more of the corpus than the views the graph was made of: a second graph takes their logits as a
+    view more, and the net is trained anew on it. All rounds but the last have at least FINEST bits, so that short codes
+    learn from what long ones found.
+    """
 
     hidden: tuple[int, ...] = option((1024,), "units of the layers between input and code", low=1)
     neighbors: int = option(20, "neighbours of a document in the graph", low=1)
