@@ -43,7 +43,7 @@ class DEC(Autoencoder):
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack, its code linear, and its mirror."""
         widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, "relu", flatten=True, sparse=self.sparse), mlp(widths[::-1], "relu")
+        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the centres."""
@@ -61,7 +61,7 @@ class DEC(Autoencoder):
         """Each layer with a quarter of the steps, the whole with all of them, then the centres."""
         self.build(features, bits)
         for number in range(len(self.hidden) + 1):
-            pair = nn.ModuleList(self.pair(number))
+            pair = nn.ModuleList(self.pair(number)[1:])
             loss = partial(self.denoising, number)
             train(self, features, [(loss, pair.parameters())], share(schedule, 1 / 4), label=f"layer {number + 1}")
         train(self, features, [(self.loss, self.parameters())], schedule)
@@ -82,18 +82,18 @@ class DEC(Autoencoder):
         train(self, features, [(self.divergence, learned)], slow, refresh, "clusters")
         del self.target
 
-    def pair(self, number: int) -> tuple[nn.Module, nn.Module]:
-        """A layer of the stack, and the one of the decoder that undoes it."""
+    def pair(self, number: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+        """What comes before a layer of the stack, the layer, and the one of the decoder that undoes it."""
         assert isinstance(self.body, nn.Sequential)
         assert isinstance(self.decoder, nn.Sequential)
-        return self.body[1 + 2 * number], self.decoder[2 * (len(self.hidden) - number)]
+        place = 2 * (len(self.hidden) - number)  # in the decoder; in the body the same from its end
+        return self.body[: -1 - place], self.body[-1 - place], self.decoder[place]
 
     def denoising(self, number: int, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """What a layer is given, made again from a part of it and then a part of the layer's own output."""
-        assert isinstance(self.body, nn.Sequential)
-        forward, back = self.pair(number)
+        before, forward, back = self.pair(number)
         with torch.no_grad():
-            given = self.body[: 1 + 2 * number](self.input(x))  # [batch, width before]
+            given = before(self.input(x))  # [batch, width before]
         inner = forward(dropout(given, self.dropout, self.training))  # [batch, width after]
         inner = inner if number == len(self.hidden) else inner.relu()
         output = back(dropout(inner, self.dropout, self.training))  # [batch, width before]
@@ -102,7 +102,7 @@ class DEC(Autoencoder):
     def divergence(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """KL(P, Q), a mean over documents."""
         p = self.target[rows.cpu()].to(x.device)  # [batch, clusters]
-        q = self.shares(x)
+        q = self.shares(x).clamp_min(1e-12)  # of centres not in use it is 0, which has no logarithm
         return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1).mean()
 
     def shares(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, clusters]

@@ -13,7 +13,10 @@ from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import option
 from hashret.parts.bodies import mlp
+from hashret.parts.clusters import k_means, student_t
 from hashret.parts.gaussian import divergence, drawn, log_density
+from hashret.parts.phases import share
+from hashret.training import Schedule, train
 
 EXTREME = 8.0  # of a variance's logarithm
 
@@ -24,7 +27,9 @@ class GMVAE(Autoencoder):
 
     p: w ~ N(0, I), z ~ 1 / K, v ~ N(m_z(w), s_z(w)), x from decoder(v)
     q: v ~ N(body(x), ...), w ~ N(...), and z by Bayes' rule, q(z|x) ~ N(v; m_z(w), s_z(w))
-    loss = reconstruction + sum_z q(z|x) KL(q(v|x), p(v|w,z)) + KL(q(w|x), p(w)) + max(least, KL(q(z|x), p(z)))
+    first  reconstruction of x from the mean of v alone, and clusters about the centres of k-means over it, without
+           which all documents soon share a few (so Jiang et al. 2017)
+    then   reconstruction + sum_z q(z|x) KL(q(v|x), p(v|w,z)) + KL(q(w|x), p(w)) + max(least, KL(q(z|x), p(z)))
            + cv H(q(z|x)), whose information, at least, and entropy make the clusters differ
     """
 
@@ -41,7 +46,7 @@ class GMVAE(Autoencoder):
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The layers to the mean of v, and from v back."""
         widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, "relu", flatten=True, sparse=self.sparse), mlp(widths[::-1], "relu")
+        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, those to the other figures of q, and those from w to the clusters."""
@@ -50,6 +55,29 @@ class GMVAE(Autoencoder):
         self.spread = nn.Linear(last, bits)
         self.of_style = nn.Linear(last, 2 * self.style)
         self.prior = mlp((self.style, 500, 2 * self.clusters * bits), "tanh")
+
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """A quarter of the steps for the first phase, all of them for the second."""
+        self.build(features, bits)
+        train(self, features, [(self.plain, self.parameters())], share(schedule, 1 / 4), label="first layers")
+        self.place(self.over(features.input, self.logits), schedule.seed)
+        train(self, features, [(self.loss, self.parameters())], schedule)
+
+    def plain(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
+        """Reconstruction from the mean of v."""
+        return self.reconstruction(self.decode(self.logits(x)), x)
+
+    def place(self, v: Floats, seed: int) -> None:
+        """Have the clusters begin at the centres of v [n, bits], as wide as documents lie about those."""
+        centres, used = k_means(v, self.clusters, seed)
+        points = torch.from_numpy(v)
+        near = centres[student_t(points, centres, used).argmax(1)]
+        wide = (points - near).square().mean(0).clamp_min(1e-4).log()  # [bits]
+        last = self.prior[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            mean, spread = last.bias.view(2, self.clusters, -1)
+            mean[used > 0], spread[used > 0] = centres[used > 0], wide
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # [batch, *shape] -> [batch, ...] each
         """Mean and log variance of v, [batch, bits], and of w, [batch, style]."""

@@ -12,8 +12,8 @@ from hashret.features import Features
 from hashret.training import Schedule
 
 BAR = (
-    "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. Clusters come of the pictures' self-expression alone; "
-    "held out: clusters of a quarter that nothing was learned from, found by the net."
+    "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. The clusters come of the pictures' self-expression; "
+    "held out: those of a quarter that nothing was learned from, found by the net."
 )
 
 SIDE = (1, 32, 32)
