@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KernelDensity
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from hashret import remainder
 from hashret.encoders import ENCODERS
 from hashret.encoders.dagmm import DAGMM, energies
 from hashret.encoders.density import Density
@@ -56,6 +58,16 @@ def test_planted_outliers_score_high(
     encoder: Any = ENCODERS.get(name).from_params(params).fit(features, 8, SCHEDULE)
     reached = roc_auc_score(outliers, encoder.outlier_scores(features.input))
     assert reached > least, reached
+
+
+@pytest.mark.parametrize("name", ["density", "dagmm", "robust", "student-t"])
+def test_scores_survive_a_file(name: str, planted: tuple[Features, np.ndarray], tmp_path: Path) -> None:
+    x = planted[0].input
+    encoder: Any = ENCODERS.get(name)().fit(planted[0], 8, SCHEDULE)
+    remainder.write(tmp_path, encoder.state(), encoder.program().tensors)
+    state = remainder.read(tmp_path, encoder.program().tensors)
+    again: Any = ENCODERS.get(name)().restore(Features(x[:0], (1, 8, 8), "unit"), 8, state)
+    np.testing.assert_array_equal(again.outlier_scores(x), encoder.outlier_scores(x))
 
 
 def codes_of(encoder: Density, x: Floats) -> np.ndarray:

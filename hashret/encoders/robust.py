@@ -51,7 +51,7 @@ class Robust(Autoencoder):
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the level."""
         super().build(features, bits)
-        self.register_buffer("level", torch.zeros(()))
+        self.register_buffer("level", torch.zeros(1))
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Turns of training on L and shrinking what is left of X."""
@@ -63,7 +63,7 @@ class Robust(Autoencoder):
     def turn(self, features: Features, low: Features, schedule: Schedule) -> Features:
         """One turn, from X and the L now to the next L."""
         train(self, low, [(self.loss, self.parameters())], schedule)
-        self.level = torch.tensor(self.lam * self.usual_error(features))
+        self.level = torch.tensor([self.lam * self.usual_error(features)])
         return replace(features, input=self.without_rest(features.input, low.input))
 
     def turn_of(self, schedule: Schedule) -> Schedule:

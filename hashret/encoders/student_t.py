@@ -34,7 +34,7 @@ class StudentT(Autoencoder):
     hidden: tuple[int, ...] = option((256,), "units of the layers between input and code", low=1)
     activation: str = option("tanh", "between the layers", choices=tuple(ACTIVATIONS))
 
-    usual = {"rate": 1e-3, "least_steps": 600, "most_steps": 600}  # three outputs a word: a step of texts takes .3 s
+    usual = {"rate": 1e-3, "least_steps": 1000, "most_steps": 1500}  # with three outputs a word, minutes for texts
     name = "student-t"
     summary = "variational, with an output of heavy tails"
 
