@@ -165,7 +165,7 @@ def _step(
         value = loss(*data)
         if not torch.isfinite(value):
             raise DataError(
-                f"the loss is {float(value)} at step {number}: training came apart and nothing is kept; lower the rate "
+                f"the loss is {value.item()} at step {number}: training came apart and nothing is kept; lower the rate "
                 f"(-o rate={cycle.get_last_lr()[0] / 10:.1g}), or look for values far from all others in the documents"
             )
         value.backward()  # type: ignore[no-untyped-call]
