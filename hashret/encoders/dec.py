@@ -38,7 +38,7 @@ class DEC(Autoencoder):
 
     name = "dec"
     summary = "clusters, found while the codes gather about their centres"
-    usual = {"epochs": 20, "batch": 256, "rate": 1e-3, "least_steps": 400, "most_steps": 800, "held_out": 0.0}
+    usual = {"epochs": 15, "batch": 256, "rate": 1e-3, "least_steps": 400, "most_steps": 600, "held_out": 0.0}
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack, its code linear, and its mirror."""
