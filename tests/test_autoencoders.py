@@ -231,3 +231,13 @@ def test_principal_components_are_what_linear_units_find() -> None:
     centred = data.input - data.input.mean(0)
     best = float(np.square(np.linalg.svd(centred)[1][5:]).sum()) / len(centred)
     assert float(np.square(data.input - net.reconstruct(data.input)).sum(1).mean()) < 1.03 * best
+
+
+def test_principal_components_reconstruct_and_project() -> None:
+    data = corpus("real")[0]
+    pca: Any = ENCODERS.get("pca")().fit(data, 5, Schedule())
+    centred = data.input - data.input.mean(0)
+    left, values, right = np.linalg.svd(centred, full_matrices=False)
+    wanted = (left[:, :5] * values[:5]) @ right[:5] + data.input.mean(0)
+    np.testing.assert_allclose(pca.reconstruct(data.input), wanted, atol=1e-2)
+    np.testing.assert_allclose(np.abs(pca.project(data.input)), np.abs(left[:, :2] * values[:2]), atol=1e-2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from hashret.encoders.base import Encoder
 from hashret.errors import UsageError
-from hashret.features import Features
+from hashret.features import Features, Floats, Rows
 from hashret.parts.projection import principal
 from hashret.runtime import Program, linear_program
 
@@ -34,6 +37,24 @@ class PCA(Encoder):
             raise UsageError(
                 f"pca has {found} components here, too few for {bits} bits; use --bits {found} or --encoder itq"
             )
+        return self
+
+    def reconstruct(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, dim], the nearest points of the components' space."""
+        return np.asarray(self.mean + self.program().logits(x) @ self.components, np.float32)
+
+    def project(self, x: Floats | Rows) -> Floats:
+        """Features [n, dim] -> float32 [n, 2], the first two components; of a single one, a line."""
+        first = self.program().logits(x)[:, :2]
+        return np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
+
+    def state(self) -> Mapping[str, Floats]:
+        """Mean and components."""
+        return {"mean": self.mean, "components": self.components}
+
+    def restore(self, like: Features, bits: int, state: Mapping[str, Floats]) -> Self:
+        """Take up mean and components."""
+        self.mean, self.components, self.shape = state["mean"], state["components"], like.shape
         return self
 
     def program(self) -> Program:
