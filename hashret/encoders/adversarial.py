@@ -45,7 +45,6 @@ class Adversarial(Autoencoder):
     hidden: tuple[int, ...] = option((1000, 1000), "units of the layers between input and code", low=1)
     judge: tuple[int, ...] = option((1000, 1000), "units of the second net", low=1)
     blur: float = option(0.1, "noise on what the second net sees, so that it cannot go by the last digit", low=0.0)
-    slow: float = option(0.3, "learning rate of the game, as a share of the reconstruction's", low=0.0, high=1.0)
 
     usual = {"rate": 1e-3, "most_steps": 3000, "held_out": 0.0}
     name = "adversarial"
