@@ -64,18 +64,13 @@ def signs(index: Index) -> Floats:
     return np.where(unpack(index.codes, index.bits), np.float32(1), np.float32(-1))
 
 
-def check_count(what: str, count: int, index: Index) -> None:
-    """UsageError unless 1 <= count <= documents."""
-    if not 1 <= count <= len(index):
-        raise UsageError(f"{what} must be 1 to {len(index)}, the documents there are, got {count}")
-
-
 def grouped(index: Index, count: int, encoder: str | None, options: Mapping[str, Any] | None, seed: int) -> Floats:
     """How far each document is from each of `count` clusters, [n, clusters], the least its own.
 
     By k-means over the codes (Lloyd 1982), or by an encoder that finds clusters.
     """
-    check_count("the number of clusters", count, index)
+    if not 1 <= count <= len(index):
+        raise UsageError(f"the number of clusters must be 1 to {len(index)}, the documents there are, got {count}")
     if encoder is not None:
         known = ENCODERS.get(encoder).options()
         options = ({"clusters": count} if "clusters" in known else {}) | dict(options or {})

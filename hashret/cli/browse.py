@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from hashret.cli import options as o
 from hashret.cli.ask import preview
 from hashret.cli.output import emit
 from hashret.cli.session import command
-
-if TYPE_CHECKING:
-    pass
 
 PANEL = "See an index whole"
 

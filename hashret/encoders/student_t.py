@@ -13,6 +13,7 @@ from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, Standardize, mlp
+from hashret.parts.gaussian import divergence, drawn
 
 DRAWS = 16  # of the code, for a document's likelihood
 LEAST = 1e-3  # of precision and degrees of freedom, above which the density is finite and smooth
@@ -53,10 +54,9 @@ class StudentT(Autoencoder):
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """The negative evidence lower bound, from one draw; from the mean when it is watched."""
         mean, log_variance = self.posterior(x)
-        noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)
-        z = mean + noise * (log_variance / 2).exp()
-        divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(1) / 2
-        return (divergence - self.log_density(x, z)).mean()
+        z = drawn(mean, log_variance) if self.training else mean
+        apart = divergence(mean, log_variance, torch.zeros_like(mean), torch.zeros_like(mean))
+        return (apart - self.log_density(x, z)).mean()
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [batch, *shape] -> [batch, bits] twice
         """Mean and log variance of the code."""
