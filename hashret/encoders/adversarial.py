@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import mlp
+from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule, train
 
 Draw = Callable[[int, int], Tensor]
@@ -52,9 +51,8 @@ class Adversarial(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """Hidden layers each way; the logits normalised, which keeps the game even."""
-        widths = (prod(shape), *self.hidden, bits)
-        body = mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse)
-        return nn.Sequential(body, nn.BatchNorm1d(bits)), mlp(widths[::-1], "relu")
+        body, decoder = mirrored(shape, self.hidden, bits, "relu", self.sparse)
+        return nn.Sequential(body, nn.BatchNorm1d(bits)), decoder
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Three steps in turn a batch."""

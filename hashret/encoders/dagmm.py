@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, pi, prod
+from math import log, pi
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import option
-from hashret.parts.bodies import mlp
+from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule
 
 RIDGE = 1e-6  # added to variances, so that a component of few documents has a density
@@ -45,8 +45,7 @@ class DAGMM(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The compression net: tanh layers down to the code and the same back."""
-        widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, "tanh", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "tanh")
+        return mirrored(shape, self.hidden, bits, "tanh", self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, the estimation net, and a place for the mixture of all documents."""

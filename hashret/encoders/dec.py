@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch.nn.functional import dropout
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import option
-from hashret.parts.bodies import mlp
+from hashret.parts.bodies import mirrored
 from hashret.parts.clusters import k_means, sharpened, student_t
 from hashret.parts.phases import share
 from hashret.training import Schedule, train
@@ -42,8 +41,7 @@ class DEC(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack, its code linear, and its mirror."""
-        widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
+        return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the centres."""

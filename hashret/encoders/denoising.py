@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
 from hashret.options import option
-from hashret.parts.bodies import mlp
+from hashret.parts.bodies import mirrored
 from hashret.parts.noise import CORRUPTIONS
 
 
@@ -33,8 +32,7 @@ class Denoising(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The hidden layers, and the same back."""
-        widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
+        return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction from the corrupted copy."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import option
-from hashret.parts.bodies import mlp
+from hashret.parts.bodies import mirrored, mlp
 from hashret.parts.clusters import k_means, student_t
 from hashret.parts.gaussian import divergence, drawn, log_density
 from hashret.parts.phases import share
@@ -45,8 +45,7 @@ class GMVAE(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The layers to the mean of v, and from v back."""
-        widths = (prod(shape), *self.hidden, bits)
-        return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
+        return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, those to the other figures of q, and those from w to the clusters."""

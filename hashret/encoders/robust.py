@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from hashret.encoders.net import AT_ONCE, Autoencoder
 from hashret.features import Features, Floats, Rows, take
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, mlp
+from hashret.parts.bodies import ACTIVATIONS, mirrored
 from hashret.training import Schedule, train
 
 NO_END = 10**9  # steps
@@ -44,9 +43,7 @@ class Robust(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack and its mirror."""
-        widths = (prod(shape), *self.hidden, bits)
-        body = mlp(widths, self.activation, flatten=len(shape) > 1, sparse=self.sparse)
-        return body, mlp(widths[::-1], self.activation)
+        return mirrored(shape, self.hidden, bits, self.activation, self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the level."""

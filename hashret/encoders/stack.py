@@ -18,7 +18,7 @@ from torch import nn
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, SparseLinear, mlp
+from hashret.parts.bodies import ACTIVATIONS, SparseLinear, mirrored
 from hashret.parts.rbm import RBM, pretrain
 from hashret.training import Schedule, train
 
@@ -35,9 +35,7 @@ class Stacked(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack and its mirror."""
-        widths = (prod(shape), *self.hidden, bits)
-        body = mlp(widths, self.activation, flatten=len(shape) > 1, sparse=self.sparse)
-        return body, mlp(widths[::-1], self.activation)
+        return mirrored(shape, self.hidden, bits, self.activation, self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
         """Values of 0 to 1 go in as they are: they are the chances of binary units."""

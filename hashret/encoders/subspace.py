@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch.nn.functional import one_hot
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows, take
 from hashret.options import option
-from hashret.parts.bodies import mlp
+from hashret.parts.bodies import mirrored
 from hashret.parts.expression import self_expression, spectral
 from hashret.training import Schedule, train
 
@@ -43,9 +42,8 @@ class Subspace(Autoencoder):
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack, normalised so that codes do not express each other by being small, and its mirror."""
-        widths = (prod(shape), *self.hidden, bits)
-        body = mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse)
-        return nn.Sequential(body, nn.BatchNorm1d(bits, affine=False)), mlp(widths[::-1], "relu")
+        body, decoder = mirrored(shape, self.hidden, bits, "relu", self.sparse)
+        return nn.Sequential(body, nn.BatchNorm1d(bits, affine=False)), decoder
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the sample's codes [n, bits] and clusters [n, clusters]."""

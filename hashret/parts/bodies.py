@@ -33,6 +33,14 @@ def mlp(
     return nn.Sequential(*layers)
 
 
+def mirrored(
+    shape: tuple[int, ...], hidden: Sequence[int], bits: int, activation: str, sparse: bool
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Layers down to the code, [n, *shape] -> [n, bits], and the same back, [n, bits] -> [n, dim]."""
+    widths = (prod(shape), *hidden, bits)
+    return mlp(widths, activation, flatten=len(shape) > 1, sparse=sparse), mlp(widths[::-1], activation)
+
+
 def suited(
     shape: tuple[int, ...],
     hidden: Sequence[int],
