@@ -12,6 +12,7 @@ from hashret.codes import Codes
 from hashret.errors import UsageError
 
 Numbers = npt.NDArray[np.int64]
+Distances = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class Neighbors:
     """
 
     positions: Numbers
-    distances: npt.NDArray[np.uint16]
+    distances: Distances
     exact: bool
+    searcher: str  # the name of the way it was found
     ties_at_k: Numbers | None = None  # from search
     offsets: Numbers | None = None  # from within
     finer: npt.NDArray[np.float64] | None = None  # the finer distances, shaped as the distances are
@@ -37,7 +39,7 @@ class Searcher(Protocol):
     name: ClassVar[str]
     exact: ClassVar[bool]
 
-    def __init__(self, codes: Codes, bits: int) -> None: ...
+    def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None: ...
 
     def search(self, queries: Codes, k: int) -> Neighbors:
         """The k nearest of each query uint8 [m, bytes]; the answer for k is a prefix of that for any larger k."""
@@ -58,3 +60,27 @@ def check_radius(radius: int) -> int:
     if radius < 0:
         raise UsageError(f"radius must be at least 0, got {radius}")
     return radius
+
+
+def check_threads(threads: int | None) -> int | None:
+    """The number of threads itself; UsageError where it is less than 1."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, got {threads}")
+    return threads
+
+
+def joined(found: list[tuple[bytearray, bytearray]]) -> tuple[Numbers, Distances]:
+    """Positions and distances as the kernel gives them, part after part."""
+    positions = [np.frombuffer(part, np.int64) for part, _ in found]
+    distances = [np.frombuffer(part, np.uint16) for _, part in found]
+    return np.concatenate([np.zeros(0, np.int64), *positions]), np.concatenate([np.zeros(0, np.uint16), *distances])
+
+
+def offsets(counts: Numbers) -> Numbers:
+    """Where each query's answer begins, and the end: counts [m] -> [m + 1]."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+
+def room(queries: int, k: int) -> tuple[Numbers, Distances, Numbers]:
+    """Positions, distances [queries, k] and ties [queries] to be filled."""
+    return np.zeros((queries, k), np.int64), np.zeros((queries, k), np.uint16), np.zeros(queries, np.int64)

@@ -1,0 +1,47 @@
+"""Scan: each query compared with every code, at the speed of memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashret import _kernel
+from hashret.codes import Codes, check_codes
+from hashret.search.base import Neighbors, check_k, check_radius, check_threads, joined, offsets, room
+from hashret.search.threads import spread
+
+
+class Scan:
+    """Reads all codes once for many queries (_kernel.c); takes them where they lie, a memory map too."""
+
+    name = "scan"
+    exact = True
+
+    def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
+        self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)
+
+    def search(self, queries: Codes, k: int) -> Neighbors:
+        """The k nearest, ties by position."""
+        queries = check_codes(queries, self.bits, "queries")
+        k = min(check_k(k), len(self.codes))
+        positions, distances, ties = room(len(queries), k)
+
+        def some(part: slice) -> None:
+            into = positions[part], distances[part], ties[part]
+            _kernel.scan(self.codes, self.codes.shape[1], queries[part], k, *into)
+
+        if k:
+            spread(some, len(queries), self.threads)
+        return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
+
+    def within(self, queries: Codes, radius: int) -> Neighbors:
+        """All within the radius, inclusive."""
+        queries = check_codes(queries, self.bits, "queries")
+        radius = min(check_radius(radius), self.bits)
+        counts = np.zeros(len(queries), np.int64)
+
+        def some(part: slice) -> tuple[bytearray, bytearray]:
+            return _kernel.scan_within(self.codes, self.codes.shape[1], queries[part], radius, counts[part])
+
+        found = spread(some, len(queries), self.threads)
+        return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
+

@@ -1,0 +1,147 @@
+"""Tables: the distinct codes in buckets, once for each of several chunks of their bits; the documents behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret import _kernel
+from hashret.codes import Codes, check_codes, unpack, words
+from hashret.search import costs
+from hashret.search.base import Neighbors, Numbers, check_k, check_radius, joined, offsets, room
+from hashret.search.scan import Scan
+from hashret.search.threads import spread
+
+Chunk = Sequence[int]
+"""The bits that one table is ordered by."""
+
+WASTED = 0.2  # of a full scan, what may be spent in buckets before it is given up: so never slower than 1 / 1.2 of it
+
+
+def distinct(codes: Codes) -> tuple[Codes, Numbers, Numbers]:
+    """The codes that differ [g, bytes]; where each one's documents begin [g + 1]; the documents [n], in order for each."""
+    keys = words(codes)
+    order = np.lexsort(keys.T) if keys.shape[1] > 1 else np.argsort(keys[:, 0], kind="stable")
+    ordered = keys[order]
+    first = np.ones(len(codes), bool)
+    first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    starts = np.append(np.flatnonzero(first), len(codes))
+    return codes[order[starts[:-1]]], starts, order.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What _kernel.c looks into: all arrays of its `Tables`, in its order."""
+
+    arrays: _kernel.Tables
+
+    @classmethod
+    def build(cls, codes: Codes, chunks: Sequence[Chunk]) -> Tables:
+        """A table a chunk, each over all distinct codes."""
+        each, starts, positions = distinct(codes)
+        n, width = each.shape
+        sizes = np.array([len(chunk) for chunk in chunks], np.uint16)
+        ends = np.cumsum([(1 << len(chunk)) + 1 for chunk in chunks])
+        sorted_codes = np.empty((len(chunks), n, width), np.uint8)
+        members, buckets = np.empty((len(chunks), n), np.uint32), np.empty(int(ends[-1]), np.uint32)
+        bits = [np.array(chunk, np.uint16) for chunk in chunks]
+        for i, stop in enumerate(ends.tolist()):
+            own = buckets[stop - (1 << len(bits[i])) - 1 : stop]
+            _kernel.fill(each, width, bits[i], own, members[i], sorted_codes[i])
+        return cls((sorted_codes, members, buckets, np.concatenate(bits), sizes, starts, positions))
+
+
+class Buckets:
+    """Search in tables; a query for which that would take longer than a full scan gets the full scan."""
+
+    name = "buckets"
+    exact = True
+    patience = WASTED  # of a full scan
+
+    def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
+        self.scan = Scan(codes, bits, threads)
+        self.bits, self.threads = bits, threads
+        self.codes = check_codes(codes, bits)
+        self.tables = Tables.build(self.codes, self.chunks())
+        self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.codes.shape[1]))
+        self.asked = self.scanned = 0  # queries so far, and those that took a full scan
+
+    def chunks(self) -> list[Chunk]:
+        """Which bits each table is ordered by."""
+        raise NotImplementedError
+
+    def search(self, queries: Codes, k: int) -> Neighbors:
+        """The k nearest, ties by position."""
+        queries = check_codes(queries, self.bits, "queries")
+        k = min(check_k(k), len(self.codes))
+        positions, distances, ties = room(len(queries), k)
+        done = np.zeros(len(queries), np.uint8)
+
+        def some(part: slice) -> None:
+            into = positions[part], distances[part], ties[part], done[part]
+            _kernel.probe(self.tables.arrays, self.codes.shape[1], queries[part], k, *self.costs, *into)
+
+        if k:
+            spread(some, len(queries), self.threads)
+            if len(rest := self._rest(done == 0)):
+                found = self.scan.search(queries[rest], k)
+                positions[rest], distances[rest], ties[rest] = found.positions, found.distances, found.ties_at_k
+        return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
+
+    def within(self, queries: Codes, radius: int) -> Neighbors:
+        """All within the radius, inclusive."""
+        queries = check_codes(queries, self.bits, "queries")
+        radius = min(check_radius(radius), self.bits)
+        counts = np.zeros(len(queries), np.int64)
+
+        def some(part: slice) -> tuple[bytearray, bytearray]:
+            return _kernel.probe_within(
+                self.tables.arrays, self.codes.shape[1], queries[part], radius, *self.costs, counts[part]
+            )
+
+        found = joined(spread(some, len(queries), self.threads))
+        if len(rest := self._rest(counts < 0)):
+            return self._filled(queries, radius, found, counts, rest)
+        return Neighbors(*found, True, self.name, offsets=offsets(counts))
+
+    def _rest(self, given_up: npt.NDArray[np.bool_]) -> Numbers:
+        """The queries that need a full scan."""
+        rest = np.flatnonzero(given_up)
+        self.asked += len(given_up)
+        self.scanned += len(rest)
+        return rest
+
+    def _filled(
+        self, queries: Codes, radius: int, found: tuple[Numbers, npt.NDArray[np.uint16]], counts: Numbers, rest: Numbers
+    ) -> Neighbors:
+        """What was found in buckets, and between it what only a full scan finds."""
+        scanned = self.scan.within(queries[rest], radius)
+        assert scanned.offsets is not None
+        query = np.concatenate(
+            [np.repeat(np.arange(len(counts)), np.maximum(counts, 0)), np.repeat(rest, np.diff(scanned.offsets))]
+        )
+        order = np.argsort(query, kind="stable")
+        positions = np.concatenate([found[0], scanned.positions])[order]
+        distances = np.concatenate([found[1], scanned.distances])[order]
+        return Neighbors(
+            positions, distances, True, self.name, offsets=offsets(np.bincount(query, minlength=len(counts)))
+        )
+
+
+def spread_bits(codes: Codes, bits: int, chunks: int) -> list[Chunk]:
+    """All bits dealt to so many chunks, so that those that vary together are apart.
+
+    Bits of one chunk that say the same leave its buckets few and full.
+    """
+    signs = 2.0 * unpack(codes[:: max(1, len(codes) // 10_000)], bits).astype(np.float32) - 1
+    signs -= signs.mean(axis=0)
+    together = np.abs(signs.T @ signs) / max(1, len(signs))
+    dealt: list[list[int]] = [[] for _ in range(chunks)]
+    for bit in np.argsort(-np.diag(together), kind="stable").tolist():
+        least = min(len(chunk) for chunk in dealt)
+        free = [chunk for chunk in dealt if len(chunk) == least]
+        min(free, key=lambda chunk: float(together[bit, chunk].sum())).append(bit)
+    return [sorted(chunk) for chunk in dealt]
