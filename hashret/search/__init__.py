@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from hashret.codes import Codes
+from hashret.errors import UsageError, unknown
 from hashret.registry import Registry
 from hashret.search.base import Neighbors, Searcher
 
-SEARCHERS: Registry[Searcher] = Registry("searcher", "hashret.searchers", ("flat = hashret.search.faiss:Flat",))
+SEARCHERS: Registry[Searcher] = Registry(
+    "searcher",
+    "hashret.searchers",
+    (
+        "scan = hashret.search.scan:Scan",
+        "multi_index = hashret.search.multi_index:MultiIndex",
+        "lookup = hashret.search.lookup:Lookup",
+        "flat = hashret.search.faiss:Flat",
+    ),
+)
+COMPILED = ("scan", "multi_index", "lookup")  # need _kernel
 
-DEFAULT = "flat"
+
+def compiled() -> bool:
+    """Whether the kernel is there: an installation without a C compiler lacks it."""
+    return find_spec("hashret._kernel") is not None
 
 
-def searcher(codes: Codes, bits: int, name: str = "auto") -> Searcher:
-    """A searcher over codes uint8 [n, ceil(bits / 8)]; "auto" takes the one that suits them.
+def searcher(codes: Codes, bits: int, name: str = "auto", threads: int | None = None) -> Searcher:
+    """A searcher over codes uint8 [n, ceil(bits / 8)]; threads None: one for few queries, all cores for many.
 
+    The name is one of `SEARCHERS`, or a string of FAISS's index factory for binary codes, such as "BIVF1024", whose
+    answers are not exact. "auto" reads all codes until tables would have paid for themselves, then builds those.
     Raises DataError where the codes do not fit the bits, UsageError for an unknown name.
     """
-    return SEARCHERS.get(DEFAULT if name == "auto" else name)(codes, bits)
+    if name in COMPILED and not compiled():
+        raise UsageError(f"{name} needs hashret's compiled part; install again with a C compiler, or search with flat")
+    if name == "auto":
+        if not compiled():
+            return SEARCHERS.get("flat")(codes, bits, threads)
+        from hashret.search.auto import Auto
+
+        return Auto(codes, bits, threads)
+    if name.startswith("B") and name not in SEARCHERS.names():
+        from hashret.search.faiss import Factory
+
+        return Factory(codes, bits, threads, name)
+    if name not in SEARCHERS.names():
+        raise unknown("searcher", name, ["auto", *SEARCHERS.names()], "hashret searchers lists them")
+    return SEARCHERS.get(name)(codes, bits, threads)
 
 
-__all__ = ["SEARCHERS", "Neighbors", "Searcher", "searcher"]
+__all__ = ["COMPILED", "SEARCHERS", "Neighbors", "Searcher", "compiled", "searcher"]

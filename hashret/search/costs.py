@@ -1,19 +1,34 @@
-"""What searching costs, in nanoseconds on one thread; written down from what scripts/bench_search.py measures."""
+"""What searching costs, in nanoseconds on one thread, as scripts/fit_costs.py measures it; and what follows from it."""
 
 from __future__ import annotations
 
-BUCKET = 20.0  # a bucket asked for: mostly the wait for memory
-BUILD = 60.0  # a code in one chunk's table, while it is built
+import os
 
+from hashret.codes import width
 
-def code(width: int) -> float:
-    """One code of a full scan for many queries: what a search in tables has to beat."""
-    return 0.03 + 0.008 * width
-
-
-def probing_bits(distinct: int, bits: int) -> int:
-    """Bits a chunk best has: as many as number the distinct codes, so that a bucket holds about one."""
-    return max(1, min(bits, MOST, distinct.bit_length()))
-
-
+BUCKET = 40.0  # a bucket asked for: mostly the wait for memory
+BUILD = 250.0  # a code in one chunk's table, while it is built
 MOST = 24  # bits of a chunk: 2^24 offsets take 64 MiB
+MEMORY = 0.25  # of the machine's, what tables may take unasked
+
+
+def code(bytes_each: int) -> float:
+    """One code of a full scan for many queries: what a search in tables has to beat."""
+    return 0.03 + 0.008 * bytes_each
+
+
+def chunks(documents: int, bits: int) -> int:
+    """How many tables: of as many bits each as number the codes, so that a bucket holds about one."""
+    size = max(1, min(bits, MOST, documents.bit_length()))
+    return max(1, round(bits / size), -(-bits // MOST))
+
+
+def building(documents: int, bits: int) -> float:
+    """Building the tables of a multi-index."""
+    return BUILD * documents * chunks(documents, bits)
+
+
+def tables_fit(documents: int, bits: int) -> bool:
+    """Whether the tables of a multi-index would leave room for others."""
+    bytes_needed = documents * (chunks(documents, bits) * (width(bits) + 4) + 16)
+    return bytes_needed < MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -12,9 +12,8 @@ class MultiIndex(Buckets):
     The buckets looked into differ from the query's in 0, 1, 2, ... bits of a chunk, until the k-th distance is sure.
     """
 
-    name = "multi-index"
+    name = "multi_index"
 
     def chunks(self) -> list[Chunk]:
         """All bits, in chunks of about as many as number the codes."""
-        size = costs.probing_bits(len(self.codes), self.bits)
-        return spread_bits(self.codes, self.bits, max(1, round(self.bits / size), -(-self.bits // costs.MOST)))
+        return spread_bits(self.codes, self.bits, costs.chunks(len(self.codes), self.bits))

@@ -141,7 +141,9 @@ class Reranked:
             first = order[:k]
             positions[row], distances[row], finer[row] = found.positions[first], found.distances[first], near[first]
             ties[row] = int((near == near[first[-1]]).sum())
-        return Neighbors(positions, distances, nearest.exact, ties, finer=finer, reranked=self.finer.name)
+        return Neighbors(
+            positions, distances, nearest.exact, nearest.searcher, ties, finer=finer, reranked=self.finer.name
+        )
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
         """All within the radius of each query."""
@@ -153,7 +155,13 @@ class Reranked:
             order[start:stop], finer[start:stop] = start + places, near[places]
         positions, distances = found.positions[order], found.distances[order]
         return Neighbors(
-            positions, distances, found.exact, offsets=found.offsets, finer=finer, reranked=self.finer.name
+            positions,
+            distances,
+            found.exact,
+            found.searcher,
+            offsets=found.offsets,
+            finer=finer,
+            reranked=self.finer.name,
         )
 
     def _order(self, query: int, positions: Numbers) -> tuple[Numbers, Distances]:

@@ -137,7 +137,7 @@ def spread_bits(codes: Codes, bits: int, chunks: int) -> list[Chunk]:
     Bits of one chunk that say the same leave its buckets few and full.
     """
     signs = 2.0 * unpack(codes[:: max(1, len(codes) // 10_000)], bits).astype(np.float32) - 1
-    signs -= signs.mean(axis=0)
+    signs -= signs.sum(axis=0) / max(1, len(signs))
     together = np.abs(signs.T @ signs) / max(1, len(signs))
     dealt: list[list[int]] = [[] for _ in range(chunks)]
     for bit in np.argsort(-np.diag(together), kind="stable").tolist():
