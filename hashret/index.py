@@ -540,8 +540,8 @@ def _repeated(ids: list[str]) -> DataError:
 def _select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
     """The documents of a batch that are to be added, after what the policy says of ids that are there already."""
     fresh, twice, there = [], [], []
-    for document in batch:
-        row = change.row_of(document.id)
+    rows = change.rows_of([document.id for document in batch])
+    for document, row in zip(batch, rows, strict=True):
         if document.id in seen:
             twice += [document.id] if policy != "skip" else []
         elif row is not None and policy == "refuse":
