@@ -11,13 +11,18 @@ from pathlib import Path
 
 from hashret.errors import StoreError
 
-BLOCK = 1 << 14  # bytes of a file that a checksum of its own tells to be whole
+BLOCK = 1 << 10  # bytes of a file that a checksum of its own tells to be whole
 
 
 def sha256(path: Path) -> str:
     """Checksum of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(data: bytes | bytearray) -> str:
+    """The same of bytes."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def block_checksums(data: bytes) -> list[int]:

@@ -27,7 +27,7 @@ from hashret.codes import Codes
 from hashret.errors import DataError
 from hashret.features import Vectors
 from hashret.store.manifest import Place
-from hashret.store.segment import DTYPES, PACKED, PIECE, Packed, Record, hash_id
+from hashret.store.segment import DTYPES, PACKED, PIECE, Packed, Record, hash_id, label_names
 
 Arrays = Mapping[str, Place]
 
@@ -51,7 +51,7 @@ def image(codes: Codes, records: Sequence[Record], vectors: Vectors | None = Non
 
 
 def _arrays(codes: Codes, records: Sequence[Record]) -> dict[str, npt.NDArray[Any]]:
-    names = sorted({label for record in records for label in record.labels})
+    names = label_names(records)
     numbers = {name: number for number, name in enumerate(names)}
     hashes = np.array([hash_id(record.id) for record in records], np.uint64)
     order = np.argsort(hashes, kind="stable")

@@ -67,6 +67,11 @@ def hash_id(id: str) -> int:
     return int.from_bytes(hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+def label_names(records: Sequence[Record]) -> list[str]:
+    """The labels that occur, in the order in which a segment numbers them."""
+    return sorted({label for record in records for label in record.labels})
+
+
 class Segment:
     """A segment opened for reading; its file stays open, so that it can be read even after it was replaced."""
 
@@ -103,7 +108,7 @@ class Segment:
         if self.dim * rows != self.places.get("vectors", (0, 0))[1]:
             raise ValueError("vectors are of unequal length")
 
-    def _array(self, name: str) -> npt.NDArray[Any]:
+    def array(self, name: str) -> npt.NDArray[Any]:
         """An array as it lies in the file, of which only what is used is read."""
         offset, items = self.places[name]
         return np.frombuffer(self._file, DTYPES[name], items, offset) if items else np.zeros(0, DTYPES[name])
@@ -111,9 +116,7 @@ class Segment:
     def codes(self) -> Codes:
         """All codes, uint8 [rows, bytes], mapped."""
         with self._reading():
-            return check_codes(
-                self._array("codes").reshape(self.rows, -1 if self.rows else width(self.bits)), self.bits
-            )
+            return check_codes(self.array("codes").reshape(self.rows, -1 if self.rows else width(self.bits)), self.bits)
 
     @property
     def dim(self) -> int:
@@ -125,7 +128,7 @@ class Segment:
         with self._reading():
             if "vectors" not in self.places:
                 raise ValueError("no vectors are kept in it")
-            return Vectors(self._array("vectors").reshape(self.rows, -1), self._array("scales")).take(rows)
+            return Vectors(self.array("vectors").reshape(self.rows, -1), self.array("scales")).take(rows)
 
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""
@@ -138,7 +141,7 @@ class Segment:
         An id is here more than once only where all its rows but the last are deleted.
         """
         with self._reading():
-            known, rows = self._array("lookup/hashes"), self._array("lookup/rows")
+            known, rows = self.array("lookup/hashes"), self.array("lookup/rows")
             starts, stops = np.searchsorted(known, hashes, "left"), np.searchsorted(known, hashes, "right")
             for place in np.flatnonzero(starts < stops).tolist():
                 for row in rows[starts[place] : stops[place]].tolist():
@@ -147,19 +150,17 @@ class Segment:
 
     def record(self, row: int) -> Record:
         """All that is stored of one row."""
-        return self._records(row, row + 1)[0]
+        return self.between(row, row + 1)[0]
 
     def records(self) -> Iterator[Record]:
         """All rows in order, reading a thousand at a time."""
         for start in range(0, self.rows, 1000):
-            yield from self._records(start, min(start + 1000, self.rows))
+            yield from self.between(start, min(start + 1000, self.rows))
 
     def some(self, rows: npt.NDArray[np.int64]) -> list[Record]:
         """The records of these rows, which ascend and lie near each other."""
-        if not len(rows):
-            return []
         first = int(rows[0])
-        all_ = self._records(first, int(rows[-1]) + 1)
+        all_ = self.between(first, int(rows[-1]) + 1)
         return [all_[row - first] for row in rows.tolist()]
 
     def labels(self) -> list[tuple[str, ...]]:
@@ -171,8 +172,8 @@ class Segment:
     def _names(self) -> list[str]:
         return self._texts("labels/names", 0, self.places["labels/names/offsets"][1] - 1)
 
-    def _labels(self, start: int, stop: int) -> list[tuple[str, ...]]:
-        numbers, names = self._array("labels/rows"), self._names
+    def _labels(self, start: int, stop: int, names: Sequence[str] | None = None) -> list[tuple[str, ...]]:
+        numbers, names = self.array("labels/rows"), self._names if names is None else names
         edges = self._edges("labels", start, stop, len(numbers))
         here = numbers[edges[0] : edges[-1]]
         if len(here) and not 0 <= here.min() <= here.max() < len(names):
@@ -180,13 +181,17 @@ class Segment:
         of = [names[number] for number in here.tolist()]
         return [tuple(of[a - edges[0] : b - edges[0]]) for a, b in pairwise(edges)]
 
-    def _records(self, start: int, stop: int) -> list[Record]:
+    def between(
+        self, start: int, stop: int, ids: Sequence[str] | None = None, names: Sequence[str] | None = None
+    ) -> list[Record]:
+        """All that is stored of rows start to stop; ids and labels' names are those given, if they are known better."""
         with self._reading():
-            ids, contents = self._texts("ids", start, stop), self._texts("contents", start, stop)
+            ids = self._texts("ids", start, stop) if ids is None else ids
+            contents = self._texts("contents", start, stop)
             metadata = [json.loads(text) if text else {} for text in self._texts("metadata", start, stop)]
             if not all(isinstance(own, dict) for own in metadata):
                 raise ValueError("metadata are not named")
-            labels, thumbnails = self._labels(start, stop), self._bytes("thumbnails", start, stop)
+            labels, thumbnails = self._labels(start, stop, names), self._bytes("thumbnails", start, stop)
             return [Record(*row) for row in zip(ids, contents, labels, metadata, thumbnails, strict=True)]
 
     def _texts(self, name: str, start: int, stop: int) -> list[str]:
@@ -203,7 +208,7 @@ class Segment:
         """Where the strings of rows start to stop begin, and the last ends; ValueError where that cannot be."""
         if not 0 <= start <= stop < self.places[f"{name}/offsets"][1]:
             raise ValueError(f"{name} has no row {start}")
-        edges: list[int] = self._array(f"{name}/offsets")[start : stop + 1].tolist()
+        edges: list[int] = self.array(f"{name}/offsets")[start : stop + 1].tolist()
         if edges[0] < 0 or edges[-1] > most or any(a > b for a, b in pairwise(edges)):
             raise ValueError(f"{name} has offsets that do not ascend")
         return edges
@@ -212,8 +217,8 @@ class Segment:
         """How many bytes the strings of a name have, and what reads some of them."""
         packed = (self._pieces or {}).get(f"{name}/bytes")
         if packed is None and self._pieces is None and f"{name}/pieces" in self.places:
-            table = self._array(f"{name}/pieces").reshape(-1, 2)
-            packed = Packed(PIECE, int(self._array(f"{name}/offsets")[-1]), table)
+            table = self.array(f"{name}/pieces").reshape(-1, 2)
+            packed = Packed(PIECE, int(self.array(f"{name}/offsets")[-1]), table)
         if packed is None:
             offset, size = self.places[f"{name}/bytes"]
             return size, lambda start, stop: self._file[offset + start : offset + stop]

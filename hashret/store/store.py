@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,17 @@ from hashret.errors import StoreError, UsageError
 from hashret.features import Vectors, joined
 from hashret.store import deletions, files
 from hashret.store.deletions import Mask
-from hashret.store.files import sha256, unfinished
+from hashret.store.files import unfinished
 from hashret.store.lock import HOLDER, LOCK, locked
 from hashret.store.manifest import NAME, SPARE, SPARES, Manifest, SegmentEntry, segment_path
 from hashret.store.segment import Record, Segment, hash_id
 from hashret.store.transaction import Attach, Transaction
 
+if TYPE_CHECKING:
+    from hashret.store.check import Problem
+
 FOLDERS = ("segments", "faiss", "deletions", "hasher", "cache", SPARES)
+DAMAGED = "damaged"  # the folder of what `repair` took out; nothing reads it
 TRIES = 10  # a reader that always loses the race with writers has another trouble
 REPAIR = "hashret verify says more, hashret repair mends what can be mended"
 
@@ -84,7 +88,7 @@ class Store:
             raise UsageError(
                 f"index {str(path)!r} has lost its {NAME}; hashret repair -i {path} brings it back, --force replaces it"
             )
-        ours = {*FOLDERS, LOCK, HOLDER, *(file.name for file in unfinished(folder / NAME))}
+        ours = {*FOLDERS, LOCK, HOLDER, DAMAGED, *(file.name for file in unfinished(folder / NAME))}
         if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
             raise UsageError(f"folder {str(path)!r} holds other things; name a new folder for the index")
         return cls(folder, None, force)
@@ -192,7 +196,7 @@ class Store:
                 except OSError as error:
                     raise self._unwritten(error) from error
                 finally:
-                    self._sweep(fresh)
+                    self.sweep(fresh)
                 self._renew()
         finally:
             if not (self.path / NAME).exists() and made:
@@ -238,7 +242,7 @@ class Store:
             if not hasattr(self, "manifest") or self.manifest != manifest:
                 self._load(manifest)
 
-    def _sweep(self, fresh: bool = False) -> None:
+    def sweep(self, fresh: bool = False) -> None:
         """Remove files that the manifest does not name: left by a killed writer, or of older generations.
 
         `fresh`: there was no index, so that without a manifest nothing here is of any. What cannot be removed is left
@@ -272,28 +276,8 @@ class Store:
             files.replace(spare, data)
             files.sync(spare.parent)
 
-    def verify(self) -> list[str]:
-        """Everything that is wrong with the files of this generation, a line each; none where all is well."""
-        wrong = changed_files(self.path, self.manifest)
-        if int(self.deleted.sum()) != self.manifest.deleted:
-            wrong.append(f"{int(self.deleted.sum())} rows are marked as deleted, not {self.manifest.deleted}")
-        if not wrong:
-            ids = [id for id, gone in zip(self.ids(), self.deleted, strict=True) if not gone]
-            lost = [id for id in ids if self.find(id) is None]
-            wrong += [f"{len(ids) - len(set(ids))} ids occur twice"] if len(ids) != len(set(ids)) else []
-            wrong += [f"{len(lost)} ids cannot be looked up, such as {lost[0]!r}"] if lost else []
-        return wrong
+    def verify(self) -> list[Problem]:
+        """Everything that is wrong with the files of the index; none where all is well."""
+        from hashret.store.check import problems
 
-
-def changed_files(folder: Path, manifest: Manifest | None = None) -> list[str]:
-    """The files that are not as the manifest (or else the current one) says, a line each."""
-    wrong = []
-    for name, entry in (manifest or Manifest.read(folder)).files.items():
-        path = folder / name
-        if not path.is_file():
-            wrong.append(f"{name} is missing")
-        elif path.stat().st_size != entry.bytes:
-            wrong.append(f"{name} has {path.stat().st_size} bytes, not {entry.bytes}")
-        elif sha256(path) != entry.sha256:
-            wrong.append(f"{name} has changed: its checksum does not fit")
-    return wrong
+        return problems(self.path)

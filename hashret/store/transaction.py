@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ ID_BYTES = 4096
 
 Attach = Callable[[Path, Codes, int], None]
 """Writes another program's file of a segment's codes: attach(path, codes, bits)."""
+
+
+Part = tuple[Codes, list[Record], Vectors | None]
 
 
 class Transaction:
@@ -134,7 +137,7 @@ class Transaction:
         image, arrays = hdf5.image(codes, records, joined(self.vectors) if self.vectors else None)
         segment, beside, faiss = map(self._place, (segment_path(number), spare_path(number), faiss_path(number)))
         files.write(segment, image)
-        spare.write(beside, [record.id for record in records], image)
+        spare.write(beside, spare.of(records, image))
         files.write_by(faiss, lambda path: self.attach(path, codes, self.bits))
         self._name(segment, arrays)
         self._name(beside)
@@ -150,33 +153,49 @@ class Transaction:
 
     def _loads(self) -> tuple[list[int], list[int], list[int]]:
         """Of each segment: rows that are not deleted, all rows, and how many rows its bytes would be worth."""
-        starts = np.cumsum([0, *(entry.rows for entry in self.entries)]).tolist()
-        living = [entry.rows - int(self.deleted[a : a + entry.rows].sum())
-                  for entry, a in zip(self.entries, starts, strict=False)]  # fmt: skip
+        living = [int(self.living(entry).sum()) for entry in self.entries]
         named = [self.files[segment_path(entry.number)] for entry in self.entries]
         return living, [entry.rows for entry in self.entries], [merging.worth(file) for file in named]
 
+    def living(self, entry: SegmentEntry) -> bitmaps.Mask:
+        """Which rows of a segment are not deleted."""
+        start = sum(other.rows for other in self.entries[: self.entries.index(entry)])
+        return np.asarray(~self.deleted[start : start + entry.rows])
+
+    def put(self, entry: SegmentEntry, parts: Iterable[Part]) -> None:
+        """Have these documents in the place of a segment: what was saved of it."""
+        place = self.entries.index(entry)
+        self._put(place, place + 1, parts)
+
+    def write_beside(self, entry: SegmentEntry, names: Container[str]) -> None:
+        """Write those of the files beside a segment anew that have one of these names."""
+        segment, faiss, beside = self._open(entry), faiss_path(entry.number), spare_path(entry.number)
+        if faiss in names:
+            files.write_by(self._place(faiss), lambda path: self.attach(path, segment.codes(), self.bits))
+            self._name(self.store.path / faiss)
+        if beside in names:
+            spare.write(self._place(beside), spare.of(list(segment.records()), segment.path.read_bytes()))
+            self._name(self.store.path / beside)
+
     def _rewrite(self, first: int, stop: int) -> None:
         """Write the segments from the first to before the second number anew, without what is deleted."""
+        chosen = [(self._open(entry), self.living(entry)) for entry in self.entries[first:stop]]
+        self._put(first, stop, (part for segment, kept in chosen for part in _parts(segment, kept)))
+
+    def _put(self, first: int, stop: int, parts: Iterable[Part]) -> None:
+        """Have these documents in the place of the segments from the first to before the second number."""
         edges = np.cumsum([0, *(entry.rows for entry in self.entries)]).tolist()
         before, chosen, after = self.entries[:first], self.entries[first:stop], self.entries[stop:]
         gone = self.deleted
         self.entries, self.deleted = before, gone[: edges[first]]
-        for entry, start in zip(chosen, edges[first:stop], strict=True):
-            self._copy(self._open(entry), ~gone[start : start + entry.rows])
-            for name in (segment_path(entry.number), spare_path(entry.number), faiss_path(entry.number)):
-                self.files.pop(name, None)
+        for part in parts:
+            self.add(*part)
         self._flush()
         self.entries = self.entries + after
         self.deleted = np.concatenate([self.deleted, gone[edges[stop] :]])
-
-    def _copy(self, segment: Segment, kept: bitmaps.Mask) -> None:
-        """Append the rows of a segment that are kept."""
-        codes = segment.codes()
-        for first in range(0, segment.rows, 1000):
-            rows = np.flatnonzero(kept[first : first + 1000]) + first
-            records = segment.some(rows)
-            self.add(codes[rows], records, segment.vectors(rows) if segment.dim else None)
+        for entry in chosen:
+            for name in (segment_path(entry.number), spare_path(entry.number), faiss_path(entry.number)):
+                self.files.pop(name, None)
 
     def _open(self, entry: SegmentEntry) -> Segment:
         """A segment of the generation before, or one written since."""
@@ -200,6 +219,15 @@ class Transaction:
         """Have the manifest name a file."""
         name = path.relative_to(self.store.path).as_posix()
         self.files[name] = FileEntry(path.stat().st_size, sha256(path), arrays)
+
+
+def _parts(segment: Segment, kept: bitmaps.Mask) -> Iterator[Part]:
+    """The rows of a segment that are kept, a thousand at a time."""
+    codes = segment.codes()
+    for first in range(0, segment.rows, 1000):
+        rows = np.flatnonzero(kept[first : first + 1000]) + first
+        if len(rows):
+            yield codes[rows], segment.some(rows), segment.vectors(rows) if segment.dim else None
 
 
 def _largest(folder: Path) -> int:
