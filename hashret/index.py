@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -30,6 +31,7 @@ from hashret.search.faiss import write_file
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked, shrink
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.sources.memory import Memory
+from hashret.steady import become, snapshot, steady
 from hashret.store import Record, Store, Transaction
 
 if TYPE_CHECKING:
@@ -94,8 +96,7 @@ class Index:
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """Open an index; UsageError where there is none, StoreError where it is damaged."""
-        store = Store.open(path)
-        hasher = Hasher.load(store.hasher_path)
+        store, hasher = _opened(Path(path))
         if hasher.bits != store.manifest.bits:
             raise StoreError(f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}")
         index = cls(store, hasher)
@@ -124,6 +125,7 @@ class Index:
         """Whether the documents' features are stored, for re-ranking."""
         return bool(self.store.manifest.about.get("keeps_vectors"))
 
+    @steady
     def __len__(self) -> int:
         return len(self.store.deleted) - int(self.store.deleted.sum())
 
@@ -133,18 +135,21 @@ class Index:
         return np.flatnonzero(~self.store.deleted)
 
     @property
+    @steady
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""
         ids = self.store.ids()
         return [ids[row] for row in self._rows]
 
     @property
+    @steady
     def labels(self) -> list[tuple[str, ...]]:
         """Each document's labels, in order of insertion."""
         labels = self.store.labels()
         return [labels[row] for row in self._rows]
 
     @property
+    @steady
     def codes(self) -> Codes:
         """All codes, uint8 [n, ceil(bits / 8)], in order of insertion."""
         if self._codes is None:
@@ -154,6 +159,7 @@ class Index:
 
     # Searching
 
+    @steady
     def search(
         self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = (), rerank: bool = False
     ) -> list[Hits]:
@@ -167,10 +173,12 @@ class Index:
         asked = self.ask(queries, rerank)
         return _answered(asked, self._search(asked, k, labels))
 
+    @steady
     def search_codes(self, codes: Codes, k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
         """The same for queries that are codes already, uint8 [m, ceil(bits / 8)]."""
         return self._search(Asked(codes), k, labels)
 
+    @steady
     def within(
         self, queries: Iterable[Query], radius: int, labels: Sequence[str] = (), rerank: bool = False
     ) -> list[Hits]:
@@ -178,10 +186,12 @@ class Index:
         asked = self.ask(queries, rerank)
         return _answered(asked, self._within(asked, radius, labels))
 
+    @steady
     def within_codes(self, codes: Codes, radius: int, labels: Sequence[str] = ()) -> list[Hits]:
         """The same for queries that are codes already."""
         return self._within(Asked(codes), radius, labels)
 
+    @steady
     def like(
         self,
         ids: Sequence[str],
@@ -305,18 +315,22 @@ class Index:
 
     # Reading
 
+    @steady
     def document(self, id: str) -> Document:
         """The document with this id; DataError where there is none."""
         return self._document(self._row(id))
 
+    @steady
     def documents(self) -> Iterator[Document]:
         """All documents, in order of insertion; pictures as the small copies that are stored."""
         return (self._restore(record, small=True) for record in self.store.records())
 
+    @steady
     def thumbnail(self, id: str) -> bytes:
         """The small JPEG that is kept of a picture; nothing of other documents. DataError for an unknown id."""
         return self.store.record(self._row(id)).thumbnail
 
+    @steady
     def codes_of(self, ids: Sequence[str]) -> Codes:
         """The stored codes of these documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
         rows = [self._row(id) for id in ids]
@@ -343,6 +357,7 @@ class Index:
             content = np.zeros(0, np.float32)  # vectors are not kept
         return Document(record.id, content, record.labels, record.metadata)
 
+    @steady
     def info(self) -> dict[str, Any]:
         """What there is to know of the index, as JSON can hold it."""
         manifest, codes = self.store.manifest, self.codes
@@ -389,19 +404,19 @@ class Index:
         if replace and isinstance(documents, Stamped):
             documents = documents.only(self._changed(documents))
         source = documents if isinstance(documents, Source) else Memory(documents)
-        with self._changing() as change:
-            return self._take_in(change, source, policy)
+        with self._changing() as (change, now):
+            return now._take_in(change, source, policy)
 
     def delete(self, ids: Iterable[str]) -> int:
         """Delete documents by id; how many. DataError, and nothing deleted, where an id is unknown."""
-        with self._changing() as change:
-            rows = {self._row(id) for id in ids}
+        with self._changing() as (change, now):
+            rows = {now._row(id) for id in ids}
             change.delete(sorted(rows))
             return len(rows)
 
     def compact(self) -> None:
         """Merge segments and drop what is deleted; answers stay as they are."""
-        with self._changing() as change:
+        with self._changing() as (change, _):
             change.compact()
 
     def refit(self, **fit: Any) -> None:
@@ -415,14 +430,14 @@ class Index:
             raise UsageError("an index of vectors does not keep them as they were; index the source again with --force")
         before = self.store.manifest.generation
         hasher = Hasher.fit(self.documents(), dense=self.keeps_vectors, **self._as_before(fit))
-        with self._changing() as change:
-            if self.store.manifest.generation != before:
+        with self._changing() as (change, now):
+            if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index while this one was learning; refit again")
-            about = dict(self.store.manifest.about)
+            about = dict(now.store.manifest.about)
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
-            for records in batches(track(self.store.records(), "encoding", len(self)), BATCH):
-                _append(change, hasher, [self._restore(record, small=True) for record in records], records)
-            self.hasher = hasher
+            for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
+                _append(change, hasher, [now._restore(record, small=True) for record in records], records)
+            now.hasher = hasher
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
         """What was said of fitting, and where nothing was, how the index was made."""
@@ -437,14 +452,20 @@ class Index:
         return {**before, **fit, "options": options}
 
     @contextmanager
-    def _changing(self) -> Iterator[Transaction]:
-        """A transaction on the newest generation."""
+    def _changing(self) -> Iterator[tuple[Transaction, Index]]:
+        """A transaction, and this index as of the newest generation, on which it works.
+
+        It becomes this one when it is done: queries under way in other threads keep the generation they began with.
+        """
+        now = snapshot(self)
+        now.store = copy(self.store)
         try:
-            with self.store.write(write_file) as change:
-                self._follow()
-                yield change
+            with now.store.write(write_file) as change:
+                now._follow()
+                yield change, now
         finally:
-            self._follow()
+            now._follow()
+            become(self, now, lambda old: old.store.manifest.generation <= now.store.manifest.generation)
 
     def _follow(self) -> None:
         """Take up the generation that the store has now, and its hasher where that is another."""
@@ -476,6 +497,10 @@ class Index:
         """Let go of all files."""
         self.store.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes the path, and the index is opened there."""
+        return type(self).open, (str(self.path.absolute()),)
+
     def __enter__(self) -> Self:
         return self
 
@@ -496,6 +521,17 @@ def _answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
         hits if knows else Hits([], hits.exact, hits.searcher)
         for hits, knows in zip(answers, asked.known.tolist(), strict=True)
     ]
+
+
+def _opened(path: Path) -> tuple[Store, Hasher]:
+    """An index's files and its hasher, of one generation."""
+    while True:
+        store = Store.open(path)
+        try:
+            return store, Hasher.load(store.hasher_path)
+        except HashretError:
+            if Store.open(path).manifest.hasher == store.manifest.hasher:
+                raise  # else it was replaced between the two, and has gone
 
 
 def verify(path: str | Path) -> list[Problem]:

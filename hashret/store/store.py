@@ -120,10 +120,9 @@ class Store:
     def hasher_path(self) -> Path:
         """The folder that holds the hasher; StoreError where a link in it leads elsewhere."""
         folder = self.path / self.manifest.hasher
-        for name in self.manifest.files:
-            if name.startswith("hasher/"):
-                with suppress(FileNotFoundError):  # which the hasher itself tells better
-                    files.own(self.path, name)
+        with suppress(FileNotFoundError):  # which the hasher itself tells better
+            for file in folder.iterdir():
+                files.own(self.path, f"{self.manifest.hasher}/{file.name}")
         return folder
 
     def codes(self) -> Codes:

@@ -42,7 +42,8 @@ class Transaction:
         self.bits = old.bits if old else 0
         self.hasher, self.fingerprint = (old.hasher, old.fingerprint) if old else ("", "")
         self.about: Mapping[str, Any] = old.about if old else {}
-        self.generation, self.counter = (old.generation, old.counter) if old else (0, _largest(store.path))
+        largest = 0 if old else _largest(store.path)
+        self.generation, self.counter = (old.generation, old.counter) if old else (largest, largest)
         self.entries = list(old.segments) if old else []
         self.files = dict(old.files) if old else {}
         self.deleted = store.deleted.copy()
