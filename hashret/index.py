@@ -295,7 +295,7 @@ class Index:
         for stop, tied in zip(ends.tolist(), ties, strict=True):
             here = range(start, stop)
             hits = [Hit(self._document(int(rows[i])), distances[i], i - start + 1, found.reranked) for i in here]
-            answers.append(Hits(hits, found.exact, by.name, tied))
+            answers.append(Hits(hits, found.exact, found.searcher, tied))
             start = stop
         return answers
 

@@ -67,11 +67,21 @@ def doctor() -> None:
     rows += [(name, _version(name)) for name in PACKAGES]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows += [("processors", str(cores)), ("trains on", "cuda" if torch.cuda.is_available() else "cpu")]
-    rows += [("searches with", "faiss, exact flat scan")]
+    rows += [("searches with", _searches_with())]
     for extra, modules in EXTRAS.items():
         there = all(importlib.util.find_spec(module) for module in modules)
         rows.append((f"extra {extra}", "installed" if there else f"absent; pip install 'hashret[{extra}]'"))
     emit(({"part": part, "is": value} for part, value in rows), key="is")
+
+
+def _searches_with() -> str:
+    from hashret.search import compiled
+
+    if not compiled():
+        return "faiss, exact flat scan; install again with a C compiler for the faster kernel"
+    from hashret import _kernel
+
+    return f"compiled kernel, {_kernel.variants()[0]}"
 
 
 def _version(name: str) -> str:

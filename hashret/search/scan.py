@@ -44,4 +44,3 @@ class Scan:
 
         found = spread(some, len(queries), self.threads)
         return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
-
