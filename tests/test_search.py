@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret import search
 from hashret.codes import pack, unpack
 from hashret.errors import DataError, UsageError
-from hashret import search
 from hashret.search import SEARCHERS, Neighbors, Searcher
 from hashret.search.lookup import MOST as LONGEST
 

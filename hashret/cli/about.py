@@ -79,7 +79,7 @@ def _searches_with() -> str:
 
     if not compiled():
         return "faiss, exact flat scan; install again with a C compiler for the faster kernel"
-    from hashret import _kernel
+    import hashret._kernel as _kernel
 
     return f"compiled kernel, {_kernel.variants()[0]}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from hashret.codes import Codes
@@ -20,8 +22,8 @@ class Auto:
     the better choice would have taken from the start.
     """
 
-    name = "auto"
-    exact = True
+    name: ClassVar[str] = "auto"
+    exact: ClassVar[bool] = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.bits, self.threads = bits, threads

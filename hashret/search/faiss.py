@@ -1,10 +1,11 @@
-"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact; its file of a segment's codes."""
+"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact; its file of codes."""
 
 from __future__ import annotations
 
 import logging
 import os
 from pathlib import Path
+from typing import ClassVar
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
 
@@ -24,12 +25,12 @@ log = logging.getLogger("hashret")
 class Flat:
     """Compares each query with every code. Threads are FAISS's own: OMP_NUM_THREADS says how many."""
 
-    name = "flat"
-    exact = True
+    name: ClassVar[str] = "flat"
+    exact: ClassVar[bool] = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits = check_codes(codes, bits), bits
-        if check_threads(threads):
+        if (threads := check_threads(threads)) is not None:
             faiss.omp_set_num_threads(threads)
         self.index = faiss.IndexBinaryFlat(8 * self.codes.shape[1])
         self.index.add(self.codes)
@@ -81,8 +82,8 @@ class Factory:
     get the full scan.
     """
 
-    name = "faiss"
-    exact = False
+    name: ClassVar[str] = "faiss"
+    exact: ClassVar[bool] = False
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None, string: str = "BFlat") -> None:
         self.flat = Flat(codes, bits, threads)
@@ -119,6 +120,7 @@ class Factory:
         ties[:] = (distances == distances[:, -1:]).sum(axis=1)
         if len(short := np.flatnonzero((where < 0).any(axis=1))):
             full = self.flat.search(queries[short], k)
+            assert full.ties_at_k is not None
             positions[short], distances[short], ties[short] = full.positions, full.distances, full.ties_at_k
         return Neighbors(positions, distances, False, self.string, ties_at_k=ties)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
-from hashret import _kernel
+import hashret._kernel as _kernel
 from hashret.codes import Codes, check_codes
 from hashret.search.base import Neighbors, check_k, check_radius, check_threads, joined, offsets, room
 from hashret.search.threads import spread
@@ -13,8 +15,8 @@ from hashret.search.threads import spread
 class Scan:
     """Reads all codes once for many queries (_kernel.c); takes them where they lie, a memory map too."""
 
-    name = "scan"
-    exact = True
+    name: ClassVar[str] = "scan"
+    exact: ClassVar[bool] = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)

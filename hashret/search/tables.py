@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from hashret import _kernel
+import hashret._kernel as _kernel
 from hashret.codes import Codes, check_codes, unpack, words
 from hashret.search import costs
 from hashret.search.base import Neighbors, Numbers, check_k, check_radius, joined, offsets, room
@@ -22,7 +24,7 @@ WASTED = 0.2  # of a full scan, what may be spent in buckets before it is given 
 
 
 def distinct(codes: Codes) -> tuple[Codes, Numbers, Numbers]:
-    """The codes that differ [g, bytes]; where each one's documents begin [g + 1]; the documents [n], in order for each."""
+    """The codes that differ [g, bytes]; where each one's documents begin [g + 1]; the documents [n]."""
     keys = words(codes)
     order = np.lexsort(keys.T) if keys.shape[1] > 1 else np.argsort(keys[:, 0], kind="stable")
     ordered = keys[order]
@@ -54,11 +56,11 @@ class Tables:
         return cls((sorted_codes, members, buckets, np.concatenate(bits), sizes, starts, positions))
 
 
-class Buckets:
+class Buckets(ABC):
     """Search in tables; a query for which that would take longer than a full scan gets the full scan."""
 
-    name = "buckets"
-    exact = True
+    name: ClassVar[str] = "buckets"
+    exact: ClassVar[bool] = True
     patience = WASTED  # of a full scan
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
@@ -69,9 +71,9 @@ class Buckets:
         self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.codes.shape[1]))
         self.asked = self.scanned = 0  # queries so far, and those that took a full scan
 
+    @abstractmethod
     def chunks(self) -> list[Chunk]:
         """Which bits each table is ordered by."""
-        raise NotImplementedError
 
     def search(self, queries: Codes, k: int) -> Neighbors:
         """The k nearest, ties by position."""
@@ -88,6 +90,7 @@ class Buckets:
             spread(some, len(queries), self.threads)
             if len(rest := self._rest(done == 0)):
                 found = self.scan.search(queries[rest], k)
+                assert found.ties_at_k is not None
                 positions[rest], distances[rest], ties[rest] = found.positions, found.distances, found.ties_at_k
         return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
 
