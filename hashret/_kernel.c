@@ -247,6 +247,7 @@ typedef struct {
     const uint32_t *offsets;    /* [sum over chunks of 2^size + 1] */
     const uint16_t *bits;       /* [sum of sizes], the chunks' bits one chunk after the other */
     const uint16_t *sizes;      /* [chunks] */
+    const uint8_t *masks;       /* [chunks, width], the same bits as a code that has them set */
     const int64_t *starts;      /* [n + 1], where each distinct code's documents begin */
     const int64_t *positions;   /* [documents], in order for each code */
 } Tables;
@@ -294,11 +295,12 @@ typedef struct {            /* one query on its way */
 /* Whether an entry was met before, through a chunk in which it is nearer, or an earlier one in which it is as near. */
 static int met(const Probe *probe, const uint8_t *code) {
     const Tables *t = probe->tables;
-    const uint16_t *bits = t->bits;
-    for (size_t chunk = 0; chunk < t->chunks; bits += t->sizes[chunk++]) {
-        size_t apart = 0;
-        for (size_t i = 0; i < t->sizes[chunk]; i++)
-            apart += (size_t)((code[bits[i] >> 3] ^ probe->query[bits[i] >> 3]) >> (bits[i] & 7) & 1);
+    for (size_t chunk = 0; chunk < t->chunks; chunk++) {
+        const uint8_t *mask = t->masks + chunk * t->width;
+        size_t apart = 0, j = 0;
+        for (; j + 8 <= t->width; j += 8)
+            apart += (size_t)__builtin_popcountll((word(code + j) ^ word(probe->query + j)) & word(mask + j));
+        for (; j < t->width; j++) apart += (size_t)__builtin_popcount((code[j] ^ probe->query[j]) & mask[j]);
         if (apart < probe->apart || (apart == probe->apart && chunk < probe->chunk)) return 1;
     }
     return 0;
@@ -429,6 +431,21 @@ static int probe_within(const Tables *t, const uint8_t *query, uint16_t radius, 
     return done;
 }
 
+/* Whether buckets have served of late. Where they seldom do, as with codes that have no near ones, most queries go
+   straight to the scan, and one in SCOUT tries whether that is still so. */
+typedef struct { double served, asked; } Luck;
+
+#define SCOUT 16
+#define ENOUGH 0.4          /* share served from which trying costs less than it saves */
+
+static int hopeful(Luck *luck) { return luck->served >= ENOUGH || (uint64_t)luck->asked % SCOUT == 0; }
+
+static int learn(Luck *luck, int done) {
+    luck->asked++;
+    luck->served += ((done == 1) - luck->served) / SCOUT;
+    return done;
+}
+
 /* --- for Python: buffers are checked here, values in search/ ------------------------------------------------------- */
 
 static int fits(const Py_buffer *buffer, size_t bytes, const char *what) {
@@ -528,88 +545,96 @@ static PyObject *py_fill(PyObject *self, PyObject *args) {
 }
 
 /* The tables as Python holds them: one buffer a field of Tables. */
-typedef struct { Py_buffer codes, members, offsets, bits, sizes, starts, positions; } Held;
+typedef struct { Py_buffer codes, members, offsets, bits, sizes, masks, starts, positions; } Held;
 
 static int take_tables(PyObject *tuple, Py_ssize_t width, Held *held, Tables *t) {
-    if (!PyArg_ParseTuple(tuple, "y*y*y*y*y*y*y*", &held->codes, &held->members, &held->offsets, &held->bits, &held->sizes,
-                          &held->starts, &held->positions)) return -1;
+    if (!PyArg_ParseTuple(tuple, "y*y*y*y*y*y*y*y*", &held->codes, &held->members, &held->offsets, &held->bits, &held->sizes,
+                          &held->masks, &held->starts, &held->positions)) return -1;
     size_t chunks = (size_t)held->sizes.len / 2, n = held->starts.len >= 8 ? (size_t)held->starts.len / 8 - 1 : 0;
     size_t bits = 0, offsets = 0;
     Tables made = {chunks, n, (size_t)width, held->codes.buf, held->members.buf, held->offsets.buf, held->bits.buf,
-                   held->sizes.buf, held->starts.buf, held->positions.buf};
+                   held->sizes.buf, held->masks.buf, held->starts.buf, held->positions.buf};
     *t = made;
     for (size_t i = 0; i < chunks; i++) {
         bits += t->sizes[i];
         offsets += ((size_t)1 << (t->sizes[i] & 31)) + 1;
     }
     return fits(&held->codes, chunks * n * (size_t)width, "codes") && fits(&held->members, chunks * n * 4, "members")
-        && fits(&held->offsets, offsets * 4, "offsets") && fits(&held->bits, bits * 2, "bits") ? 0 : -2;
+        && fits(&held->offsets, offsets * 4, "offsets") && fits(&held->bits, bits * 2, "bits")
+        && fits(&held->masks, chunks * (size_t)width, "masks") ? 0 : -2;
 }
 
 static void release_tables(Held *held) {
     PyBuffer_Release(&held->codes); PyBuffer_Release(&held->members); PyBuffer_Release(&held->offsets);
     PyBuffer_Release(&held->bits); PyBuffer_Release(&held->sizes); PyBuffer_Release(&held->starts);
-    PyBuffer_Release(&held->positions);
+    PyBuffer_Release(&held->positions); PyBuffer_Release(&held->masks);
 }
 
 static PyObject *py_probe(PyObject *self, PyObject *args) {
-    Py_buffer queries, positions, distances, ties, done;
+    Py_buffer queries, luck, positions, distances, ties, done;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, k;
     double budget, per_bucket;
     Held held;
     Tables tables;
-    if (!PyArg_ParseTuple(args, "O!ny*nddw*w*w*w*", &PyTuple_Type, &tuple, &width, &queries, &k, &budget, &per_bucket,
-                          &positions, &distances, &ties, &done)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!ny*nddw*w*w*w*w*", &PyTuple_Type, &tuple, &width, &queries, &k, &budget,
+                          &per_bucket, &luck, &positions, &distances, &ties, &done)) return NULL;
     int taken = take_tables(tuple, width, &held, &tables);
     Py_ssize_t m = taken ? -1 : rows(&queries, width);
     if (m >= 0 && (k < 1 || k > held.positions.len / 8)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", held.positions.len / 8, k);
     else if (m >= 0 && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
              && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")
-             && fits(&done, (size_t)m, "done")) {
+             && fits(&done, (size_t)m, "done") && fits(&luck, sizeof(Luck), "luck")) {
         int one = 1;
+        Luck now = *(Luck *)luck.buf;
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
-            one = probe_search(&tables, (uint8_t *)queries.buf + q * width, k, budget, per_bucket,
-                               (int64_t *)positions.buf + q * k, (uint16_t *)distances.buf + q * k, (int64_t *)ties.buf + q);
+            one = !hopeful(&now) ? now.asked++, 0 : learn(&now, probe_search(
+                &tables, (uint8_t *)queries.buf + q * width, k, budget, per_bucket, (int64_t *)positions.buf + q * k,
+                (uint16_t *)distances.buf + q * k, (int64_t *)ties.buf + q));
             ((uint8_t *)done.buf)[q] = one == 1;
         }
         Py_END_ALLOW_THREADS
+        *(Luck *)luck.buf = now;
         answer = one < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
     }
     if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&queries); PyBuffer_Release(&positions); PyBuffer_Release(&distances);
+    PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&positions); PyBuffer_Release(&distances);
     PyBuffer_Release(&ties); PyBuffer_Release(&done);
     return answer;
 }
 
 static PyObject *py_probe_within(PyObject *self, PyObject *args) {
-    Py_buffer queries, counts;
+    Py_buffer queries, luck, counts;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, radius;
     double budget, per_bucket;
     Held held;
     Tables tables;
-    if (!PyArg_ParseTuple(args, "O!ny*nddw*", &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &counts))
+    if (!PyArg_ParseTuple(args, "O!ny*nddw*w*", &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &luck,
+                          &counts))
         return NULL;
     int taken = take_tables(tuple, width, &held, &tables);
     Py_ssize_t m = taken ? -1 : rows(&queries, width);
     if (m >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
-    else if (m >= 0 && fits(&counts, (size_t)m * 8, "counts")) {
+    else if (m >= 0 && fits(&counts, (size_t)m * 8, "counts") && fits(&luck, sizeof(Luck), "luck")) {
         List list = {0};
         int one = 1;
+        Luck now = *(Luck *)luck.buf;
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t q = 0; q < m && one >= 0; q++) {                /* count -1: a full scan is faster */
             size_t before = list.count;
-            one = probe_within(&tables, (uint8_t *)queries.buf + q * width, (uint16_t)radius, budget, per_bucket, &list);
+            one = !hopeful(&now) ? now.asked++, 0 : learn(&now, probe_within(
+                &tables, (uint8_t *)queries.buf + q * width, (uint16_t)radius, budget, per_bucket, &list));
             ((int64_t *)counts.buf)[q] = one == 1 ? (int64_t)(list.count - before) : -1;
         }
         Py_END_ALLOW_THREADS
+        *(Luck *)luck.buf = now;
         if (one < 0) { drop(&list); PyErr_NoMemory(); }
         else answer = both(&list);
     }
     if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&queries); PyBuffer_Release(&counts);
+    PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&counts);
     return answer;
 }
 
@@ -646,10 +671,11 @@ static PyMethodDef methods[] = {
      "fill(codes, width, bits, offsets, members, sorted): one chunk's tables of distinct codes, written into uint32\n"
      "[2^bits + 1], uint32 [n] and uint8 [n, width]."},
     {"probe", py_probe, METH_VARARGS,
-     "probe(tables, width, queries, k, budget, per_bucket, positions, distances, ties, done): as scan, by the tables; done\n"
+     "probe(tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties, done): as scan, by the\n"
+     "tables; luck float64 [2] is what calls before left, at first 1 and 0; done\n"
      "uint8 [m] is 0 where that would have taken more work than the budget."},
     {"probe_within", py_probe_within, METH_VARARGS,
-     "probe_within(tables, width, queries, radius, budget, per_bucket, counts): as scan_within; counts are -1 where it\n"
+     "probe_within(tables, width, queries, radius, budget, per_bucket, luck, counts): as scan_within; counts are -1 where it\n"
      "would have taken more work than the budget."},
     {"variants", py_variants, METH_NOARGS, "variants() -> the ways to count that this processor has, the best first."},
     {"use", py_use, METH_VARARGS, "use(name): count that way from now on."},

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Tables = tuple[Array, Array, Array, Array, Array, Array, Array]
-"""Sorted codes, members, offsets, bits, sizes, starts, positions: the fields of `Tables` in _kernel.c."""
+Tables = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
+"""Sorted codes, members, offsets, bits, sizes, masks, starts, positions: the fields of `Tables` in _kernel.c."""
 
 def scan(
     codes: Array, width: int, queries: Array, k: int, positions: Array, distances: Array, ties: Array, /
@@ -22,6 +22,7 @@ def probe(
     k: int,
     budget: float,
     per_bucket: float,
+    luck: Array,
     positions: Array,
     distances: Array,
     ties: Array,
@@ -29,7 +30,15 @@ def probe(
     /,
 ) -> None: ...
 def probe_within(
-    tables: Tables, width: int, queries: Array, radius: int, budget: float, per_bucket: float, counts: Array, /
+    tables: Tables,
+    width: int,
+    queries: Array,
+    radius: int,
+    budget: float,
+    per_bucket: float,
+    luck: Array,
+    counts: Array,
+    /,
 ) -> tuple[bytearray, bytearray]: ...
 def variants() -> list[str]: ...
 def use(name: str, /) -> None: ...

@@ -18,8 +18,8 @@ def code(bytes_each: int) -> float:
 
 
 def chunks(documents: int, bits: int) -> int:
-    """How many tables: of as many bits each as number the codes, so that a bucket holds about one."""
-    size = max(1, min(bits, MOST, documents.bit_length()))
+    """How many tables: each of so many bits that a bucket holds a line or two of the processor's cache."""
+    size = max(1, min(bits, MOST, documents.bit_length() - 4))
     return max(1, round(bits / size), -(-bits // MOST))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import hashret._kernel as _kernel
-from hashret.codes import Codes, check_codes, unpack, words
+from hashret.codes import Codes, check_codes, pack, unpack, words
 from hashret.search import costs
 from hashret.search.base import Neighbors, Numbers, check_k, check_radius, joined, offsets, room
 from hashret.search.scan import Scan
@@ -50,10 +50,11 @@ class Tables:
         sorted_codes = np.empty((len(chunks), n, width), np.uint8)
         members, buckets = np.empty((len(chunks), n), np.uint32), np.empty(int(ends[-1]), np.uint32)
         bits = [np.array(chunk, np.uint16) for chunk in chunks]
+        masks = pack(np.array([np.isin(np.arange(8 * width), chunk) for chunk in chunks]))
         for i, stop in enumerate(ends.tolist()):
             own = buckets[stop - (1 << len(bits[i])) - 1 : stop]
             _kernel.fill(each, width, bits[i], own, members[i], sorted_codes[i])
-        return cls((sorted_codes, members, buckets, np.concatenate(bits), sizes, starts, positions))
+        return cls((sorted_codes, members, buckets, np.concatenate(bits), sizes, masks, starts, positions))
 
 
 class Buckets(ABC):
@@ -69,6 +70,7 @@ class Buckets(ABC):
         self.codes = check_codes(codes, bits)
         self.tables = Tables.build(self.codes, self.chunks())
         self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.codes.shape[1]))
+        self.luck = np.array([1.0, 0.0])  # which the kernel keeps: whether buckets have served of late, queries so far
         self.asked = self.scanned = 0  # queries so far, and those that took a full scan
 
     @abstractmethod
@@ -84,7 +86,7 @@ class Buckets(ABC):
 
         def some(part: slice) -> None:
             into = positions[part], distances[part], ties[part], done[part]
-            _kernel.probe(self.tables.arrays, self.codes.shape[1], queries[part], k, *self.costs, *into)
+            _kernel.probe(self.tables.arrays, self.codes.shape[1], queries[part], k, *self.costs, self.luck, *into)
 
         if k:
             spread(some, len(queries), self.threads)
@@ -102,7 +104,7 @@ class Buckets(ABC):
 
         def some(part: slice) -> tuple[bytearray, bytearray]:
             return _kernel.probe_within(
-                self.tables.arrays, self.codes.shape[1], queries[part], radius, *self.costs, counts[part]
+                self.tables.arrays, self.codes.shape[1], queries[part], radius, *self.costs, self.luck, counts[part]
             )
 
         found = joined(spread(some, len(queries), self.threads))
