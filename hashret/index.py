@@ -54,6 +54,7 @@ class Index:
         self.hasher = hasher
         self._codes: Codes | None = None
         self._searcher: Searcher | None = None
+        self._way: dict[str, Any] = {}
 
     @classmethod
     def create(
@@ -150,6 +151,14 @@ class Index:
 
     # Searching
 
+    def search_by(self, name: str = "auto", threads: int | None = None, verify: bool = False) -> None:
+        """Search in this way from now on: `hashret.searcher` has the names; `verify` holds answers against a full scan.
+
+        UsageError where the name is unknown, or not for codes of this length.
+        """
+        self._way, self._searcher = {"name": name, "threads": threads, "verify": verify}, None
+        self._among(())
+
     def search(
         self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = (), rerank: bool = False
     ) -> list[Hits]:
@@ -204,13 +213,13 @@ class Index:
         found = by.search(asked.codes, k)
         assert found.ties_at_k is not None
         ends = np.arange(1, len(asked.codes) + 1) * found.positions.shape[1]
-        return self._hits(rows[found.positions.reshape(-1)], found, ends, searcher, found.ties_at_k.tolist())
+        return self._hits(rows[found.positions.reshape(-1)], found, ends, found.ties_at_k.tolist())
 
     def _within(self, asked: Asked, radius: int, labels: Sequence[str]) -> list[Hits]:
         searcher, rows = self._among(labels)
         found = self._finely(searcher, asked, rows if labels else None).within(asked.codes, radius)
         assert found.offsets is not None
-        return self._hits(rows[found.positions], found, found.offsets[1:], searcher, [None] * len(asked.codes))
+        return self._hits(rows[found.positions], found, found.offsets[1:], [None] * len(asked.codes))
 
     def _finely(
         self, searcher: Searcher, asked: Asked, rows: np.ndarray | None, least: int = SHORT_LIST
@@ -282,14 +291,12 @@ class Index:
             if unknown := [label for label in labels if not any(label in own for own in here)]:
                 raise DataError(f"no document is labelled {unknown[0]!r}; hashret info lists the labels")
             chosen = np.array([any(label in labels for label in own) for own in here])
-            return searcher(self.codes[chosen], self.bits), rows[chosen]
+            return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
         if self._searcher is None:
-            self._searcher = searcher(self.codes, self.bits)
+            self._searcher = searcher(self.codes, self.bits, **self._way)
         return self._searcher, rows
 
-    def _hits(
-        self, rows: np.ndarray, found: Neighbors, ends: np.ndarray, by: Searcher, ties: list[int | None]
-    ) -> list[Hits]:
+    def _hits(self, rows: np.ndarray, found: Neighbors, ends: np.ndarray, ties: list[int | None]) -> list[Hits]:
         """Rows found, query after query, as hits with their documents."""
         distances, start, answers = found.distances.reshape(-1).tolist(), 0, []
         for stop, tied in zip(ends.tolist(), ties, strict=True):

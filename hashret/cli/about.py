@@ -58,6 +58,21 @@ def sources() -> None:
     emit(({"name": name, "summary": SOURCES.get(name).summary} for name in SOURCES.names()), key="name")
 
 
+@command("searchers", PANEL, "hashret searchers")
+def searchers() -> None:
+    """List the searchers: how near codes are found."""
+    from hashret.search import SEARCHERS, available
+
+    emit(
+        (
+            {"name": name, "summary": SEARCHERS.get(name).summary, "exact": SEARCHERS.get(name).exact}
+            for name in SEARCHERS.names()
+            if available(name)
+        ),
+        key="name",
+    )
+
+
 @command("doctor", PANEL, "hashret doctor")
 def doctor() -> None:
     """Tell what this installation consists of, for a report of a fault."""
@@ -103,4 +118,4 @@ def demo(
     show(folder, sys.stdout.write)
 
 
-COMMANDS = (encoders, vectorizers, sources, doctor, demo)
+COMMANDS = (encoders, vectorizers, sources, searchers, doctor, demo)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 from hashret.codes import Codes
@@ -22,8 +20,9 @@ class Auto:
     the better choice would have taken from the start.
     """
 
-    name: ClassVar[str] = "auto"
-    exact: ClassVar[bool] = True
+    name = "auto"
+    summary = "scan, until tables would have paid for themselves; then multi_index"
+    exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.bits, self.threads = bits, threads

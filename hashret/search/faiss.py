@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import ClassVar
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
 
@@ -25,8 +24,9 @@ log = logging.getLogger("hashret")
 class Flat:
     """Compares each query with every code. Threads are FAISS's own: OMP_NUM_THREADS says how many."""
 
-    name: ClassVar[str] = "flat"
-    exact: ClassVar[bool] = True
+    name = "flat"
+    summary = "the full scan of FAISS; where the compiled kernel is lacking"
+    exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits = check_codes(codes, bits), bits
@@ -82,8 +82,9 @@ class Factory:
     get the full scan.
     """
 
-    name: ClassVar[str] = "faiss"
-    exact: ClassVar[bool] = False
+    name = "faiss"
+    summary = "any binary index of FAISS, by its factory's string; not exact"
+    exact = False
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None, string: str = "BFlat") -> None:
         self.flat = Flat(codes, bits, threads)

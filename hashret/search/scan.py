@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 
 import hashret._kernel as _kernel
@@ -15,8 +13,9 @@ from hashret.search.threads import spread
 class Scan:
     """Reads all codes once for many queries (_kernel.c); takes them where they lie, a memory map too."""
 
-    name: ClassVar[str] = "scan"
-    exact: ClassVar[bool] = True
+    name = "scan"
+    summary = "reads all codes once for many queries, at the speed of memory"
+    exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +59,8 @@ class Tables:
 class Buckets(ABC):
     """Search in tables; a query for which that would take longer than a full scan gets the full scan."""
 
-    name: ClassVar[str] = "buckets"
-    exact: ClassVar[bool] = True
+    name = "buckets"
+    exact = True
     patience = WASTED  # of a full scan
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
