@@ -194,31 +194,49 @@ static size_t block_of(size_t width) {                                  /* codes
     return n < GROUP ? GROUP : n > BLOCK ? BLOCK : n;
 }
 
+/* The answers of all queries: positions and distances [m, k], ties [m]. */
+typedef struct { int64_t k, *positions; uint16_t *distances; int64_t *ties; } Answers;
+
+/* One query's answer: the first k of a list that holds at least as many. */
+static void answer(Answers *to, size_t query, const List *found, int64_t ties) {
+    size_t k = (size_t)to->k;
+    memcpy(to->positions + query * k, found->positions, k * sizeof *to->positions);
+    memcpy(to->distances + query * k, found->distances, k * sizeof *to->distances);
+    to->ties[query] = ties;
+}
+
 /* Ask for the next codes while these are counted: the processor by itself does not look ahead far enough. */
 static void fetch(const Codes *all, size_t start, size_t n) {
     const uint8_t *at = all->codes + start * all->width;
     for (size_t i = 0; start + n <= all->n && i < n * all->width; i += 64) __builtin_prefetch(at + i);
 }
 
-static int scan(const Codes *all, const uint8_t *queries, size_t m, int64_t k, int64_t *positions, uint16_t *distances,
-                int64_t *ties) {
+static int scan(const Codes *all, const uint8_t *queries, const size_t *which, size_t m, Answers *to) {
     Top tops[QUERIES];
     size_t block = block_of(all->width);
     int failed = 0;
-    for (size_t q = 0; q < m; q++) failed |= top_begin(&tops[q], k, 8 * all->width);
+    for (size_t q = 0; q < m; q++) failed |= top_begin(&tops[q], to->k, 8 * all->width);
     for (size_t start = 0; start < all->n && !failed; start += block) {
         size_t n = all->n - start < block ? all->n - start : block;
         fetch(all, start + block, block);
-        for (size_t q = 0; q < m && !failed; q++) failed = scan_block(all, start, n, queries + q * all->width, &tops[q]);
+        for (size_t q = 0; q < m && !failed; q++)
+            failed = scan_block(all, start, n, queries + which[q] * all->width, &tops[q]);
     }
     for (size_t q = 0; q < m; q++) {
-        List *found = &tops[q].found;
-        if (!failed && !(failed = sort_by_distance(found, 0, 8 * all->width))) {
-            memcpy(positions + q * (size_t)k, found->positions, (size_t)k * sizeof *positions);
-            memcpy(distances + q * (size_t)k, found->distances, (size_t)k * sizeof *distances);
-            ties[q] = tops[q].counts[tops[q].edge];
-        }
+        if (!failed && !(failed = sort_by_distance(&tops[q].found, 0, 8 * all->width)))
+            answer(to, which[q], &tops[q].found, tops[q].counts[tops[q].edge]);
         top_end(&tops[q]);
+    }
+    return failed;
+}
+
+/* The same for all queries but those done already. */
+static int scan_rest(const Codes *all, const uint8_t *queries, const uint8_t *done, size_t m, Answers *to) {
+    size_t which[QUERIES], n = 0;
+    int failed = 0;
+    for (size_t q = 0; q < m && !failed; q++) {
+        if (!done || !done[q]) which[n++] = q;
+        if (n == QUERIES || (n && q + 1 == m)) { failed = scan(all, queries, which, n, to); n = 0; }
     }
     return failed;
 }
@@ -404,19 +422,14 @@ static int expand(const Tables *t, List *found, int limit, int64_t most, List *l
 }
 
 /* The k nearest of one query. 1: found; 0: a full scan is faster, nothing was written; -1: no memory. */
-static int probe_search(const Tables *t, const uint8_t *query, int64_t k, double budget, double per_bucket,
-                        int64_t *positions, uint16_t *distances, int64_t *ties) {
+static int probe_search(const Tables *t, const uint8_t *queries, size_t q, double budget, double per_bucket, Answers *to) {
     Top top;
     List list = {0};
-    if (top_begin(&top, k, 8 * t->width)) return -1;
-    Probe probe = {t, query, 0, 0, 0, budget, per_bucket, top.edge, &top, &top.found};
+    if (top_begin(&top, to->k, 8 * t->width)) return -1;
+    Probe probe = {t, queries + q * t->width, 0, 0, 0, budget, per_bucket, top.edge, &top, &top.found};
     int done = probe_all(&probe);
-    if (done == 1 && expand(t, &top.found, top.edge, k, &list)) done = -1;
-    if (done == 1) {
-        memcpy(positions, list.positions, (size_t)k * sizeof *positions);
-        memcpy(distances, list.distances, (size_t)k * sizeof *distances);
-        *ties = top.counts[top.edge];
-    }
+    if (done == 1 && expand(t, &top.found, top.edge, to->k, &list)) done = -1;
+    if (done == 1) answer(to, q, &list, top.counts[top.edge]);
     drop(&list);
     top_end(&top);
     return done;
@@ -441,8 +454,8 @@ typedef struct { double served, asked; } Luck;
 static int hopeful(Luck *luck) { return luck->served >= ENOUGH || (uint64_t)luck->asked % SCOUT == 0; }
 
 static int learn(Luck *luck, int done) {
+    if (hopeful(luck)) luck->served += ((done == 1) - luck->served) / SCOUT;
     luck->asked++;
-    luck->served += ((done == 1) - luck->served) / SCOUT;
     return done;
 }
 
@@ -479,11 +492,10 @@ static PyObject *py_scan(PyObject *self, PyObject *args) {
     else if (m >= 0 && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
              && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
-        int failed = 0;
+        Answers to = {k, positions.buf, distances.buf, ties.buf};
+        int failed;
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t q = 0; q < m && !failed; q += QUERIES)
-            failed = scan(&all, (uint8_t *)queries.buf + q * width, (size_t)(m - q < QUERIES ? m - q : QUERIES), k,
-                          (int64_t *)positions.buf + q * k, (uint16_t *)distances.buf + q * k, (int64_t *)ties.buf + q);
+        failed = scan_rest(&all, queries.buf, NULL, (size_t)m, &to);
         Py_END_ALLOW_THREADS
         answer = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
     }
@@ -571,62 +583,68 @@ static void release_tables(Held *held) {
 }
 
 static PyObject *py_probe(PyObject *self, PyObject *args) {
-    Py_buffer queries, luck, positions, distances, ties, done;
+    Py_buffer codes, queries, luck, positions, distances, ties;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, k;
     double budget, per_bucket;
     Held held;
     Tables tables;
-    if (!PyArg_ParseTuple(args, "O!ny*nddw*w*w*w*w*", &PyTuple_Type, &tuple, &width, &queries, &k, &budget,
-                          &per_bucket, &luck, &positions, &distances, &ties, &done)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*w*w*", &codes, &PyTuple_Type, &tuple, &width, &queries, &k, &budget,
+                          &per_bucket, &luck, &positions, &distances, &ties)) return NULL;
     int taken = take_tables(tuple, width, &held, &tables);
-    Py_ssize_t m = taken ? -1 : rows(&queries, width);
-    if (m >= 0 && (k < 1 || k > held.positions.len / 8)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", held.positions.len / 8, k);
-    else if (m >= 0 && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
+    Py_ssize_t m = taken ? -1 : rows(&queries, width), n = m < 0 ? -1 : rows(&codes, width);
+    if (n >= 0 && (k < 1 || k > n)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", n, k);
+    else if (n >= 0 && fits(&held.positions, (size_t)n * 8, "the tables' positions")
+             && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
              && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")
-             && fits(&done, (size_t)m, "done") && fits(&luck, sizeof(Luck), "luck")) {
-        int one = 1;
+             && fits(&luck, sizeof(Luck), "luck")) {
+        Codes all = {codes.buf, (size_t)n, (size_t)width};
+        Answers to = {k, positions.buf, distances.buf, ties.buf};
+        uint8_t *done = calloc((size_t)m + 1, 1);
         Luck now = *(Luck *)luck.buf;
+        int one = done ? 1 : -1;
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
-            one = !hopeful(&now) ? now.asked++, 0 : learn(&now, probe_search(
-                &tables, (uint8_t *)queries.buf + q * width, k, budget, per_bucket, (int64_t *)positions.buf + q * k,
-                (uint16_t *)distances.buf + q * k, (int64_t *)ties.buf + q));
-            ((uint8_t *)done.buf)[q] = one == 1;
+            one = hopeful(&now) ? probe_search(&tables, queries.buf, (size_t)q, budget, per_bucket, &to) : 0;
+            done[q] = (uint8_t)learn(&now, one);
         }
+        if (one >= 0 && scan_rest(&all, queries.buf, done, (size_t)m, &to)) one = -1;
         Py_END_ALLOW_THREADS
+        free(done);
         *(Luck *)luck.buf = now;
         answer = one < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
     }
     if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&positions); PyBuffer_Release(&distances);
-    PyBuffer_Release(&ties); PyBuffer_Release(&done);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck);
+    PyBuffer_Release(&positions); PyBuffer_Release(&distances); PyBuffer_Release(&ties);
     return answer;
 }
 
 static PyObject *py_probe_within(PyObject *self, PyObject *args) {
-    Py_buffer queries, luck, counts;
+    Py_buffer codes, queries, luck, counts;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, radius;
     double budget, per_bucket;
     Held held;
     Tables tables;
-    if (!PyArg_ParseTuple(args, "O!ny*nddw*w*", &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &luck,
+    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*", &codes, &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &luck,
                           &counts))
         return NULL;
     int taken = take_tables(tuple, width, &held, &tables);
-    Py_ssize_t m = taken ? -1 : rows(&queries, width);
-    if (m >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
-    else if (m >= 0 && fits(&counts, (size_t)m * 8, "counts") && fits(&luck, sizeof(Luck), "luck")) {
+    Py_ssize_t m = taken ? -1 : rows(&queries, width), n = m < 0 ? -1 : rows(&codes, width);
+    if (n >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
+    else if (n >= 0 && fits(&held.positions, (size_t)n * 8, "the tables' positions") && fits(&counts, (size_t)m * 8, "counts") && fits(&luck, sizeof(Luck), "luck")) {
+        Codes all = {codes.buf, (size_t)n, (size_t)width};
         List list = {0};
         int one = 1;
         Luck now = *(Luck *)luck.buf;
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t q = 0; q < m && one >= 0; q++) {                /* count -1: a full scan is faster */
+        for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
+            const uint8_t *query = (uint8_t *)queries.buf + q * width;
             size_t before = list.count;
-            one = !hopeful(&now) ? now.asked++, 0 : learn(&now, probe_within(
-                &tables, (uint8_t *)queries.buf + q * width, (uint16_t)radius, budget, per_bucket, &list));
-            ((int64_t *)counts.buf)[q] = one == 1 ? (int64_t)(list.count - before) : -1;
+            one = hopeful(&now) ? probe_within(&tables, query, (uint16_t)radius, budget, per_bucket, &list) : 0;
+            if (!learn(&now, one) && scan_within(&all, query, (uint16_t)radius, &list)) one = -1;
+            ((int64_t *)counts.buf)[q] = (int64_t)(list.count - before);
         }
         Py_END_ALLOW_THREADS
         *(Luck *)luck.buf = now;
@@ -634,7 +652,7 @@ static PyObject *py_probe_within(PyObject *self, PyObject *args) {
         else answer = both(&list);
     }
     if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&counts);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&counts);
     return answer;
 }
 
@@ -671,12 +689,11 @@ static PyMethodDef methods[] = {
      "fill(codes, width, bits, offsets, members, sorted): one chunk's tables of distinct codes, written into uint32\n"
      "[2^bits + 1], uint32 [n] and uint8 [n, width]."},
     {"probe", py_probe, METH_VARARGS,
-     "probe(tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties, done): as scan, by the\n"
-     "tables; luck float64 [2] is what calls before left, at first 1 and 0; done\n"
-     "uint8 [m] is 0 where that would have taken more work than the budget."},
+     "probe(codes, tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties): as scan, by the\n"
+     "tables of these codes, and by a scan where that would take more work than the budget; luck float64 [2] is what calls\n"
+     "before left, at first 1 and 0: the share that the tables served of late, and how many queries were asked."},
     {"probe_within", py_probe_within, METH_VARARGS,
-     "probe_within(tables, width, queries, radius, budget, per_bucket, luck, counts): as scan_within; counts are -1 where it\n"
-     "would have taken more work than the budget."},
+     "probe_within(codes, tables, width, queries, radius, budget, per_bucket, luck, counts): as scan_within, in that way."},
     {"variants", py_variants, METH_NOARGS, "variants() -> the ways to count that this processor has, the best first."},
     {"use", py_use, METH_VARARGS, "use(name): count that way from now on."},
     {NULL, NULL, 0, NULL},

@@ -16,6 +16,7 @@ def scan_within(
 ) -> tuple[bytearray, bytearray]: ...
 def fill(codes: Array, width: int, bits: Array, offsets: Array, members: Array, sorted: Array, /) -> None: ...
 def probe(
+    codes: Array,
     tables: Tables,
     width: int,
     queries: Array,
@@ -26,10 +27,10 @@ def probe(
     positions: Array,
     distances: Array,
     ties: Array,
-    done: Array,
     /,
 ) -> None: ...
 def probe_within(
+    codes: Array,
     tables: Tables,
     width: int,
     queries: Array,

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 import hashret._kernel as _kernel
 from hashret.codes import Codes, check_codes, pack, unpack, words
 from hashret.search import costs
-from hashret.search.base import Neighbors, Numbers, check_k, check_radius, joined, offsets, room
-from hashret.search.scan import Scan
+from hashret.search.base import Neighbors, Numbers, check_k, check_radius, check_threads, joined, offsets, room
 from hashret.search.threads import spread
 
 Chunk = Sequence[int]
@@ -60,17 +58,16 @@ class Buckets(ABC):
     """Search in tables; a query for which that would take longer than a full scan gets the full scan."""
 
     name = "buckets"
+    summary = "tables of codes"
     exact = True
     patience = WASTED  # of a full scan
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
-        self.scan = Scan(codes, bits, threads)
-        self.bits, self.threads = bits, threads
-        self.codes = check_codes(codes, bits)
+        self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)
+        self.width = self.codes.shape[1]
         self.tables = Tables.build(self.codes, self.chunks())
-        self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.codes.shape[1]))
-        self.luck = np.array([1.0, 0.0])  # which the kernel keeps: whether buckets have served of late, queries so far
-        self.asked = self.scanned = 0  # queries so far, and those that took a full scan
+        self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.width))
+        self.luck = np.array([1.0, 0.0])  # the kernel's: the share of queries that tables served of late; all queries
 
     @abstractmethod
     def chunks(self) -> list[Chunk]:
@@ -81,18 +78,13 @@ class Buckets(ABC):
         queries = check_codes(queries, self.bits, "queries")
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
-        done = np.zeros(len(queries), np.uint8)
 
         def some(part: slice) -> None:
-            into = positions[part], distances[part], ties[part], done[part]
-            _kernel.probe(self.tables.arrays, self.codes.shape[1], queries[part], k, *self.costs, self.luck, *into)
+            asked, into = queries[part], (positions[part], distances[part], ties[part])
+            _kernel.probe(self.codes, self.tables.arrays, self.width, asked, k, *self.costs, self.luck, *into)
 
         if k:
             spread(some, len(queries), self.threads)
-            if len(rest := self._rest(done == 0)):
-                found = self.scan.search(queries[rest], k)
-                assert found.ties_at_k is not None
-                positions[rest], distances[rest], ties[rest] = found.positions, found.distances, found.ties_at_k
         return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
@@ -102,37 +94,11 @@ class Buckets(ABC):
         counts = np.zeros(len(queries), np.int64)
 
         def some(part: slice) -> tuple[bytearray, bytearray]:
-            return _kernel.probe_within(
-                self.tables.arrays, self.codes.shape[1], queries[part], radius, *self.costs, self.luck, counts[part]
-            )
+            asked, into = queries[part], (self.luck, counts[part])
+            return _kernel.probe_within(self.codes, self.tables.arrays, self.width, asked, radius, *self.costs, *into)
 
-        found = joined(spread(some, len(queries), self.threads))
-        if len(rest := self._rest(counts < 0)):
-            return self._filled(queries, radius, found, counts, rest)
-        return Neighbors(*found, True, self.name, offsets=offsets(counts))
-
-    def _rest(self, given_up: npt.NDArray[np.bool_]) -> Numbers:
-        """The queries that need a full scan."""
-        rest = np.flatnonzero(given_up)
-        self.asked += len(given_up)
-        self.scanned += len(rest)
-        return rest
-
-    def _filled(
-        self, queries: Codes, radius: int, found: tuple[Numbers, npt.NDArray[np.uint16]], counts: Numbers, rest: Numbers
-    ) -> Neighbors:
-        """What was found in buckets, and between it what only a full scan finds."""
-        scanned = self.scan.within(queries[rest], radius)
-        assert scanned.offsets is not None
-        query = np.concatenate(
-            [np.repeat(np.arange(len(counts)), np.maximum(counts, 0)), np.repeat(rest, np.diff(scanned.offsets))]
-        )
-        order = np.argsort(query, kind="stable")
-        positions = np.concatenate([found[0], scanned.positions])[order]
-        distances = np.concatenate([found[1], scanned.distances])[order]
-        return Neighbors(
-            positions, distances, True, self.name, offsets=offsets(np.bincount(query, minlength=len(counts)))
-        )
+        found = spread(some, len(queries), self.threads)
+        return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
 
 
 def spread_bits(codes: Codes, bits: int, chunks: int) -> list[Chunk]:
