@@ -126,8 +126,9 @@ static void drop(List *list) { free(list->positions); free(list->distances); mem
 /* The entries from `from` on put in order of distance, keeping the order among equals; -1 where memory is lacking. */
 static int sort_by_distance(List *list, size_t from, size_t bits) {
     size_t n = list->count - from;
-    int64_t *positions = malloc((n + 1) * sizeof *positions);
-    uint16_t *distances = malloc((n + 1) * sizeof *distances);
+    if (n < 2) return 0;
+    int64_t *positions = malloc(n * sizeof *positions);
+    uint16_t *distances = malloc(n * sizeof *distances);
     size_t *next = calloc(bits + 2, sizeof *next);
     int done = positions && distances && next;
     if (done) {
@@ -415,7 +416,7 @@ static int expand(const Tables *t, List *found, int limit, int64_t most, List *l
             for (int64_t j = start; j < stop && j - start < most; j++)
                 if (push(list, t->positions[j], d)) return -1;
         }
-        qsort(list->positions + begin, list->count - begin, sizeof *list->positions, ascending);
+        if (list->count > begin) qsort(list->positions + begin, list->count - begin, sizeof *list->positions, ascending);
         if ((int64_t)(list->count - from) >= most) break;
     }
     return 0;
