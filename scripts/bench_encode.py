@@ -61,7 +61,7 @@ def transform() -> dict[str, float]:
 
 
 def million() -> dict[str, float]:
-    """A million recombined news into an index with a hasher that is there already: rate, and memory beyond the codes."""
+    """A million recombined news into an index, by a hasher that is there already: rate, and memory."""
     learned, made = texts(10**6)
     hasher = Hasher.fit(learned, bits=64)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

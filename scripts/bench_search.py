@@ -176,8 +176,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "",
         f"Written by `scripts/bench_search.py` from `figures/search.jsonl`: the {K} nearest, one thread, all methods "
         "of a case in one run. Times are microseconds a query, of queries asked one by one and in batches of 100; "
-        "beside them how many times as fast as FAISS's full scan. Recall counts a document as found where it lies no farther "
-        f"than the true {K}th; inexact indexes are set to reach {WANTED} where they can. `reading` is numpy's "
+        "beside them how many times as fast as FAISS's full scan. Recall counts a document as found where it lies no "
+        f"farther than the true {K}th; inexact indexes are set to reach {WANTED} where they can. `reading` is numpy's "
         "largest of all codes: what the memory allows. `scan`, `multi_index` and `lookup` are exact by construction.",
     ]
     cases = sorted(
