@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +74,8 @@ def searchers() -> None:
 @command("doctor", PANEL, "hashret doctor")
 def doctor() -> None:
     """Tell what this installation consists of, for a report of a fault."""
+    import platform
+
     import torch
 
     rows = [("hashret", __version__), ("python", platform.python_version()), ("system", platform.platform())]
@@ -100,6 +100,8 @@ def _searches_with() -> str:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:
