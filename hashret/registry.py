@@ -7,12 +7,10 @@ points of the registry's group.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar, cast
 
 from hashret.errors import unknown
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -40,6 +38,4 @@ class Registry(Generic[T]):
         raise unknown(self.kind, name, self.names(), f"hashret {self.kind}s lists them")
 
     def _foreign(self) -> list[EntryPoint]:
-        from importlib.metadata import entry_points  # which a question to an index does without
-
         return sorted(entry_points(group=self.group), key=lambda point: point.name)
