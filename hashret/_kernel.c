@@ -299,7 +299,7 @@ static int fill_chunk(const Codes *all, const uint16_t *bits, size_t size, uint3
 
 /* --- the search in buckets ----------------------------------------------------------------------------------------- */
 
-#define AHEAD 16            /* buckets fetched from memory together */
+#define AHEAD 64            /* buckets asked of memory before the first is looked into */
 
 typedef struct {            /* one query on its way */
     const Tables *tables;
@@ -369,6 +369,7 @@ static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offset
             from[n] = offsets[key ^ flips];
             to[n] = offsets[(key ^ flips) + 1];
             __builtin_prefetch(codes + from[n] * probe->tables->width);
+            __builtin_prefetch(codes + to[n] * probe->tables->width - 1);
             uint64_t low = flips & -flips, ripple = flips + low;        /* the next number with as many bits set (Gosper) */
             flips = flips ? ripple | ((flips ^ ripple) >> (2 + __builtin_ctzll(low))) : end;
         }

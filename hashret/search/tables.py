@@ -17,7 +17,7 @@ from hashret.search.threads import spread
 Chunk = Sequence[int]
 """The bits that one table is ordered by."""
 
-WASTED = 0.2  # of a full scan, what may be spent in buckets before it is given up: so never slower than 1 / 1.2 of it
+WASTED = 0.3  # of a full scan, what may be spent in buckets before it is given up
 
 
 def distinct(codes: Codes) -> tuple[Codes, Numbers, Numbers]:
