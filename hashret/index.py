@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from hashret.codes import Codes, group, pack, unpack
 from hashret.documents import Content, Document, as_documents, batches
-from hashret.errors import DataError, StoreError, UsageError
+from hashret.errors import DataError, HashretError, StoreError, UsageError
 from hashret.features import Floats, Rows
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
@@ -30,7 +30,11 @@ from hashret.search.faiss import write_file
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked, shrink
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.sources.memory import Memory
-from hashret.store import Record, Store, Transaction, changed_files
+from hashret.store import Record, Store, Transaction
+
+if TYPE_CHECKING:
+    from hashret.store.check import Problem
+    from hashret.store.repair import Repaired
 
 Query = Document | Content
 
@@ -374,12 +378,9 @@ class Index:
             "generation": manifest.generation,
         }
 
-    def verify(self) -> list[str]:
-        """Everything that is wrong with the index, a line each; an empty list where all is well."""
-        wrong = self.store.verify()
-        if not wrong and self.hasher.fingerprint != self.store.manifest.fingerprint:
-            wrong.append("the hasher is not the one that made the codes: its fingerprint does not fit")
-        return wrong
+    def verify(self) -> list[Problem]:
+        """Everything that is wrong with the index on disk; an empty list where all is well."""
+        return verify(self.path)
 
     # Changing
 
@@ -504,16 +505,28 @@ def _answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
     ]
 
 
-def verify(path: str | Path) -> list[str]:
+def verify(path: str | Path) -> list[Problem]:
     """Everything that is wrong with the index at a path, even where it cannot be opened; UsageError where none is."""
-    try:
-        with Index.open(path) as index:
-            return index.verify()
-    except StoreError as unreadable:
+    from hashret.store.check import Problem, problems
+
+    wrong = problems(Path(path))
+    if not wrong:
         try:
-            return changed_files(Path(path)) or [str(unreadable)]
-        except (StoreError, FileNotFoundError):
-            return [str(unreadable)]
+            with Index.open(path) as index:
+                if index.hasher.fingerprint == index.store.manifest.fingerprint:
+                    return []
+            what = "is not the one that made the codes: its fingerprint does not fit"
+        except HashretError as error:
+            what = f"cannot be used: {error}"
+        wrong.append(Problem("hasher", what, "queries cannot be trusted; index the source again, or restore a copy"))
+    return wrong
+
+
+def repair(path: str | Path) -> Repaired:
+    """Mend the index at a path as far as can be, and tell what was done and what is lost; UsageError where none is."""
+    from hashret.store.repair import repair
+
+    return repair(Path(path), write_file)
 
 
 def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
@@ -547,8 +560,8 @@ def _repeated(ids: list[str]) -> DataError:
 def _select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
     """The documents of a batch that are to be added, after what the policy says of ids that are there already."""
     fresh, twice, there = [], [], []
-    for document in batch:
-        row = change.row_of(document.id)
+    rows = change.rows_of([document.id for document in batch])
+    for document, row in zip(batch, rows, strict=True):
         if document.id in seen:
             twice += [document.id] if policy != "skip" else []
         elif row is not None and policy == "refuse":

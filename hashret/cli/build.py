@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hashret.cli import options as o
 from hashret.cli.output import emit
 from hashret.cli.session import command
+
+if TYPE_CHECKING:
+    from hashret.store.check import Problem
 
 PANEL = "Make and change an index"
 log = logging.getLogger("hashret")
@@ -158,11 +162,40 @@ def verify(index: o.IndexAt = None) -> None:
 
     path = o.find_index(index)
     wrong = verify(path)
-    emit(({"path": str(path), "problem": problem} for problem in wrong), key="problem")
+    _tell(wrong)
     if wrong:
-        log.error(f"{len(wrong)} things are wrong with index {str(path)!r}")
+        log.error(f"{len(wrong)} things are wrong with index {str(path)!r}; hashret repair mends what can be mended")
         raise typer.Exit(3)
     log.info(f"index {str(path)!r} is sound: every file is as its checksum says")
 
 
-COMMANDS = (index, fit, refit, add, delete, compact, verify)
+@command("repair", PANEL, "hashret repair -i indexes/news\nhashret repair -i indexes/news --format ids > lost.txt")
+def repair(index: o.IndexAt = None) -> None:
+    """Mend a damaged index: flip bits back, write anew what can be made of the rest, isolate what is lost.
+
+    Nothing is guessed. The documents that are lost are listed by id; exit code 3 where there are any, or where
+    something is still wrong.
+    """
+    from hashret.index import repair
+
+    path = o.find_index(index)
+    report = repair(path)
+    for file, what in report.done:
+        log.info(f"{file} {what}")
+    emit({"id": id, "file": file} for file, id in report.lost)
+    for file, count in report.nameless:
+        log.error(f"{count:,} documents of {file} are lost, and nothing tells their ids")
+    if report.lost:
+        log.error(f"{len(report.lost):,} documents are lost, those listed; add them again from their source")
+    for problem in report.left:
+        log.error(f"{problem}")
+    if report.lost or report.nameless or report.left:
+        raise typer.Exit(3)
+    log.info(f"index {str(path)!r} is sound" + ("" if report.done else ", there was nothing to mend"))
+
+
+def _tell(wrong: Iterable[Problem]) -> None:
+    emit(({"file": problem.file, "problem": problem.what, "means": problem.means} for problem in wrong), key="file")
+
+
+COMMANDS = (index, fit, refit, add, delete, compact, verify, repair)

@@ -4,7 +4,7 @@ It knows bytes and names only: what a code means and how it was made is told by 
 """
 
 from hashret.store.segment import Record
-from hashret.store.store import Store, changed_files
+from hashret.store.store import Store
 from hashret.store.transaction import Transaction
 
-__all__ = ["Record", "Store", "Transaction", "changed_files"]
+__all__ = ["Record", "Store", "Transaction"]

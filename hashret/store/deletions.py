@@ -1,21 +1,35 @@
-"""Deletions: which rows are gone, as an immutable file of bits."""
+"""Deletions: which rows are gone, as an immutable file of bits. It lies there twice: nothing else tells it."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import StoreError
+from hashret.store import files
+from hashret.store.manifest import SPARES
 
 Mask = npt.NDArray[np.bool_]
 
 
+def path(number: int) -> str:
+    """Where the deletions of a number lie, relative to the index."""
+    return f"deletions/{number:06d}.npy"
+
+
+def spare_path(name: str) -> str:
+    """Where their second copy lies."""
+    return name.replace("deletions/", f"{SPARES}/")
+
+
 def write(path: Path, deleted: Mask) -> None:
     """Write which rows are deleted, bool [rows]."""
-    with path.open("wb") as file:
-        np.save(file, np.packbits(deleted, bitorder="little"), allow_pickle=False)
+    data = io.BytesIO()
+    np.save(data, np.packbits(deleted, bitorder="little"), allow_pickle=False)
+    files.write(path, data.getvalue())
 
 
 def read(path: Path, rows: int) -> Mask:
@@ -28,5 +42,5 @@ def read(path: Path, rows: int) -> Mask:
         if bitmap.dtype != np.uint8 or bitmap.shape != ((rows + 7) // 8,):
             raise ValueError(f"{bitmap.dtype} {bitmap.shape}")
     except (ValueError, EOFError, MemoryError) as error:
-        raise StoreError(f"{path} is damaged ({error})") from error
+        raise StoreError(f"{path} is damaged ({error}); hashret repair takes its spare") from error
     return np.unpackbits(bitmap, count=rows, bitorder="little").astype(bool)

@@ -1,12 +1,7 @@
-"""Segment: an immutable HDF5 file, a row a document, in order of insertion.
+"""Segment: an immutable file, a row a document, in order of insertion; `hdf5.py` says what lies in it.
 
-    codes                           uint8 [n, bytes], contiguous and uncompressed
-    ids, contents, thumbnails, metadata      each a group: bytes uint8 [total], offsets int64 [n + 1]
-    labels                          a group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
-    lookup                          a group: hashes uint64 [n], ascending, rows int64 [n]
-    vectors, scales                 int8 [n, dim], contiguous, and float32 [n]; only where an index keeps vectors
-
-Strings are bytes and offsets because HDF5's own variable-length strings are slow and break under compression.
+Its arrays are mapped from where the manifest says that they lie: opening reads nothing, and a query reads the pages
+that it needs. HDF5 itself is asked only for the places in a file of format 1, whose manifest does not tell them.
 """
 
 from __future__ import annotations
@@ -14,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,15 +18,28 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from hashret.codes import Codes, check_codes, width
-from hashret.errors import DataError, StoreError
+from hashret.errors import StoreError
 from hashret.features import Vectors
+from hashret.store.manifest import Place
 
-CHUNK = 1 << 16  # bytes compressed together: about what one look-up has to unpack
+PIECE = 1 << 14  # bytes compressed together: about what one look-up has to unpack
+STRINGS = ("ids", "contents", "thumbnails", "metadata", "labels/names")
+PACKED = {f"{name}/bytes" for name in STRINGS}  # contents and metadata; format 1 packed them all but thumbnails
+DTYPES: dict[str, type[np.generic]] = {
+    "codes": np.uint8,
+    **{f"{name}/bytes": np.uint8 for name in STRINGS},
+    **{f"{name}/offsets": np.int64 for name in (*STRINGS, "labels")},
+    **{f"{name}/pieces": np.int64 for name in ("contents", "metadata")},
+    "labels/rows": np.int32,
+    "lookup/hashes": np.uint64,
+    "lookup/rows": np.int64,
+    "vectors": np.int8,
+    "scales": np.float32,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,171 +53,145 @@ class Record:
     thumbnail: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Bytes compressed in pieces."""
+
+    size: int  # of a piece, unpacked
+    total: int  # of all, unpacked
+    table: npt.NDArray[np.int64]  # [pieces, 2], where each begins in the file and how long it is there
+
+
 def hash_id(id: str) -> int:
     """64 bits that stand for an id when it is looked up."""
     return int.from_bytes(hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def write(path: Path, codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> None:
-    """Write a segment of codes [n, bytes], their n records and, where they are kept, n vectors.
-
-    HDF5 makes it in memory: on a full disk the library would crash, plain Python raises OSError.
-    """
-    names = sorted({label for record in records for label in record.labels})
-    numbers = {name: number for number, name in enumerate(names)}
-    hashes = np.array([hash_id(record.id) for record in records], np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    with h5py.File("segment", "w", driver="core", backing_store=False) as file:
-        file.create_dataset("codes", data=codes)
-        _strings(file, "ids", [_utf8(record.id) for record in records])
-        _strings(file, "contents", [_utf8(record.content) for record in records])
-        _strings(file, "thumbnails", [record.thumbnail for record in records], packed=False)
-        _strings(file, "metadata", [_json(record) for record in records])
-        _strings(file, "labels/names", [_utf8(name) for name in names])
-        file["labels/rows"] = np.array([numbers[label] for record in records for label in record.labels], np.int32)
-        file["labels/offsets"] = _offsets([len(record.labels) for record in records])
-        file["lookup/hashes"] = hashes[order]
-        file["lookup/rows"] = order.astype(np.int64)
-        if vectors is not None:
-            file.create_dataset("vectors", data=vectors.values)
-            file.create_dataset("scales", data=vectors.scales)
-        file.flush()
-        path.write_bytes(file.id.get_file_image())
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _json(record: Record) -> bytes:
-    if not record.metadata:
-        return b""
-    try:
-        return json.dumps(dict(record.metadata), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DataError(f"metadata of {record.id!r} cannot be written as JSON ({error})") from error
-
-
-def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-
-
-def _strings(file: h5py.File, name: str, values: Sequence[bytes], packed: bool = True) -> None:
-    """Byte strings as one array and offsets; compressed unless they are compressed already."""
-    data = np.frombuffer(b"".join(values), np.uint8)
-    how = {"chunks": (min(CHUNK, len(data)),), "compression": "gzip", "compression_opts": 1} if packed else {}
-    file.create_dataset(f"{name}/bytes", data=data, **(how if len(data) else {}))
-    file[f"{name}/offsets"] = _offsets([len(value) for value in values])
+def label_names(records: Sequence[Record]) -> list[str]:
+    """The labels that occur, in the order in which a segment numbers them."""
+    return sorted({label for record in records for label in record.labels})
 
 
 class Segment:
     """A segment opened for reading; its file stays open, so that it can be read even after it was replaced."""
 
-    def __init__(self, path: Path, rows: int, bits: int) -> None:
+    def __init__(self, path: Path, rows: int, bits: int, places: Mapping[str, Place] = {}) -> None:
         self.path, self.rows, self.bits = path, rows, bits
-        path.stat()  # FileNotFoundError is for the caller
-        with self._reading():
-            self.file = h5py.File(path, "r")
-            self._check_shapes()
-            kept = "vectors" in self.file
-            self._vectors = Vectors(self._mapped("vectors"), self.file["scales"][:]) if kept else None
+        with path.open("rb") as file, self._reading():  # FileNotFoundError is for the caller
+            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._pieces: Mapping[str, Packed] | None = None  # where HDF5 tells them, not a table in the file
+            if not places:
+                from hashret.store import hdf5
 
-    def _check_shapes(self) -> None:
-        """Refuse datasets that are not as `write` makes them, before anything is read from them."""
-        strings = ("ids", "contents", "thumbnails", "metadata")
-        wanted: dict[str, tuple[type[np.generic], int | None]] = {  # number of rows; None: any
-            **{f"{name}/offsets": (np.int64, self.rows + 1) for name in (*strings, "labels")},
-            **{f"{name}/bytes": (np.uint8, None) for name in (*strings, "labels/names")},
-            "labels/names/offsets": (np.int64, None),
-            "labels/rows": (np.int32, None),
-            "lookup/hashes": (np.uint64, self.rows),
-            "lookup/rows": (np.int64, self.rows),
-        }
-        self._check("codes", np.uint8, (self.rows, width(self.bits)))
-        for name, (dtype, rows) in wanted.items():
-            self._check(name, dtype, (rows,))
-        if "vectors" in self.file or "scales" in self.file:
-            self._check("vectors", np.int8, (self.rows, None))
-            self._check("scales", np.float32, (self.rows,))
+                places, self._pieces = hdf5.places(path), hdf5.pieces(path)
+            self.places = places
+            self._check()
 
-    def _check(self, name: str, dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
-        """ValueError where the name leads out of the file, or to anything but such an array."""
-        place: Any = self.file
-        for part in name.split("/"):
-            link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
-            place = place[part] if isinstance(link, h5py.HardLink) else None
-        if isinstance(place, h5py.Dataset) and not place.is_virtual and not place.external:
-            fits = all(want in (None, have) for want, have in zip(shape, place.shape, strict=False))
-            if fits and len(place.shape) == len(shape) and place.dtype == dtype:
-                return
-        raise ValueError(f"{name} is not an array {np.dtype(dtype)} {list(shape)} in this file")
+    def _check(self) -> None:
+        """ValueError unless all arrays are there, in the file, and of the number of rows."""
+        rows = self.rows
+        for name, (offset, items) in self.places.items():
+            if name not in DTYPES or offset + items * np.dtype(DTYPES[name]).itemsize > len(self._file):
+                raise ValueError(f"{name} does not lie in the file")
+        packed = "bytes" if self._pieces is None else "pieces"
+        free = {"vectors", "scales", f"contents/{packed}", f"metadata/{packed}"}
+        for name in DTYPES.keys() - self.places.keys() - (self._pieces or {}).keys() - free:
+            raise ValueError(f"{name} is not an array {np.dtype(DTYPES[name])} in this file")
+        if len({"vectors", "scales"} & self.places.keys()) == 1:
+            raise ValueError("of vectors and scales one is not an array in this file")
+        wanted = {f"{name}/offsets": rows + 1 for name in ("ids", "contents", "thumbnails", "metadata", "labels")}
+        wanted |= {"codes": rows * width(self.bits), "lookup/hashes": rows, "lookup/rows": rows}
+        wanted |= {"scales": rows} if "scales" in self.places else {}
+        for name, items in wanted.items():
+            if self.places[name][1] != items:
+                raise ValueError(f"{name} has {self.places[name][1]} numbers, not {items}")
+        if self.dim * rows != self.places.get("vectors", (0, 0))[1]:
+            raise ValueError("vectors are of unequal length")
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """An array as it lies in the file, of which only what is used is read."""
+        offset, items = self.places[name]
+        return np.frombuffer(self._file, DTYPES[name], items, offset) if items else np.zeros(0, DTYPES[name])
 
     def codes(self) -> Codes:
-        """All codes, uint8 [rows, bytes]."""
+        """All codes, uint8 [rows, bytes], mapped."""
         with self._reading():
-            return check_codes(self.file["codes"][:], self.bits)
+            return check_codes(self.array("codes").reshape(self.rows, -1 if self.rows else width(self.bits)), self.bits)
 
     @property
     def dim(self) -> int:
         """Length of the vectors kept; 0 where none are."""
-        return 0 if self._vectors is None else self._vectors.values.shape[1]
+        return self.places["vectors"][1] // max(1, self.rows) if "vectors" in self.places else 0
 
     def vectors(self, rows: npt.NDArray[np.int64]) -> Vectors:
         """The vectors of these rows; StoreError where none are kept."""
         with self._reading():
-            if self._vectors is None:
+            if "vectors" not in self.places:
                 raise ValueError("no vectors are kept in it")
-            return self._vectors.take(rows)
-
-    def _mapped(self, name: str) -> npt.NDArray[Any]:
-        """An array as it lies in the file, of which only what is used is read."""
-        array = self.file[name]
-        whole = mmap.mmap(self.file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(whole, array.dtype, array.size, array.id.get_offset()).reshape(array.shape)
+            return Vectors(self.array("vectors").reshape(self.rows, -1), self.array("scales")).take(rows)
 
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""
         with self._reading():
             return self._texts("ids", 0, self.rows)
 
-    def find(self, id: str) -> list[int]:
-        """Rows with this id; more than one only where all but the last are deleted."""
+    def find(self, hashes: npt.NDArray[np.uint64], ids: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Of each id that is here, given with its hash: its place among the ids, and its row.
+
+        An id is here more than once only where all its rows but the last are deleted.
+        """
         with self._reading():
-            hashes, wanted = self._hashes, np.uint64(hash_id(id))
-            start, stop = np.searchsorted(hashes, wanted, "left"), np.searchsorted(hashes, wanted, "right")
-            rows = self.file["lookup/rows"][start:stop].tolist() if start < stop else []
-            return [row for row in rows if self._texts("ids", row, row + 1) == [id]]
+            known, rows = self.array("lookup/hashes"), self.array("lookup/rows")
+            starts, stops = np.searchsorted(known, hashes, "left"), np.searchsorted(known, hashes, "right")
+            for place in np.flatnonzero(starts < stops).tolist():
+                for row in rows[starts[place] : stops[place]].tolist():
+                    if self._texts("ids", row, row + 1) == [ids[place]]:
+                        yield place, row
 
     def record(self, row: int) -> Record:
         """All that is stored of one row."""
-        return self._records(row, row + 1)[0]
+        return self.between(row, row + 1)[0]
 
     def records(self) -> Iterator[Record]:
         """All rows in order, reading a thousand at a time."""
         for start in range(0, self.rows, 1000):
-            yield from self._records(start, min(start + 1000, self.rows))
+            yield from self.between(start, min(start + 1000, self.rows))
 
-    def labels(self, row: int) -> tuple[str, ...]:
-        """The labels of one row."""
+    def some(self, rows: npt.NDArray[np.int64]) -> list[Record]:
+        """The records of these rows, which ascend and lie near each other."""
+        first = int(rows[0])
+        all_ = self.between(first, int(rows[-1]) + 1)
+        return [all_[row - first] for row in rows.tolist()]
+
+    def labels(self) -> list[tuple[str, ...]]:
+        """The labels of all rows."""
         with self._reading():
-            offsets, rows, names = self._label_rows
-            return tuple(names[number] for number in rows[offsets[row] : offsets[row + 1]])
+            return self._labels(0, self.rows)
 
     @cached_property
-    def _hashes(self) -> npt.NDArray[np.uint64]:
-        return np.asarray(self.file["lookup/hashes"][:])
+    def _names(self) -> list[str]:
+        return self._texts("labels/names", 0, self.places["labels/names/offsets"][1] - 1)
 
-    @cached_property
-    def _label_rows(self) -> tuple[list[int], list[int], list[str]]:
-        names = self._texts("labels/names", 0, len(self.file["labels/names/offsets"]) - 1)
-        return self.file["labels/offsets"][:].tolist(), self.file["labels/rows"][:].tolist(), names
+    def _labels(self, start: int, stop: int, names: Sequence[str] | None = None) -> list[tuple[str, ...]]:
+        numbers, names = self.array("labels/rows"), self._names if names is None else names
+        edges = self._edges("labels", start, stop, len(numbers))
+        here = numbers[edges[0] : edges[-1]]
+        if len(here) and not 0 <= here.min() <= here.max() < len(names):
+            raise ValueError("a label has no name")
+        of = [names[number] for number in here.tolist()]
+        return [tuple(of[a - edges[0] : b - edges[0]]) for a, b in pairwise(edges)]
 
-    def _records(self, start: int, stop: int) -> list[Record]:
+    def between(
+        self, start: int, stop: int, ids: Sequence[str] | None = None, names: Sequence[str] | None = None
+    ) -> list[Record]:
+        """All that is stored of rows start to stop; ids and labels' names are those given, if they are known better."""
         with self._reading():
-            ids, contents = self._texts("ids", start, stop), self._texts("contents", start, stop)
+            ids = self._texts("ids", start, stop) if ids is None else ids
+            contents = self._texts("contents", start, stop)
             metadata = [json.loads(text) if text else {} for text in self._texts("metadata", start, stop)]
-            labels = [self.labels(row) for row in range(start, stop)]
-            thumbnails = self._bytes("thumbnails", start, stop)
+            if not all(isinstance(own, dict) for own in metadata):
+                raise ValueError("metadata are not named")
+            labels, thumbnails = self._labels(start, stop, names), self._bytes("thumbnails", start, stop)
             return [Record(*row) for row in zip(ids, contents, labels, metadata, thumbnails, strict=True)]
 
     def _texts(self, name: str, start: int, stop: int) -> list[str]:
@@ -216,20 +199,59 @@ class Segment:
 
     def _bytes(self, name: str, start: int, stop: int) -> list[bytes]:
         """The byte strings of rows start to stop."""
-        offsets = self.file[f"{name}/offsets"][start : stop + 1]
-        data = self.file[f"{name}/bytes"][int(offsets[0]) : int(offsets[-1])].tobytes()
-        edges = (offsets - offsets[0]).tolist()
-        return [data[a:b] for a, b in pairwise(edges)]
+        total, read = self._reader(name)
+        edges = self._edges(name, start, stop, total)
+        data = read(edges[0], edges[-1])
+        return [data[a - edges[0] : b - edges[0]] for a, b in pairwise(edges)]
+
+    def _edges(self, name: str, start: int, stop: int, most: int) -> list[int]:
+        """Where the strings of rows start to stop begin, and the last ends; ValueError where that cannot be."""
+        if not 0 <= start <= stop < self.places[f"{name}/offsets"][1]:
+            raise ValueError(f"{name} has no row {start}")
+        edges: list[int] = self.array(f"{name}/offsets")[start : stop + 1].tolist()
+        if edges[0] < 0 or edges[-1] > most or any(a > b for a, b in pairwise(edges)):
+            raise ValueError(f"{name} has offsets that do not ascend")
+        return edges
+
+    def _reader(self, name: str) -> tuple[int, Callable[[int, int], bytes]]:
+        """How many bytes the strings of a name have, and what reads some of them."""
+        packed = (self._pieces or {}).get(f"{name}/bytes")
+        if packed is None and self._pieces is None and f"{name}/pieces" in self.places:
+            table = self.array(f"{name}/pieces").reshape(-1, 2)
+            packed = Packed(PIECE, int(self.array(f"{name}/offsets")[-1]), table)
+        if packed is None:
+            offset, size = self.places[f"{name}/bytes"]
+            return size, lambda start, stop: self._file[offset + start : offset + stop]
+        if -(-packed.total // packed.size) != len(packed.table):
+            raise ValueError(f"{name} has {len(packed.table)} pieces for {packed.total} bytes")
+        return packed.total, lambda start, stop: self._unpack(packed, start, stop)
+
+    def _unpack(self, packed: Packed, start: int, stop: int) -> bytes:
+        first, last = start // packed.size, -(-stop // packed.size)
+        return b"".join(
+            _inflated(self._file[offset : offset + length], packed.size)
+            for offset, length in packed.table[first : max(first, last)].tolist()
+        )[start - first * packed.size : stop - first * packed.size]
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
         """Whatever goes wrong while reading is damage."""
         try:
             yield
-        except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
-            raise StoreError(f"{self.path} is damaged ({error}); hashret verify says more") from error
+        except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as error:
+            what = f"{error}"[:120]
+            raise StoreError(f"{self.path} is damaged ({what}); hashret verify says more") from error
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._vectors = None
-        self.file.close()
+        """Let go of the file, as soon as no array of it is used any more."""
+        self.places = {}
+        del self._file
+
+
+def _inflated(packed: bytes, size: int) -> bytes:
+    """One piece unpacked; ValueError where that gives more or less than it should, before more than that is made."""
+    unpacker = zlib.decompressobj()
+    piece = unpacker.decompress(packed, size + 1)
+    if len(piece) != size or not unpacker.eof:
+        raise ValueError("a compressed piece does not give what it should")
+    return piece

@@ -13,11 +13,11 @@ from __future__ import annotations
 import errno
 import shutil
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +25,28 @@ import numpy.typing as npt
 from hashret.codes import Codes, width
 from hashret.errors import StoreError, UsageError
 from hashret.features import Vectors, joined
-from hashret.store import deletions
+from hashret.store import deletions, files
 from hashret.store.deletions import Mask
-from hashret.store.files import sha256, unfinished
-from hashret.store.manifest import NAME, Manifest, segment_path
-from hashret.store.segment import Record, Segment
+from hashret.store.files import unfinished
+from hashret.store.lock import HOLDER, LOCK, locked
+from hashret.store.manifest import NAME, SPARE, SPARES, Manifest, SegmentEntry, segment_path
+from hashret.store.segment import Record, Segment, hash_id
 from hashret.store.transaction import Attach, Transaction
 
-FOLDERS = ("segments", "faiss", "deletions", "hasher", "cache")
-LOCK = "lock"
+if TYPE_CHECKING:
+    from hashret.store.check import Problem
+
+FOLDERS = ("segments", "faiss", "deletions", "hasher", "cache", SPARES)
+DAMAGED = "damaged"  # the folder of what `repair` took out; nothing reads it
 TRIES = 10  # a reader that always loses the race with writers has another trouble
+REPAIR = "hashret verify says more, hashret repair mends what can be mended"
 
 
 class Store:
     """One generation of an index, all its files open."""
+
+    manifest: Manifest  # not there before an index is made
+    starts: list[int]  # the row at which each segment begins
 
     def __init__(self, path: Path, manifest: Manifest | None, force: bool = False) -> None:
         self.path = path
@@ -52,16 +60,19 @@ class Store:
     def open(cls, path: str | Path) -> Self:
         """The newest generation; UsageError where no index is, StoreError where it is damaged."""
         folder = Path(path)
+        lost: tuple[int, FileNotFoundError] | None = None
         for _ in range(TRIES):
             try:
                 manifest = Manifest.read(folder)
             except (FileNotFoundError, NotADirectoryError):
                 raise UsageError(f"no index at {str(path)!r}; hashret index SOURCE -i {path} makes one") from None
+            if lost and lost[0] == manifest.generation:
+                break
             try:
                 return cls(folder, manifest)
             except FileNotFoundError as error:  # a writer was faster than we; or the file is lost
-                lost = error
-        raise StoreError(f"index {str(path)!r} lacks a file ({lost}); hashret verify -i {path} says which")
+                lost = manifest.generation, error
+        raise StoreError(f"index {str(path)!r} lacks a file ({lost and lost[1]}); {REPAIR}")
 
     @classmethod
     def new(cls, path: str | Path, force: bool = False) -> Self:
@@ -73,24 +84,47 @@ class Store:
             return cls(folder, None, force)
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{str(path)!r} is a file; name a folder for the index")
-        ours = {*FOLDERS, LOCK, *(file.name for file in unfinished(folder / NAME))}
+        if (folder / SPARE).exists() and not force:
+            raise UsageError(
+                f"index {str(path)!r} has lost its {NAME}; hashret repair -i {path} brings it back, --force replaces it"
+            )
+        ours = {*FOLDERS, LOCK, HOLDER, DAMAGED, *(file.name for file in unfinished(folder / NAME))}
         if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
             raise UsageError(f"folder {str(path)!r} holds other things; name a new folder for the index")
-        return cls(folder, None)
+        return cls(folder, None, force)
 
     def _load(self, manifest: Manifest) -> None:
-        opened = [Segment(self.path / segment_path(s.number), s.rows, manifest.bits) for s in manifest.segments]
+        """Be this generation; what it shares with the one before stays open, the rest is let go by its last user."""
+        opened = [self._open(manifest, entry) for entry in manifest.segments]
         deleted = np.zeros(manifest.rows, bool)
         if manifest.deletions:
+            files.own(self.path, manifest.deletions)
             deleted = deletions.read(self.path / manifest.deletions, manifest.rows)
-        self.close()
-        self.manifest, self.segments, self.deleted = manifest, opened, deleted
-        self.starts = [0, *accumulate(s.rows for s in manifest.segments)]
+        starts = [0, *accumulate(s.rows for s in manifest.segments)]
+        # all at once, so that a copy made by another thread is of one generation
+        self.__dict__.update(manifest=manifest, segments=opened, deleted=deleted, starts=starts)
+
+    def _open(self, manifest: Manifest, entry: SegmentEntry) -> Segment:
+        """A segment of a generation, the one that is open already if it is the same file."""
+        name = segment_path(entry.number)
+        file = manifest.files[name]
+        if self.segments and self.manifest.files.get(name) == file:
+            for segment in self.segments:
+                if segment.path == self.path / name and segment.rows == entry.rows:
+                    return segment
+        if (size := files.own(self.path, name).st_size) != file.bytes:
+            raise StoreError(f"{self.path / name} is damaged: it has {size} bytes, not {file.bytes}; {REPAIR}")
+        return Segment(self.path / name, entry.rows, manifest.bits, file.arrays)
 
     @property
     def hasher_path(self) -> Path:
-        """The folder that holds the hasher."""
-        return self.path / self.manifest.hasher
+        """The folder that holds the hasher; StoreError where a link in it leads elsewhere."""
+        folder = self.path / self.manifest.hasher
+        for name in self.manifest.files:
+            if name.startswith("hasher/"):
+                with suppress(FileNotFoundError):  # which the hasher itself tells better
+                    files.own(self.path, name)
+        return folder
 
     def codes(self) -> Codes:
         """Codes of all rows, deleted ones included, uint8 [rows, bytes]."""
@@ -120,7 +154,7 @@ class Store:
 
     def labels(self) -> list[tuple[str, ...]]:
         """Labels of all rows, deleted ones included."""
-        return [segment.labels(row) for segment in self.segments for row in range(segment.rows)]
+        return [labels for segment in self.segments for labels in segment.labels()]
 
     def records(self) -> Iterator[Record]:
         """Everything that is not deleted, in order."""
@@ -129,11 +163,19 @@ class Store:
 
     def find(self, id: str) -> int | None:
         """The row of the document with this id, or None."""
+        return self.find_all([id])[0]
+
+    def find_all(self, ids: Sequence[str]) -> list[int | None]:
+        """The rows of the documents with these ids, or None."""
+        rows: list[int | None] = [None] * len(ids)
+        hashes = np.array([hash_id(id) for id in ids], np.uint64)
         for segment, start in zip(self.segments, self.starts, strict=False):
-            for row in segment.find(id):
+            for place, row in segment.find(hashes, ids):
+                if not 0 <= row < segment.rows:
+                    raise StoreError(f"{segment.path} is damaged (it looks up a row that is none); {REPAIR}")
                 if not self.deleted[start + row]:
-                    return start + row
-        return None
+                    rows[place] = start + row
+        return rows
 
     def close(self) -> None:
         """Let go of all files."""
@@ -143,34 +185,50 @@ class Store:
     @contextmanager
     def write(self, attach: Attach) -> Iterator[Transaction]:
         """Change the index; StoreError where another process does. Afterwards this store is the new generation."""
-        from filelock import FileLock, Timeout
-
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / LOCK, timeout=0)
+        fresh = not any((self.path / name).exists() for name in (NAME, SPARE))
         try:
-            lock.acquire()
-        except Timeout:
-            raise StoreError(f"another process is writing to index {str(self.path)!r}; try again later") from None
-        try:
-            self._renew()
-            change = Transaction(self, attach)
-            try:
-                yield change
-                change.commit()
-            except OSError as error:
-                reason = error.strerror or str(error)
-                hint = "; free some and run it again" if error.errno == errno.ENOSPC else ""
-                raise StoreError(f"index {str(self.path)!r} was not changed: {reason}{hint}") from error
-            finally:
-                self._sweep()
-            self._renew()
+            with self._alone():
+                change = Transaction(self, attach)
+                try:
+                    yield change
+                    change.commit()
+                except OSError as error:
+                    raise self._unwritten(error) from error
+                finally:
+                    self.sweep(fresh)
+                self._renew()
         finally:
-            lock.release()
             if not (self.path / NAME).exists() and made:
                 shutil.rmtree(self.path, ignore_errors=True)
                 for folder in made[1:]:
-                    folder.rmdir()
+                    with suppress(OSError):
+                        folder.rmdir()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Be the one writer, on the newest generation."""
+        try:
+            files.make_folder(self.path)
+        except OSError as error:
+            raise self._unwritten(error) from error
+        with locked(self.path):
+            self._renew()
+            yield
+
+    def _unwritten(self, error: OSError) -> StoreError:
+        """What a failed write means: nothing, unless it was the very last step that failed."""
+        reason = error.strerror or str(error)
+        try:
+            done = Manifest.read(self.path).generation != self.manifest.generation
+        except (OSError, StoreError, AttributeError):
+            done = (self.path / NAME).exists() and not hasattr(self, "manifest")
+        if done:
+            return StoreError(
+                f"index {str(self.path)!r} was changed, but the disk does not say that it keeps it: {reason}"
+            )
+        hint = "; free some and run it again" if error.errno == errno.ENOSPC else ""
+        return StoreError(f"index {str(self.path)!r} was not changed: {reason}{hint}")
 
     def _renew(self) -> None:
         """Take up what other writers have done since."""
@@ -181,47 +239,45 @@ class Store:
                 if self.force:  # what cannot be read can still be replaced
                     return
                 raise
-            if getattr(self, "manifest", None) != manifest:
+            if not hasattr(self, "manifest") or self.manifest != manifest:
                 self._load(manifest)
 
-    def _sweep(self) -> None:
-        """Remove files that the manifest does not name: left by a killed writer, or of older generations."""
+    def sweep(self, fresh: bool = False) -> None:
+        """Remove files that the manifest does not name: left by a killed writer, or of older generations.
+
+        `fresh`: there was no index, so that without a manifest nothing here is of any. What cannot be removed is left
+        for the next writer: it harms nobody.
+        """
         try:
-            named = Manifest.read(self.path).files if (self.path / NAME).exists() else {}
-        except StoreError:
-            return  # nobody knows what is an orphan
+            named = {SPARE, *Manifest.read(self.path).files}
+            self._level_spare()
+        except (StoreError, OSError):
+            if not fresh or (self.path / NAME).exists():
+                return  # nobody knows what is an orphan
+            named = set()
         for file in unfinished(self.path / NAME):
-            file.unlink(missing_ok=True)
-        folders = [self.path / name for name in FOLDERS if not (self.path / name).is_symlink()]  # those are not ours
-        for file in [file for folder in folders for file in folder.rglob("*") if not file.is_dir()]:
-            if file.relative_to(self.path).as_posix() not in named and file.parent.name != "cache":
+            with suppress(OSError):
                 file.unlink(missing_ok=True)
+        folders = [self.path / name for name in FOLDERS if not (self.path / name).is_symlink()]  # those are not ours
+        for file in [file for folder in folders for file in folder.rglob("*") if file.is_symlink() or file.is_file()]:
+            if file.relative_to(self.path).as_posix() not in named and file.parent.name != "cache":
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
         for folder in (self.path / "hasher").glob("*"):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+            with suppress(OSError):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
 
-    def verify(self) -> list[str]:
-        """Everything that is wrong with the files of this generation, a line each; none where all is well."""
-        wrong = changed_files(self.path, self.manifest)
-        if int(self.deleted.sum()) != self.manifest.deleted:
-            wrong.append(f"{int(self.deleted.sum())} rows are marked as deleted, not {self.manifest.deleted}")
-        if not wrong:
-            ids = [id for id, gone in zip(self.ids(), self.deleted, strict=True) if not gone]
-            lost = [id for id in ids if self.find(id) is None]
-            wrong += [f"{len(ids) - len(set(ids))} ids occur twice"] if len(ids) != len(set(ids)) else []
-            wrong += [f"{len(lost)} ids cannot be looked up, such as {lost[0]!r}"] if lost else []
-        return wrong
+    def _level_spare(self) -> None:
+        """Have the manifest's spare be what the manifest is, where a change was left between the two."""
+        data, spare = (self.path / NAME).read_bytes(), self.path / SPARE
+        if not spare.exists() or spare.read_bytes() != data:
+            files.make_folder(spare.parent)
+            files.replace(spare, data)
+            files.sync(spare.parent)
 
+    def verify(self) -> list[Problem]:
+        """Everything that is wrong with the files of the index; none where all is well."""
+        from hashret.store.check import problems
 
-def changed_files(folder: Path, manifest: Manifest | None = None) -> list[str]:
-    """The files that are not as the manifest (or else the current one) says, a line each."""
-    wrong = []
-    for name, entry in (manifest or Manifest.read(folder)).files.items():
-        path = folder / name
-        if not path.is_file():
-            wrong.append(f"{name} is missing")
-        elif path.stat().st_size != entry.bytes:
-            wrong.append(f"{name} has {path.stat().st_size} bytes, not {entry.bytes}")
-        elif sha256(path) != entry.sha256:
-            wrong.append(f"{name} has changed: its checksum does not fit")
-    return wrong
+        return problems(self.path)

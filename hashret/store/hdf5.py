@@ -1,0 +1,151 @@
+"""A segment as an HDF5 file, which other programs read: how it is made, and where in it each array lies.
+
+    codes                           uint8 [n, bytes]
+    ids, contents, thumbnails, metadata      each a group: bytes uint8 [total], offsets int64 [n + 1]
+    labels                          a group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
+    lookup                          a group: hashes uint64 [n], ascending, rows int64 [n]
+    vectors, scales                 int8 [n, dim] and float32 [n]; only where an index keeps vectors
+
+All arrays lie in one piece, so that `segment.py` reads them by their place in the file alone, without HDF5. Only
+contents and metadata are compressed, in pieces; beside them lies `pieces` int64 [pieces, 2]: where each is in the file.
+Strings are bytes and offsets because HDF5's own variable-length strings are slow and break under compression.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from hashret.codes import Codes
+from hashret.errors import DataError
+from hashret.features import Vectors
+from hashret.store.manifest import Place
+from hashret.store.segment import DTYPES, PACKED, PIECE, Packed, Record, hash_id, label_names
+
+Arrays = Mapping[str, Place]
+
+
+def image(codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> tuple[bytes, Arrays]:
+    """The file of codes [n, bytes], their n records and, where they are kept, n vectors; and where its arrays lie.
+
+    HDF5 makes it in memory: on a full disk the library would crash, plain Python raises OSError.
+    """
+    with h5py.File(
+        "segment", "w", driver="core", backing_store=False, alignment_threshold=256, alignment_interval=64
+    ) as file:
+        for name, values in _arrays(codes, records).items():
+            file[name] = values
+        if vectors is not None:
+            file["vectors"], file["scales"] = vectors.values, vectors.scales
+        _packed(file, "contents", [_utf8(record.content) for record in records])
+        _packed(file, "metadata", [_json(record) for record in records])
+        file.flush()
+        return file.id.get_file_image(), dict(_contiguous(file))
+
+
+def _arrays(codes: Codes, records: Sequence[Record]) -> dict[str, npt.NDArray[Any]]:
+    names = label_names(records)
+    numbers = {name: number for number, name in enumerate(names)}
+    hashes = np.array([hash_id(record.id) for record in records], np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    return {
+        "codes": codes,
+        **_strings("ids", [_utf8(record.id) for record in records]),
+        **_strings("thumbnails", [record.thumbnail for record in records]),
+        **_strings("labels/names", [_utf8(name) for name in names]),
+        "labels/rows": np.array([numbers[label] for record in records for label in record.labels], np.int32),
+        "labels/offsets": _offsets([len(record.labels) for record in records]),
+        "lookup/hashes": hashes[order],
+        "lookup/rows": order.astype(np.int64),
+    }
+
+
+def _strings(name: str, values: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
+    data = np.frombuffer(b"".join(values), np.uint8)
+    return {f"{name}/bytes": data, f"{name}/offsets": _offsets([len(value) for value in values])}
+
+
+def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def _packed(file: h5py.File, name: str, values: Sequence[bytes]) -> None:
+    """Byte strings in compressed pieces, which HDF5 unpacks too; and a table of where each piece lies."""
+    data = b"".join(values)
+    file[f"{name}/offsets"] = _offsets([len(value) for value in values])
+    starts = range(0, len(data), PIECE)
+    how = {"chunks": (PIECE,), "maxshape": (None,), "compression": "gzip", "compression_opts": 1}
+    array = file.create_dataset(f"{name}/bytes", (len(data),), np.uint8, **(how if data else {}))
+    for start in starts:
+        piece = data[start : start + PIECE].ljust(PIECE, b"\0")
+        array.id.write_direct_chunk((start,), zlib.compress(piece, 1))
+    file.flush()
+    places = [array.id.get_chunk_info(number) for number in range(len(starts))]
+    file[f"{name}/pieces"] = np.array([(place.byte_offset, place.size) for place in places], np.int64).reshape(-1, 2)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _json(record: Record) -> bytes:
+    if not record.metadata:
+        return b""
+    try:
+        return _utf8(json.dumps(dict(record.metadata), ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"metadata of {record.id!r} cannot be written as JSON ({error})") from error
+
+
+def places(path: Path) -> Arrays:
+    """Where the arrays of a segment lie in its file; ValueError where one is not as we write it."""
+    with h5py.File(path, "r") as file:
+        return dict(_contiguous(file))
+
+
+def _contiguous(file: h5py.File) -> Iterator[tuple[str, Place]]:
+    for name in DTYPES:
+        array = _find(file, name)
+        if array is not None and array.chunks is None:
+            offset = array.id.get_offset() if array.size else 0
+            if offset is None:
+                raise ValueError(f"{name} does not lie in one piece")
+            yield name, (offset, array.size)
+
+
+def pieces(path: Path) -> dict[str, Packed]:
+    """Where the compressed pieces of a segment lie that has no table of them (format 1), by the array's name."""
+    with h5py.File(path, "r") as file:
+        return {name: _pieces(array) for name in PACKED if (array := _find(file, name)) is not None and array.chunks}
+
+
+def _pieces(array: h5py.Dataset) -> Packed:
+    if array.ndim != 1 or array.compression != "gzip" or array.shuffle or array.fletcher32:
+        raise ValueError(f"{array.name} is not compressed as hashret does")
+    found = [array.id.get_chunk_info(number) for number in range(array.id.get_num_chunks())]
+    if [place.chunk_offset[0] for place in found] != list(range(0, array.size, array.chunks[0])):
+        raise ValueError(f"{array.name} lacks a piece")
+    if any(place.filter_mask for place in found):
+        raise ValueError(f"{array.name} is compressed in part")
+    table = np.array([(place.byte_offset, place.size) for place in found], np.int64).reshape(-1, 2)
+    return Packed(array.chunks[0], array.size, table)
+
+
+def _find(file: h5py.File, name: str) -> h5py.Dataset | None:
+    """The array of this name, None where there is none; ValueError where the name leads elsewhere."""
+    place: Any = file
+    for part in name.split("/"):
+        link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
+        if link is None:
+            return None
+        place = place[part] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(place, h5py.Dataset) or place.is_virtual or place.external or place.dtype != DTYPES[name]:
+        raise ValueError(f"{name} is not an array {np.dtype(DTYPES[name])} in this file")
+    return place
