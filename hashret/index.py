@@ -43,11 +43,23 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True)
 class Asked:
-    """Queries encoded; to re-rank by also their features where the index keeps vectors, else their logits' margins."""
+    """Queries encoded; to re-rank by also their logits' margins, and their features where the index keeps vectors."""
 
     codes: Codes  # [m, ceil(bits / 8)]
-    numbers: Floats | None = None  # features [m, dim] or margins [m, bits]
+    margins: Floats | None = None  # [m, bits]
+    features: Floats | None = None  # [m, dim]
     known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
+
+    def part(self, which: slice) -> Asked:
+        """Some of the queries."""
+        each = (self.codes, self.margins, self.features, self.known)
+        return Asked(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
+
+
+def joined(parts: Sequence[Asked]) -> Asked:
+    """Queries one after the other, at least one part of them."""
+    each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
+    return Asked(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
 
 
 class Index:
@@ -169,9 +181,9 @@ class Index:
         """The k nearest documents of each query; where labels are given, of those that carry one of them.
 
         A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds. A text of which
-        the index knows no word has no answer, and the log says so. `rerank` puts
-        the nearest max(1000, k), and all that tie with the last of them, in order by a finer distance: between vectors
-        where the index keeps them, else between the query's logits and the codes (search/rerank.py has the formulas).
+        the index knows no word has no answer, and the log says so. `rerank` puts the nearest max(1000, k), and all that
+        tie with the last of them, in order by a finer distance: between the query's logits and the codes, and between
+        vectors where the index keeps them (search/rerank.py has the formulas).
         """
         asked = self.ask(queries, rerank)
         return _answered(asked, self._search(asked, k, labels))
@@ -229,14 +241,17 @@ class Index:
         self, searcher: Searcher, asked: Asked, rows: np.ndarray | None, least: int = SHORT_LIST
     ) -> Searcher | Reranked:
         """The searcher, its answers re-ranked where the queries bring the numbers for it."""
-        return searcher if asked.numbers is None else Reranked(searcher, self.finer(asked.numbers, rows), least)
+        return searcher if asked.margins is None else Reranked(searcher, self.finer(asked, rows), least)
 
-    def finer(self, numbers: Floats, rows: np.ndarray | None = None) -> Finer:
-        """The finer distance between queries, whose numbers `ask` gives, and all documents or those in these rows."""
-        if self.keeps_vectors:
-            places = self._rows if rows is None else rows
-            return ByVectors(numbers, lambda positions: self.store.vectors(places[positions]))
-        return ByLogits(numbers, self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)])
+    def finer(self, asked: Asked, rows: np.ndarray | None = None) -> Finer:
+        """The finer distance between queries, asked with `rerank`, and all documents or those in these rows."""
+        assert asked.margins is not None
+        codes = self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)]
+        by_logits = ByLogits(asked.margins, codes)
+        if asked.features is None:
+            return by_logits
+        places = self._rows if rows is None else rows
+        return ByVectors(by_logits, asked.features, lambda positions: self.store.vectors(places[positions]))
 
     def encode(self, queries: Iterable[Query]) -> Codes:
         """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
@@ -247,32 +262,27 @@ class Index:
         documents = [self._query(document) for document in as_documents(queries)]
         if not documents:
             return Asked(self.hasher.encode(documents))
-        parts = [self._asked(features, rerank) for features in self.hasher.features(documents)]
-        known = np.concatenate([part.known for part in parts if part.known is not None])
-        numbers = [part.numbers for part in parts if part.numbers is not None]
-        codes = np.concatenate([part.codes for part in parts])
-        return Asked(codes, np.concatenate(numbers) if rerank else None, known)
+        return joined([self._asked(features, rerank) for features in self.hasher.features(documents)])
 
     def _ask_like(self, ids: Sequence[str]) -> Asked:
         """Stored documents as queries, with the numbers to re-rank by."""
         codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
-        if self.keeps_vectors:
-            return Asked(codes, self.store.vectors(np.array(rows, np.int64)).dense())
         if self.hasher.reads == "vector":
-            return Asked(codes, np.where(unpack(codes, self.bits), 1, -1).astype(np.float32))
-        documents = [self._restore(self.store.record(row), small=True) for row in rows]
-        return Asked(codes, self.ask(documents, rerank=True).numbers)
+            margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
+        else:
+            documents = [self._restore(self.store.record(row), small=True) for row in rows]
+            margins = self.ask(documents, rerank=True).margins
+        kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
+        return Asked(codes, margins, kept)
 
     def _asked(self, features: Floats | Rows, rerank: bool) -> Asked:
         """Codes, and the numbers to re-rank by, of features [m, dim]."""
         known = self.hasher.vectorizer.knows(features)
         if not rerank:
-            return Asked(self.hasher.program.encode(features), None, known)
-        if self.keeps_vectors:
-            assert not isinstance(features, Rows)
-            return Asked(self.hasher.program.encode(features), features, known)
+            return Asked(self.hasher.program.encode(features), known=known)
         margins = self.hasher.program.margins(features)
-        return Asked(pack(margins > 0), margins, known)
+        kept = features if self.keeps_vectors and not isinstance(features, Rows) else None
+        return Asked(pack(margins > 0), margins, kept, known)
 
     def _query(self, document: Document) -> Document:
         holds = self.hasher.reads

@@ -142,10 +142,8 @@ def measure(
 
 def _finer(method: str, own: Features, theirs: Features, logits: Any, program: Program, codes: Codes) -> Finer:
     """What orders the nearest anew."""
-    if method != KEPT:
-        return ByLogits(logits - program.threshold, codes)
-    kept = shrink(own.input)
-    return ByVectors(theirs.input, kept.take)
+    by_logits = ByLogits(logits - program.threshold, codes)
+    return by_logits if method != KEPT else ByVectors(by_logits, theirs.input, shrink(own.input).take)
 
 
 def _floats(method: str, documents: list[Document], queries: list[Document]) -> list[dict[str, Any]]:
