@@ -61,12 +61,13 @@ class Buckets(ABC):
     summary = "tables of codes"
     exact = True
     patience = WASTED  # of a full scan
+    bucket = costs.BUCKET
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)
         self.width = self.codes.shape[1]
         self.tables = Tables.build(self.codes, self.chunks())
-        self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.width))
+        self.costs = (self.patience * len(codes), self.bucket / costs.code(self.width))
         self.luck = np.array([1.0, 0.0])  # the kernel's: the share of queries that tables served of late; all queries
 
     @abstractmethod
