@@ -1,4 +1,4 @@
-"""What searching costs, in nanoseconds on one thread, as scripts/bench_search.py measures it; and what follows from it."""
+"""What searching costs, in nanoseconds on one thread, by what scripts/bench_search.py measures; and what follows."""
 
 from __future__ import annotations
 
