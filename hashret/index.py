@@ -26,7 +26,6 @@ from hashret.hits import Hit, Hits
 from hashret.pictures import load, thumbnail
 from hashret.progress import track
 from hashret.search import Neighbors, Searcher, searcher
-from hashret.search.faiss import write_file
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked, shrink
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.sources.memory import Memory
@@ -513,6 +512,13 @@ def _answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
         hits if knows else Hits([], hits.exact, hits.searcher)
         for hits, knows in zip(answers, asked.known.tolist(), strict=True)
     ]
+
+
+def write_file(path: Path, codes: Codes, bits: int) -> None:
+    """Write FAISS's file of a segment; what only reads an index does without FAISS."""
+    from hashret.search import faiss
+
+    faiss.write_file(path, codes, bits)
 
 
 def verify(path: str | Path) -> list[Problem]:
