@@ -126,8 +126,9 @@ static void drop(List *list) { free(list->positions); free(list->distances); mem
 /* The entries from `from` on put in order of distance, keeping the order among equals; -1 where memory is lacking. */
 static int sort_by_distance(List *list, size_t from, size_t bits) {
     size_t n = list->count - from;
-    int64_t *positions = malloc((n + 1) * sizeof *positions);
-    uint16_t *distances = malloc((n + 1) * sizeof *distances);
+    if (n < 2) return 0;
+    int64_t *positions = malloc(n * sizeof *positions);
+    uint16_t *distances = malloc(n * sizeof *distances);
     size_t *next = calloc(bits + 2, sizeof *next);
     int done = positions && distances && next;
     if (done) {
@@ -194,31 +195,49 @@ static size_t block_of(size_t width) {                                  /* codes
     return n < GROUP ? GROUP : n > BLOCK ? BLOCK : n;
 }
 
+/* The answers of all queries: positions and distances [m, k], ties [m]. */
+typedef struct { int64_t k, *positions; uint16_t *distances; int64_t *ties; } Answers;
+
+/* One query's answer: the first k of a list that holds at least as many. */
+static void answer(Answers *to, size_t query, const List *found, int64_t ties) {
+    size_t k = (size_t)to->k;
+    memcpy(to->positions + query * k, found->positions, k * sizeof *to->positions);
+    memcpy(to->distances + query * k, found->distances, k * sizeof *to->distances);
+    to->ties[query] = ties;
+}
+
 /* Ask for the next codes while these are counted: the processor by itself does not look ahead far enough. */
 static void fetch(const Codes *all, size_t start, size_t n) {
     const uint8_t *at = all->codes + start * all->width;
     for (size_t i = 0; start + n <= all->n && i < n * all->width; i += 64) __builtin_prefetch(at + i);
 }
 
-static int scan(const Codes *all, const uint8_t *queries, size_t m, int64_t k, int64_t *positions, uint16_t *distances,
-                int64_t *ties) {
+static int scan(const Codes *all, const uint8_t *queries, const size_t *which, size_t m, Answers *to) {
     Top tops[QUERIES];
     size_t block = block_of(all->width);
     int failed = 0;
-    for (size_t q = 0; q < m; q++) failed |= top_begin(&tops[q], k, 8 * all->width);
+    for (size_t q = 0; q < m; q++) failed |= top_begin(&tops[q], to->k, 8 * all->width);
     for (size_t start = 0; start < all->n && !failed; start += block) {
         size_t n = all->n - start < block ? all->n - start : block;
         fetch(all, start + block, block);
-        for (size_t q = 0; q < m && !failed; q++) failed = scan_block(all, start, n, queries + q * all->width, &tops[q]);
+        for (size_t q = 0; q < m && !failed; q++)
+            failed = scan_block(all, start, n, queries + which[q] * all->width, &tops[q]);
     }
     for (size_t q = 0; q < m; q++) {
-        List *found = &tops[q].found;
-        if (!failed && !(failed = sort_by_distance(found, 0, 8 * all->width))) {
-            memcpy(positions + q * (size_t)k, found->positions, (size_t)k * sizeof *positions);
-            memcpy(distances + q * (size_t)k, found->distances, (size_t)k * sizeof *distances);
-            ties[q] = tops[q].counts[tops[q].edge];
-        }
+        if (!failed && !(failed = sort_by_distance(&tops[q].found, 0, 8 * all->width)))
+            answer(to, which[q], &tops[q].found, tops[q].counts[tops[q].edge]);
         top_end(&tops[q]);
+    }
+    return failed;
+}
+
+/* The same for all queries but those done already. */
+static int scan_rest(const Codes *all, const uint8_t *queries, const uint8_t *done, size_t m, Answers *to) {
+    size_t which[QUERIES], n = 0;
+    int failed = 0;
+    for (size_t q = 0; q < m && !failed; q++) {
+        if (!done || !done[q]) which[n++] = q;
+        if (n == QUERIES || (n && q + 1 == m)) { failed = scan(all, queries, which, n, to); n = 0; }
     }
     return failed;
 }
@@ -247,6 +266,7 @@ typedef struct {
     const uint32_t *offsets;    /* [sum over chunks of 2^size + 1] */
     const uint16_t *bits;       /* [sum of sizes], the chunks' bits one chunk after the other */
     const uint16_t *sizes;      /* [chunks] */
+    const uint8_t *masks;       /* [chunks, width], the same bits as a code that has them set */
     const int64_t *starts;      /* [n + 1], where each distinct code's documents begin */
     const int64_t *positions;   /* [documents], in order for each code */
 } Tables;
@@ -279,7 +299,7 @@ static int fill_chunk(const Codes *all, const uint16_t *bits, size_t size, uint3
 
 /* --- the search in buckets ----------------------------------------------------------------------------------------- */
 
-#define AHEAD 16            /* buckets fetched from memory together */
+#define AHEAD 64            /* buckets asked of memory before the first is looked into */
 
 typedef struct {            /* one query on its way */
     const Tables *tables;
@@ -294,11 +314,12 @@ typedef struct {            /* one query on its way */
 /* Whether an entry was met before, through a chunk in which it is nearer, or an earlier one in which it is as near. */
 static int met(const Probe *probe, const uint8_t *code) {
     const Tables *t = probe->tables;
-    const uint16_t *bits = t->bits;
-    for (size_t chunk = 0; chunk < t->chunks; bits += t->sizes[chunk++]) {
-        size_t apart = 0;
-        for (size_t i = 0; i < t->sizes[chunk]; i++)
-            apart += (size_t)((code[bits[i] >> 3] ^ probe->query[bits[i] >> 3]) >> (bits[i] & 7) & 1);
+    for (size_t chunk = 0; chunk < t->chunks; chunk++) {
+        const uint8_t *mask = t->masks + chunk * t->width;
+        size_t apart = 0, j = 0;
+        for (; j + 8 <= t->width; j += 8)
+            apart += (size_t)__builtin_popcountll((word(code + j) ^ word(probe->query + j)) & word(mask + j));
+        for (; j < t->width; j++) apart += (size_t)__builtin_popcount((code[j] ^ probe->query[j]) & mask[j]);
         if (apart < probe->apart || (apart == probe->apart && chunk < probe->chunk)) return 1;
     }
     return 0;
@@ -348,6 +369,7 @@ static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offset
             from[n] = offsets[key ^ flips];
             to[n] = offsets[(key ^ flips) + 1];
             __builtin_prefetch(codes + from[n] * probe->tables->width);
+            __builtin_prefetch(codes + to[n] * probe->tables->width - 1);
             uint64_t low = flips & -flips, ripple = flips + low;        /* the next number with as many bits set (Gosper) */
             flips = flips ? ripple | ((flips ^ ripple) >> (2 + __builtin_ctzll(low))) : end;
         }
@@ -395,26 +417,21 @@ static int expand(const Tables *t, List *found, int limit, int64_t most, List *l
             for (int64_t j = start; j < stop && j - start < most; j++)
                 if (push(list, t->positions[j], d)) return -1;
         }
-        qsort(list->positions + begin, list->count - begin, sizeof *list->positions, ascending);
+        if (list->count > begin) qsort(list->positions + begin, list->count - begin, sizeof *list->positions, ascending);
         if ((int64_t)(list->count - from) >= most) break;
     }
     return 0;
 }
 
 /* The k nearest of one query. 1: found; 0: a full scan is faster, nothing was written; -1: no memory. */
-static int probe_search(const Tables *t, const uint8_t *query, int64_t k, double budget, double per_bucket,
-                        int64_t *positions, uint16_t *distances, int64_t *ties) {
+static int probe_search(const Tables *t, const uint8_t *queries, size_t q, double budget, double per_bucket, Answers *to) {
     Top top;
     List list = {0};
-    if (top_begin(&top, k, 8 * t->width)) return -1;
-    Probe probe = {t, query, 0, 0, 0, budget, per_bucket, top.edge, &top, &top.found};
+    if (top_begin(&top, to->k, 8 * t->width)) return -1;
+    Probe probe = {t, queries + q * t->width, 0, 0, 0, budget, per_bucket, top.edge, &top, &top.found};
     int done = probe_all(&probe);
-    if (done == 1 && expand(t, &top.found, top.edge, k, &list)) done = -1;
-    if (done == 1) {
-        memcpy(positions, list.positions, (size_t)k * sizeof *positions);
-        memcpy(distances, list.distances, (size_t)k * sizeof *distances);
-        *ties = top.counts[top.edge];
-    }
+    if (done == 1 && expand(t, &top.found, top.edge, to->k, &list)) done = -1;
+    if (done == 1) answer(to, q, &list, top.counts[top.edge]);
     drop(&list);
     top_end(&top);
     return done;
@@ -426,6 +443,21 @@ static int probe_within(const Tables *t, const uint8_t *query, uint16_t radius, 
     int done = probe_all(&probe);
     if (done == 1 && expand(t, &found, radius, INT64_MAX, list)) done = -1;
     drop(&found);
+    return done;
+}
+
+/* Whether buckets have served of late. Where they seldom do, as with codes that have no near ones, most queries go
+   straight to the scan, and one in SCOUT tries whether that is still so. */
+typedef struct { double served, asked; } Luck;
+
+#define SCOUT 16
+#define ENOUGH 0.4          /* share served from which trying costs less than it saves */
+
+static int hopeful(Luck *luck) { return luck->served >= ENOUGH || (uint64_t)luck->asked % SCOUT == 0; }
+
+static int learn(Luck *luck, int done) {
+    if (hopeful(luck)) luck->served += ((done == 1) - luck->served) / SCOUT;
+    luck->asked++;
     return done;
 }
 
@@ -462,11 +494,10 @@ static PyObject *py_scan(PyObject *self, PyObject *args) {
     else if (m >= 0 && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
              && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
-        int failed = 0;
+        Answers to = {k, positions.buf, distances.buf, ties.buf};
+        int failed;
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t q = 0; q < m && !failed; q += QUERIES)
-            failed = scan(&all, (uint8_t *)queries.buf + q * width, (size_t)(m - q < QUERIES ? m - q : QUERIES), k,
-                          (int64_t *)positions.buf + q * k, (uint16_t *)distances.buf + q * k, (int64_t *)ties.buf + q);
+        failed = scan_rest(&all, queries.buf, NULL, (size_t)m, &to);
         Py_END_ALLOW_THREADS
         answer = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
     }
@@ -528,88 +559,102 @@ static PyObject *py_fill(PyObject *self, PyObject *args) {
 }
 
 /* The tables as Python holds them: one buffer a field of Tables. */
-typedef struct { Py_buffer codes, members, offsets, bits, sizes, starts, positions; } Held;
+typedef struct { Py_buffer codes, members, offsets, bits, sizes, masks, starts, positions; } Held;
 
 static int take_tables(PyObject *tuple, Py_ssize_t width, Held *held, Tables *t) {
-    if (!PyArg_ParseTuple(tuple, "y*y*y*y*y*y*y*", &held->codes, &held->members, &held->offsets, &held->bits, &held->sizes,
-                          &held->starts, &held->positions)) return -1;
+    if (!PyArg_ParseTuple(tuple, "y*y*y*y*y*y*y*y*", &held->codes, &held->members, &held->offsets, &held->bits, &held->sizes,
+                          &held->masks, &held->starts, &held->positions)) return -1;
     size_t chunks = (size_t)held->sizes.len / 2, n = held->starts.len >= 8 ? (size_t)held->starts.len / 8 - 1 : 0;
     size_t bits = 0, offsets = 0;
     Tables made = {chunks, n, (size_t)width, held->codes.buf, held->members.buf, held->offsets.buf, held->bits.buf,
-                   held->sizes.buf, held->starts.buf, held->positions.buf};
+                   held->sizes.buf, held->masks.buf, held->starts.buf, held->positions.buf};
     *t = made;
     for (size_t i = 0; i < chunks; i++) {
         bits += t->sizes[i];
         offsets += ((size_t)1 << (t->sizes[i] & 31)) + 1;
     }
     return fits(&held->codes, chunks * n * (size_t)width, "codes") && fits(&held->members, chunks * n * 4, "members")
-        && fits(&held->offsets, offsets * 4, "offsets") && fits(&held->bits, bits * 2, "bits") ? 0 : -2;
+        && fits(&held->offsets, offsets * 4, "offsets") && fits(&held->bits, bits * 2, "bits")
+        && fits(&held->masks, chunks * (size_t)width, "masks") ? 0 : -2;
 }
 
 static void release_tables(Held *held) {
     PyBuffer_Release(&held->codes); PyBuffer_Release(&held->members); PyBuffer_Release(&held->offsets);
     PyBuffer_Release(&held->bits); PyBuffer_Release(&held->sizes); PyBuffer_Release(&held->starts);
-    PyBuffer_Release(&held->positions);
+    PyBuffer_Release(&held->positions); PyBuffer_Release(&held->masks);
 }
 
 static PyObject *py_probe(PyObject *self, PyObject *args) {
-    Py_buffer queries, positions, distances, ties, done;
+    Py_buffer codes, queries, luck, positions, distances, ties;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, k;
     double budget, per_bucket;
     Held held;
     Tables tables;
-    if (!PyArg_ParseTuple(args, "O!ny*nddw*w*w*w*", &PyTuple_Type, &tuple, &width, &queries, &k, &budget, &per_bucket,
-                          &positions, &distances, &ties, &done)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*w*w*", &codes, &PyTuple_Type, &tuple, &width, &queries, &k, &budget,
+                          &per_bucket, &luck, &positions, &distances, &ties)) return NULL;
     int taken = take_tables(tuple, width, &held, &tables);
-    Py_ssize_t m = taken ? -1 : rows(&queries, width);
-    if (m >= 0 && (k < 1 || k > held.positions.len / 8)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", held.positions.len / 8, k);
-    else if (m >= 0 && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
+    Py_ssize_t m = taken ? -1 : rows(&queries, width), n = m < 0 ? -1 : rows(&codes, width);
+    if (n >= 0 && (k < 1 || k > n)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", n, k);
+    else if (n >= 0 && fits(&held.positions, (size_t)n * 8, "the tables' positions")
+             && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
              && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")
-             && fits(&done, (size_t)m, "done")) {
-        int one = 1;
+             && fits(&luck, sizeof(Luck), "luck")) {
+        Codes all = {codes.buf, (size_t)n, (size_t)width};
+        Answers to = {k, positions.buf, distances.buf, ties.buf};
+        uint8_t *done = calloc((size_t)m + 1, 1);
+        Luck now = *(Luck *)luck.buf;
+        int one = done ? 1 : -1;
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
-            one = probe_search(&tables, (uint8_t *)queries.buf + q * width, k, budget, per_bucket,
-                               (int64_t *)positions.buf + q * k, (uint16_t *)distances.buf + q * k, (int64_t *)ties.buf + q);
-            ((uint8_t *)done.buf)[q] = one == 1;
+            one = hopeful(&now) ? probe_search(&tables, queries.buf, (size_t)q, budget, per_bucket, &to) : 0;
+            done[q] = (uint8_t)learn(&now, one);
         }
+        if (one >= 0 && scan_rest(&all, queries.buf, done, (size_t)m, &to)) one = -1;
         Py_END_ALLOW_THREADS
+        free(done);
+        *(Luck *)luck.buf = now;
         answer = one < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
     }
     if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&queries); PyBuffer_Release(&positions); PyBuffer_Release(&distances);
-    PyBuffer_Release(&ties); PyBuffer_Release(&done);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck);
+    PyBuffer_Release(&positions); PyBuffer_Release(&distances); PyBuffer_Release(&ties);
     return answer;
 }
 
 static PyObject *py_probe_within(PyObject *self, PyObject *args) {
-    Py_buffer queries, counts;
+    Py_buffer codes, queries, luck, counts;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, radius;
     double budget, per_bucket;
     Held held;
     Tables tables;
-    if (!PyArg_ParseTuple(args, "O!ny*nddw*", &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &counts))
+    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*", &codes, &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &luck,
+                          &counts))
         return NULL;
     int taken = take_tables(tuple, width, &held, &tables);
-    Py_ssize_t m = taken ? -1 : rows(&queries, width);
-    if (m >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
-    else if (m >= 0 && fits(&counts, (size_t)m * 8, "counts")) {
+    Py_ssize_t m = taken ? -1 : rows(&queries, width), n = m < 0 ? -1 : rows(&codes, width);
+    if (n >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
+    else if (n >= 0 && fits(&held.positions, (size_t)n * 8, "the tables' positions") && fits(&counts, (size_t)m * 8, "counts") && fits(&luck, sizeof(Luck), "luck")) {
+        Codes all = {codes.buf, (size_t)n, (size_t)width};
         List list = {0};
         int one = 1;
+        Luck now = *(Luck *)luck.buf;
         Py_BEGIN_ALLOW_THREADS
-        for (Py_ssize_t q = 0; q < m && one >= 0; q++) {                /* count -1: a full scan is faster */
+        for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
+            const uint8_t *query = (uint8_t *)queries.buf + q * width;
             size_t before = list.count;
-            one = probe_within(&tables, (uint8_t *)queries.buf + q * width, (uint16_t)radius, budget, per_bucket, &list);
-            ((int64_t *)counts.buf)[q] = one == 1 ? (int64_t)(list.count - before) : -1;
+            one = hopeful(&now) ? probe_within(&tables, query, (uint16_t)radius, budget, per_bucket, &list) : 0;
+            if (!learn(&now, one) && scan_within(&all, query, (uint16_t)radius, &list)) one = -1;
+            ((int64_t *)counts.buf)[q] = (int64_t)(list.count - before);
         }
         Py_END_ALLOW_THREADS
+        *(Luck *)luck.buf = now;
         if (one < 0) { drop(&list); PyErr_NoMemory(); }
         else answer = both(&list);
     }
     if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&queries); PyBuffer_Release(&counts);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&counts);
     return answer;
 }
 
@@ -646,11 +691,11 @@ static PyMethodDef methods[] = {
      "fill(codes, width, bits, offsets, members, sorted): one chunk's tables of distinct codes, written into uint32\n"
      "[2^bits + 1], uint32 [n] and uint8 [n, width]."},
     {"probe", py_probe, METH_VARARGS,
-     "probe(tables, width, queries, k, budget, per_bucket, positions, distances, ties, done): as scan, by the tables; done\n"
-     "uint8 [m] is 0 where that would have taken more work than the budget."},
+     "probe(codes, tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties): as scan, by the\n"
+     "tables of these codes, and by a scan where that would take more work than the budget; luck float64 [2] is what calls\n"
+     "before left, at first 1 and 0: the share that the tables served of late, and how many queries were asked."},
     {"probe_within", py_probe_within, METH_VARARGS,
-     "probe_within(tables, width, queries, radius, budget, per_bucket, counts): as scan_within; counts are -1 where it\n"
-     "would have taken more work than the budget."},
+     "probe_within(codes, tables, width, queries, radius, budget, per_bucket, luck, counts): as scan_within, in that way."},
     {"variants", py_variants, METH_NOARGS, "variants() -> the ways to count that this processor has, the best first."},
     {"use", py_use, METH_VARARGS, "use(name): count that way from now on."},
     {NULL, NULL, 0, NULL},

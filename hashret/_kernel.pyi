@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Tables = tuple[Array, Array, Array, Array, Array, Array, Array]
-"""Sorted codes, members, offsets, bits, sizes, starts, positions: the fields of `Tables` in _kernel.c."""
+Tables = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
+"""Sorted codes, members, offsets, bits, sizes, masks, starts, positions: the fields of `Tables` in _kernel.c."""
 
 def scan(
     codes: Array, width: int, queries: Array, k: int, positions: Array, distances: Array, ties: Array, /
@@ -16,20 +16,30 @@ def scan_within(
 ) -> tuple[bytearray, bytearray]: ...
 def fill(codes: Array, width: int, bits: Array, offsets: Array, members: Array, sorted: Array, /) -> None: ...
 def probe(
+    codes: Array,
     tables: Tables,
     width: int,
     queries: Array,
     k: int,
     budget: float,
     per_bucket: float,
+    luck: Array,
     positions: Array,
     distances: Array,
     ties: Array,
-    done: Array,
     /,
 ) -> None: ...
 def probe_within(
-    tables: Tables, width: int, queries: Array, radius: int, budget: float, per_bucket: float, counts: Array, /
+    codes: Array,
+    tables: Tables,
+    width: int,
+    queries: Array,
+    radius: int,
+    budget: float,
+    per_bucket: float,
+    luck: Array,
+    counts: Array,
+    /,
 ) -> tuple[bytearray, bytearray]: ...
 def variants() -> list[str]: ...
 def use(name: str, /) -> None: ...

@@ -27,7 +27,6 @@ from hashret.hits import Hit, Hits
 from hashret.pictures import load, thumbnail
 from hashret.progress import track
 from hashret.search import Neighbors, Searcher, searcher
-from hashret.search.faiss import write_file
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked, shrink
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.sources.memory import Memory
@@ -45,11 +44,23 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True)
 class Asked:
-    """Queries encoded; to re-rank by also their features where the index keeps vectors, else their logits' margins."""
+    """Queries encoded; to re-rank by also their logits' margins, and their features where the index keeps vectors."""
 
     codes: Codes  # [m, ceil(bits / 8)]
-    numbers: Floats | None = None  # features [m, dim] or margins [m, bits]
+    margins: Floats | None = None  # [m, bits]
+    features: Floats | None = None  # [m, dim]
     known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
+
+    def part(self, which: slice) -> Asked:
+        """Some of the queries."""
+        each = (self.codes, self.margins, self.features, self.known)
+        return Asked(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
+
+
+def joined(parts: Sequence[Asked]) -> Asked:
+    """Queries one after the other, at least one part of them."""
+    each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
+    return Asked(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
 
 
 class Index:
@@ -60,6 +71,7 @@ class Index:
         self.hasher = hasher
         self._codes: Codes | None = None
         self._searcher: Searcher | None = None
+        self._way: dict[str, Any] = {}
 
     @classmethod
     def create(
@@ -159,6 +171,14 @@ class Index:
 
     # Searching
 
+    def search_by(self, name: str = "auto", threads: int | None = None, verify: bool = False) -> None:
+        """Search in this way from now on: `hashret.searcher` has the names; `verify` holds answers against a full scan.
+
+        UsageError where the name is unknown, or not for codes of this length.
+        """
+        self._way, self._searcher = {"name": name, "threads": threads, "verify": verify}, None
+        self._among(())
+
     @steady
     def search(
         self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = (), rerank: bool = False
@@ -166,9 +186,9 @@ class Index:
         """The k nearest documents of each query; where labels are given, of those that carry one of them.
 
         A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds. A text of which
-        the index knows no word has no answer, and the log says so. `rerank` puts
-        the nearest max(1000, k), and all that tie with the last of them, in order by a finer distance: between vectors
-        where the index keeps them, else between the query's logits and the codes (search/rerank.py has the formulas).
+        the index knows no word has no answer, and the log says so. `rerank` puts the nearest max(1000, k), and all that
+        tie with the last of them, in order by a finer distance: between the query's logits and the codes, and between
+        vectors where the index keeps them (search/rerank.py has the formulas).
         """
         asked = self.ask(queries, rerank)
         return _answered(asked, self._search(asked, k, labels))
@@ -218,26 +238,29 @@ class Index:
         found = by.search(asked.codes, k)
         assert found.ties_at_k is not None
         ends = np.arange(1, len(asked.codes) + 1) * found.positions.shape[1]
-        return self._hits(rows[found.positions.reshape(-1)], found, ends, searcher, found.ties_at_k.tolist())
+        return self._hits(rows[found.positions.reshape(-1)], found, ends, found.ties_at_k.tolist())
 
     def _within(self, asked: Asked, radius: int, labels: Sequence[str]) -> list[Hits]:
         searcher, rows = self._among(labels)
         found = self._finely(searcher, asked, rows if labels else None).within(asked.codes, radius)
         assert found.offsets is not None
-        return self._hits(rows[found.positions], found, found.offsets[1:], searcher, [None] * len(asked.codes))
+        return self._hits(rows[found.positions], found, found.offsets[1:], [None] * len(asked.codes))
 
     def _finely(
         self, searcher: Searcher, asked: Asked, rows: np.ndarray | None, least: int = SHORT_LIST
     ) -> Searcher | Reranked:
         """The searcher, its answers re-ranked where the queries bring the numbers for it."""
-        return searcher if asked.numbers is None else Reranked(searcher, self.finer(asked.numbers, rows), least)
+        return searcher if asked.margins is None else Reranked(searcher, self.finer(asked, rows), least)
 
-    def finer(self, numbers: Floats, rows: np.ndarray | None = None) -> Finer:
-        """The finer distance between queries, whose numbers `ask` gives, and all documents or those in these rows."""
-        if self.keeps_vectors:
-            places = self._rows if rows is None else rows
-            return ByVectors(numbers, lambda positions: self.store.vectors(places[positions]))
-        return ByLogits(numbers, self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)])
+    def finer(self, asked: Asked, rows: np.ndarray | None = None) -> Finer:
+        """The finer distance between queries, asked with `rerank`, and all documents or those in these rows."""
+        assert asked.margins is not None
+        codes = self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)]
+        by_logits = ByLogits(asked.margins, codes)
+        if asked.features is None:
+            return by_logits
+        places = self._rows if rows is None else rows
+        return ByVectors(by_logits, asked.features, lambda positions: self.store.vectors(places[positions]))
 
     def encode(self, queries: Iterable[Query]) -> Codes:
         """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
@@ -248,32 +271,27 @@ class Index:
         documents = [self._query(document) for document in as_documents(queries)]
         if not documents:
             return Asked(self.hasher.encode(documents))
-        parts = [self._asked(features, rerank) for features in self.hasher.features(documents)]
-        known = np.concatenate([part.known for part in parts if part.known is not None])
-        numbers = [part.numbers for part in parts if part.numbers is not None]
-        codes = np.concatenate([part.codes for part in parts])
-        return Asked(codes, np.concatenate(numbers) if rerank else None, known)
+        return joined([self._asked(features, rerank) for features in self.hasher.features(documents)])
 
     def _ask_like(self, ids: Sequence[str]) -> Asked:
         """Stored documents as queries, with the numbers to re-rank by."""
         codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
-        if self.keeps_vectors:
-            return Asked(codes, self.store.vectors(np.array(rows, np.int64)).dense())
         if self.hasher.reads == "vector":
-            return Asked(codes, np.where(unpack(codes, self.bits), 1, -1).astype(np.float32))
-        documents = [self._restore(self.store.record(row), small=True) for row in rows]
-        return Asked(codes, self.ask(documents, rerank=True).numbers)
+            margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
+        else:
+            documents = [self._restore(self.store.record(row), small=True) for row in rows]
+            margins = self.ask(documents, rerank=True).margins
+        kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
+        return Asked(codes, margins, kept)
 
     def _asked(self, features: Floats | Rows, rerank: bool) -> Asked:
         """Codes, and the numbers to re-rank by, of features [m, dim]."""
         known = self.hasher.vectorizer.knows(features)
         if not rerank:
-            return Asked(self.hasher.program.encode(features), None, known)
-        if self.keeps_vectors:
-            assert not isinstance(features, Rows)
-            return Asked(self.hasher.program.encode(features), features, known)
+            return Asked(self.hasher.program.encode(features), known=known)
         margins = self.hasher.program.margins(features)
-        return Asked(pack(margins > 0), margins, known)
+        kept = features if self.keeps_vectors and not isinstance(features, Rows) else None
+        return Asked(pack(margins > 0), margins, kept, known)
 
     def _query(self, document: Document) -> Document:
         holds = self.hasher.reads
@@ -296,20 +314,18 @@ class Index:
             if unknown := [label for label in labels if not any(label in own for own in here)]:
                 raise DataError(f"no document is labelled {unknown[0]!r}; hashret info lists the labels")
             chosen = np.array([any(label in labels for label in own) for own in here])
-            return searcher(self.codes[chosen], self.bits), rows[chosen]
+            return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
         if self._searcher is None:
-            self._searcher = searcher(self.codes, self.bits)
+            self._searcher = searcher(self.codes, self.bits, **self._way)
         return self._searcher, rows
 
-    def _hits(
-        self, rows: np.ndarray, found: Neighbors, ends: np.ndarray, by: Searcher, ties: list[int | None]
-    ) -> list[Hits]:
+    def _hits(self, rows: np.ndarray, found: Neighbors, ends: np.ndarray, ties: list[int | None]) -> list[Hits]:
         """Rows found, query after query, as hits with their documents."""
         distances, start, answers = found.distances.reshape(-1).tolist(), 0, []
         for stop, tied in zip(ends.tolist(), ties, strict=True):
             here = range(start, stop)
             hits = [Hit(self._document(int(rows[i])), distances[i], i - start + 1, found.reranked) for i in here]
-            answers.append(Hits(hits, found.exact, by.name, tied))
+            answers.append(Hits(hits, found.exact, found.searcher, tied))
             start = stop
         return answers
 
@@ -532,6 +548,13 @@ def _opened(path: Path) -> tuple[Store, Hasher]:
         except HashretError:
             if Store.open(path).manifest.hasher == store.manifest.hasher:
                 raise  # else it was replaced between the two, and has gone
+
+
+def write_file(path: Path, codes: Codes, bits: int) -> None:
+    """Write FAISS's file of a segment; what only reads an index does without FAISS."""
+    from hashret.search import faiss
+
+    faiss.write_file(path, codes, bits)
 
 
 def verify(path: str | Path) -> list[Problem]:

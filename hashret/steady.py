@@ -1,4 +1,4 @@
-"""Steady: a call sees one generation of an index from its beginning to its end, whatever other threads change meanwhile.
+"""Steady: a call sees one generation of an index from beginning to end, whatever other threads change meanwhile.
 
 A method marked `steady` runs on a copy of its object, made at once; what the copy has learned meanwhile, such as a
 searcher built, is kept if the object is still of that generation.
@@ -25,7 +25,7 @@ def steady(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P]
     """Have a method see the attributes of one moment, among them `store`."""
 
     @wraps(method)
-    def call(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         own: Any = snapshot(self)
         try:
             return method(own, *args, **kwargs)

@@ -26,13 +26,15 @@ from typing import Any
 
 import numpy as np
 
+from hashret.codes import Codes
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate, evaluate_run_labels
 from hashret.features import Features, Rows
 from hashret.parts import words
 from hashret.parts.projection import as_scipy
-from hashret.search.rerank import ByLogits
+from hashret.runtime import Program
+from hashret.search.rerank import ByLogits, ByVectors, Finer, shrink
 from hashret.sources import read
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
@@ -50,8 +52,10 @@ TITLES = {
     "20news": "20 Newsgroups, raw posts, by date",
     "agnews": "AG News, 4 classes, the validation and test parts of DHIM",
 }
+KEPT = "vectors kept"
 CODES = {  # name: encoder, vectorizer, its options
     "neighborhood": ("neighborhood", "text", {}),
+    KEPT: ("neighborhood", "text", {}),  # the default, re-ranked by the vectors that --keep-vectors keeps
     "bernoulli": ("bernoulli", "tfidf", {}),
     "itq on topics": ("itq", "text", {"input": "topics"}),
     "itq on words": ("itq", "text", {"input": "words"}),
@@ -127,12 +131,19 @@ def measure(
                 program = ENCODERS.get(encoder)().fit(own, length, Schedule(seed=seed)).program()
                 seconds = round(time.perf_counter() - started, 1)
                 codes, logits = program.encode(own.input), program.logits(theirs.input)
-                query_codes, finer = program.encode(theirs.input), ByLogits(logits - program.threshold, codes)
+                query_codes, finer = program.encode(theirs.input), _finer(method, own, theirs, logits, program, codes)
                 about = {"corpus": name, "method": method, "bits": length, "seed": seed}
-                for row in evaluate(codes, labels, query_codes, asked, MEASURES):
+                plain = evaluate(codes, labels, query_codes, asked, MEASURES) if method != KEPT else []
+                for row in plain:
                     yield about | row | {"fit_seconds": seconds}
                 for row in evaluate(codes, labels, query_codes, asked, MEASURES, finer=finer):
-                    yield about | row | {"reranked": "logits", "fit_seconds": seconds}
+                    yield about | row | {"reranked": finer.name, "fit_seconds": seconds}
+
+
+def _finer(method: str, own: Features, theirs: Features, logits: Any, program: Program, codes: Codes) -> Finer:
+    """What orders the nearest anew."""
+    by_logits = ByLogits(logits - program.threshold, codes)
+    return by_logits if method != KEPT else ByVectors(by_logits, theirs.input, shrink(own.input).take)
 
 
 def _floats(method: str, documents: list[Document], queries: list[Document]) -> list[dict[str, Any]]:
@@ -194,7 +205,7 @@ def summary(found: list[dict[str, Any]], bits: int = 32, measure: str = "P@100")
     """The table that the README shows."""
     names = [name for name in TITLES if any(run["corpus"] == name for run in found)]
     lines = [f"| {measure} | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
-    for method in (name for name in (*CODES, *FLOATS) if any(run["method"] == name for run in found)):
+    for method in (name for name in (*CODES, *FLOATS) if name != KEPT and any(r["method"] == name for r in found)):
         of = {name: [run for run in found if run["corpus"] == name] for name in names}
         cells = (_cell(own, method, bits if method in CODES else 0, measure, None) for own in of.values())
         lines.append(f"| {method}{f', {bits} bits' if method in CODES else ''} | {' | '.join(cells)} |")
@@ -203,12 +214,13 @@ def summary(found: list[dict[str, Any]], bits: int = 32, measure: str = "P@100")
 
 def _tables(own: list[dict[str, Any]]) -> Iterator[str]:
     lengths = sorted({run["bits"] for run in own} - {0})
-    for reranked in (None, "logits"):
-        for what in MEASURES:
-            yield from ("", f"{what}{', re-ranked by logits' if reranked else ''}:", "")
+    for reranked in (None, "logits", "vectors"):
+        ways = [name for name in CODES if any((r["method"], r.get("reranked")) == (name, reranked) for r in own)]
+        for what in MEASURES if ways else ():
+            yield from ("", f"{what}{f', re-ranked by {reranked}' if reranked else ''}:", "")
             yield f"| | {' | '.join(f'{length} bits' for length in lengths)} |"
             yield "| --- |" + " --- |" * len(lengths)
-            for method in (name for name in CODES if any(run["method"] == name for run in own)):
+            for method in ways:
                 cells = (_cell(own, method, length, what, reranked) for length in lengths)
                 yield f"| {method} | {' | '.join(cells)} |"
     yield from ("", "Without codes:", "", f"| | {' | '.join(MEASURES)} |", "| --- | --- | --- |")

@@ -31,6 +31,7 @@ PAGES = {  # of docs, by the script that writes each
     "bench_graph": "graph.md",
     "reproduce_semantic_hashing": "semantic-hashing.md",
     "reproduce_encoders": "encoders.md",
+    "bench_training": "training.md",
 }
 
 

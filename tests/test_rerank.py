@@ -43,10 +43,11 @@ def few_codes(count: int, seed: int = 0, kinds: int = 30, bits: int = BITS) -> n
 
 def finer_of(kind: str, queries: np.ndarray, codes: np.ndarray) -> Finer:
     """A finer distance between queries [m, BITS] and codes; as vectors, the documents are their bits, made uneven."""
+    by_logits = ByLogits(queries, codes)
     if kind == "logits":
-        return ByLogits(queries, codes)
+        return by_logits
     return ByVectors(
-        queries, shrink(np.where(unpack(codes, BITS), 1, -1) * np.arange(1, BITS + 1, dtype=np.float32)).take
+        by_logits, queries, shrink(np.where(unpack(codes, BITS), 1, -1) * np.arange(1, BITS + 1, dtype=np.float32)).take
     )
 
 
@@ -219,15 +220,19 @@ def ids(hits: Hits) -> list[str]:
     return [hit.id for hit in hits]
 
 
-def finely(index: Index, query: Document) -> np.ndarray:
+def finely(index: Index, query: Document, stored_code: bool = False) -> np.ndarray:
     """The finer distances of a query to all documents of an index, computed anew in the plain way."""
-    if index.keeps_vectors:
-        kept = index.store.vectors(index._rows)
-        stored = kept.values.astype(np.float64) * kept.scales[:, None]
-        asked = np.asarray(query.content, np.float64)
-        return np.round(-stored @ asked / np.linalg.norm(asked), 9)
     margin = (index.hasher.logits([query])[0] - index.hasher.program.threshold).astype(np.float64)
-    return np.round(-np.where(unpack(index.codes, index.bits), 1, -1) @ margin, 9)
+    if stored_code:  # all that is known of the logits of a document of an index of vectors
+        margin = np.where(unpack(index.codes_of([query.id]), index.bits)[0], 1.0, -1.0)
+    by_logits = -np.where(unpack(index.codes, index.bits), 1, -1) @ margin
+    if not index.keeps_vectors:
+        return np.round(by_logits, 9)
+    kept = index.store.vectors(index._rows)
+    stored = kept.values.astype(np.float64) * kept.scales[:, None]
+    asked = np.asarray(query.content, np.float64)
+    share = (1 + by_logits / np.abs(margin).sum()) / 2
+    return np.round(4 * share - stored @ asked / np.linalg.norm(asked), 9)
 
 
 def test_an_index_re_ranks_its_short_list(large: Index) -> None:
@@ -289,7 +294,7 @@ def test_a_document_of_an_index_of_vectors_is_asked_by_its_vector_or_else_its_co
     assert "0-5" not in ids(hits)
     if large.keeps_vectors:
         asked = next(document for document in vectors(1500) if document.id == "0-5")
-        near = finely(large, asked)
+        near = finely(large, asked, stored_code=True)
         found = [near[large.ids.index(id)] for id in ids(hits)]
         assert found == pytest.approx(sorted(found), abs=0.1)
     else:

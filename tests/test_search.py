@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret import search
 from hashret.codes import pack, unpack
 from hashret.errors import DataError, UsageError
-from hashret import search
 from hashret.search import SEARCHERS, Neighbors, Searcher
 from hashret.search.lookup import MOST as LONGEST
 
-pytestmark = pytest.mark.parametrize("name", ["auto", *SEARCHERS.names(), "always multi_index", "always lookup"])
+pytestmark = pytest.mark.parametrize("name", [*SEARCHERS.names(), "always multi_index", "always lookup"])
 
 BITS = [1, 5, 8, 13, 32, 64, 100, 256]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,23 +56,52 @@ def sources() -> None:
     emit(({"name": name, "summary": SOURCES.get(name).summary} for name in SOURCES.names()), key="name")
 
 
+@command("searchers", PANEL, "hashret searchers")
+def searchers() -> None:
+    """List the searchers: how near codes are found."""
+    from hashret.search import SEARCHERS, available
+
+    emit(
+        (
+            {"name": name, "summary": SEARCHERS.get(name).summary, "exact": SEARCHERS.get(name).exact}
+            for name in SEARCHERS.names()
+            if available(name)
+        ),
+        key="name",
+    )
+
+
 @command("doctor", PANEL, "hashret doctor")
 def doctor() -> None:
     """Tell what this installation consists of, for a report of a fault."""
+    import platform
+
     import torch
 
     rows = [("hashret", __version__), ("python", platform.python_version()), ("system", platform.platform())]
     rows += [(name, _version(name)) for name in PACKAGES]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows += [("processors", str(cores)), ("trains on", "cuda" if torch.cuda.is_available() else "cpu")]
-    rows += [("searches with", "faiss, exact flat scan")]
+    rows += [("searches with", _searches_with())]
     for extra, modules in EXTRAS.items():
         there = all(importlib.util.find_spec(module) for module in modules)
         rows.append((f"extra {extra}", "installed" if there else f"absent; pip install 'hashret[{extra}]'"))
     emit(({"part": part, "is": value} for part, value in rows), key="is")
 
 
+def _searches_with() -> str:
+    from hashret.search import compiled
+
+    if not compiled():
+        return "faiss, exact flat scan; install again with a C compiler for the faster kernel"
+    import hashret._kernel as _kernel
+
+    return f"compiled kernel, {_kernel.variants()[0]}"
+
+
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:
@@ -93,4 +120,4 @@ def demo(
     show(folder, sys.stdout.write)
 
 
-COMMANDS = (encoders, vectorizers, sources, doctor, demo)
+COMMANDS = (encoders, vectorizers, sources, searchers, doctor, demo)

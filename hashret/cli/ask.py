@@ -34,6 +34,7 @@ hashret query --file draft.txt --label 1871
 hashret query photos/new.jpg -i indexes/photos
 cat questions.txt | hashret query - --format jsonl
 hashret query "the harvest of that year" --rerank
+cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 """,
 )
 def query(
@@ -51,6 +52,14 @@ def query(
         list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
     ] = None,
     rerank: o.Rerank = False,
+    search: Annotated[
+        str,
+        o.opt("--search", help="How to search (hashret searchers), or a string of FAISS's factory.", metavar="NAME"),
+    ] = "auto",
+    threads: Annotated[
+        int | None, o.opt("--threads", help="Threads to search with; by default all, for many queries.", metavar="N")
+    ] = None,
+    verify: Annotated[bool, o.opt("--verify", help="Hold each answer against a full scan of all codes.")] = False,
 ) -> None:
     """Find the documents most like a text, a picture or a document of the index."""
     from hashret.index import Index
@@ -58,6 +67,7 @@ def query(
     if sum(given is not None for given in (text, file, like)) != 1:
         raise UsageError("ask with one of TEXT, --file PATH and --like ID")
     with Index.open(o.find_index(index)) as opened:
+        opened.search_by(search, threads, verify)
         emit(
             _rows(opened, text, file, like, k, radius, label or [], rerank),
             ("rank", "distance", "id", "labels", "text"),

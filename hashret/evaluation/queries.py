@@ -11,7 +11,7 @@ from hashret.documents import Document, batches
 from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.hasher import BATCH
-from hashret.index import Asked, Index
+from hashret.index import Asked, Index, joined
 from hashret.progress import track
 from hashret.search import searcher
 from hashret.search.rerank import Reranked
@@ -20,7 +20,7 @@ RUN_DEPTH = 1000  # documents a query in a run, as TREC has it
 
 
 class Coded:
-    """Queries encoded: codes, ids and labels, in order; with `rerank` also the numbers to re-rank by."""
+    """Queries encoded: codes, ids and labels, in order; with `rerank` also what to re-rank by."""
 
     def __init__(self, index: Index, queries: Iterable[Document], rerank: bool = False) -> None:
         self.ids: list[str] = []
@@ -32,9 +32,8 @@ class Coded:
             self.labels += [document.labels for document in batch]
         if not parts:
             raise DataError("no queries; give a source that holds some")
-        self.codes = np.concatenate([part.codes for part in parts])
-        numbers = [part.numbers for part in parts if part.numbers is not None]
-        self.numbers = np.concatenate(numbers) if rerank else None
+        self.asked = joined(parts)
+        self.codes, self.finely = self.asked.codes, self.asked.margins is not None
 
 
 def evaluate_index(
@@ -52,7 +51,7 @@ def evaluate_index(
     ids = index.ids
     positions = {id: position for position, id in enumerate(ids)} if exclude_self else {}
     own = np.array([positions.get(id, -1) for id in queries.ids], np.int64) if exclude_self else None
-    finer = None if queries.numbers is None else index.finer(queries.numbers)
+    finer = index.finer(queries.asked) if queries.finely else None
     if qrels is not None:
         return evaluate_qrels(index.codes, ids, queries.codes, queries.ids, qrels, measures, exclude=own, finer=finer)
     labels = index.labels
@@ -76,13 +75,13 @@ def rankings(index: Index, queries: Coded, exclude_self: bool) -> Iterator[tuple
 def _nearest(index: Index, queries: Coded, depths: Sequence[int]) -> Iterator[tuple[list[int], list[float]]]:
     """Positions and distances of so many documents nearest to each query, or of some more."""
     flat = searcher(index.codes, index.bits)
-    if queries.numbers is None:
+    if not queries.finely:
         for start in range(0, len(queries.ids), BATCH):
             found = flat.search(queries.codes[start : start + BATCH], max(depths))
             yield from zip(found.positions.tolist(), found.distances.tolist(), strict=True)
         return
     for query, depth in enumerate(depths):
-        finer = index.finer(queries.numbers[query : query + 1])
+        finer = index.finer(queries.asked.part(slice(query, query + 1)))
         found = Reranked(flat, finer, depth).search(queries.codes[query : query + 1], depth)
         assert found.finer is not None
         yield found.positions[0].tolist(), found.finer[0].tolist()

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +30,23 @@ _UNSPACED = re.compile("([\u0e00-\u0eff\u1000-\u109f\u3005\u3040-\u30ff\u3400-\u
 
 def tokens(text: str) -> Iterator[str]:
     """The words of a text, in order."""
-    if text.isascii():
-        return _spaced(text.casefold())
-    text = unicodedata.normalize("NFKC", text).casefold()
-    return _mixed(text) if _UNSPACED.search(text) else _spaced(text)
+    if _unspaced(text := _form(text)):
+        return _mixed(text)
+    return (run for run in _runs(text) if SHORTEST <= len(run) <= LONGEST)
 
 
-def _spaced(text: str) -> Iterator[str]:
-    return (run for run in text.translate(_SEPARATED).split() if SHORTEST <= len(run) <= LONGEST)
+def _form(text: str) -> str:
+    """The one form."""
+    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
+
+
+def _unspaced(text: str) -> bool:
+    return not text.isascii() and _UNSPACED.search(text) is not None
+
+
+def _runs(text: str) -> list[str]:
+    """Runs of letters, digits and marks, of any length."""
+    return text.translate(_SEPARATED).split()
 
 
 def _mixed(text: str) -> Iterator[str]:
@@ -46,7 +55,7 @@ def _mixed(text: str) -> Iterator[str]:
         if number % 2:
             yield from map("".join, pairwise(part)) if len(part) > 1 else [part]
         else:
-            yield from _spaced(part)
+            yield from (run for run in _runs(part) if SHORTEST <= len(run) <= LONGEST)
 
 
 class _Separated(dict[int, str]):
@@ -79,18 +88,21 @@ def vocabulary(texts: Sequence[str], largest: int, least: int, most: float) -> t
 
 def count(texts: Iterable[str], number: dict[str, int]) -> Rows:
     """How often each text holds each word of a vocabulary (word -> column), sparse [n, words]."""
-    indices: list[npt.NDArray[np.int32]] = []
-    counts: list[Floats] = []
-    for text in texts:
-        found = Counter(number[word] for word in tokens(text) if word in number)
-        order = sorted(found)
-        indices.append(np.array(order, np.int32))
-        counts.append(np.array([found[i] for i in order], np.float32))
-    offsets = np.concatenate([[0], np.cumsum([len(i) for i in indices], dtype=np.int64)]).astype(np.int64)
-    empty = np.zeros(0, np.int32)
-    return Rows(
-        np.concatenate([empty.astype(np.float32), *counts]), np.concatenate([empty, *indices]), offsets, len(number)
-    )
+    found = [_columns(text, number) for text in texts]
+    rows = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
+    columns = np.concatenate([np.zeros(0, np.int64), *found])
+    known = columns >= 0
+    places, counts = np.unique(rows[known] * len(number) + columns[known], return_counts=True)
+    offsets = np.searchsorted(places, np.arange(len(found) + 1) * len(number))
+    indices = (places % max(1, len(number))).astype(np.int32)
+    return Rows(counts.astype(np.float32), indices, offsets, len(number))
+
+
+def _columns(text: str, number: dict[str, int]) -> npt.NDArray[np.int64]:
+    """The column of each word of a text, in order; -1 for a word that has none."""
+    text = _form(text)
+    found = _mixed(text) if _unspaced(text) else _runs(text)  # what is too short or long for a word has no column
+    return np.array([*map(number.get, found, repeat(-1))], np.int64)
 
 
 def rarity(df: npt.NDArray[np.int64], n: int) -> Floats:

@@ -11,6 +11,7 @@ from hashret.search.multi_index import MultiIndex
 from hashret.search.scan import Scan
 
 ENOUGH = 64  # queries after which tables have shown what they are worth
+SERVED = 0.4  # share of queries served that is worth their memory
 
 
 class Auto:
@@ -21,6 +22,7 @@ class Auto:
     """
 
     name = "auto"
+    summary = "scan, until tables would have paid for themselves; then multi_index"
     exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
@@ -41,7 +43,7 @@ class Auto:
     def _now(self, queries: int) -> Searcher:
         """What serves best, given how much has been asked."""
         codes = self.scan.codes
-        if self.tables and self.tables.asked >= ENOUGH and self.tables.scanned > self.tables.asked / 2:
+        if self.tables and self.tables.luck[1] >= ENOUGH and self.tables.luck[0] < SERVED:
             self.tables, self.worth = None, False
         if self.tables or not self.worth:
             return self.tables or self.scan

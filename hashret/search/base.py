@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,17 @@ class Neighbors:
 class Searcher(Protocol):
     """Finds codes near to others among those it was made of."""
 
-    name: ClassVar[str]
-    exact: ClassVar[bool]
+    @property
+    def name(self) -> str:
+        """Its name in `SEARCHERS`."""
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it finds all there is to be found."""
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What searching costs, in nanoseconds on one thread, as scripts/fit_costs.py measures it; and what follows from it."""
+"""What searching costs, in nanoseconds on one thread, by what scripts/bench_search.py measures; and what follows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import os
 from hashret.codes import width
 
 BUCKET = 40.0  # a bucket asked for: mostly the wait for memory
+ADDRESS = 15.0  # the same where one table is all there is: much of it stays in the cache
 BUILD = 250.0  # a code in one chunk's table, while it is built
 MOST = 24  # bits of a chunk: 2^24 offsets take 64 MiB
+LOOPS = (4, 8, 16, 32, 64)  # bytes of a code that the kernel has a loop of its own for
 MEMORY = 0.25  # of the machine's, what tables may take unasked
 
 
 def code(bytes_each: int) -> float:
     """One code of a full scan for many queries: what a search in tables has to beat."""
-    return 0.03 + 0.008 * bytes_each
+    if bytes_each in LOOPS:
+        return 0.03 + 0.008 * bytes_each
+    return 0.4 * (bytes_each // 8) + 0.35 * (bytes_each % 8)
 
 
 def chunks(documents: int, bits: int) -> int:
-    """How many tables: of as many bits each as number the codes, so that a bucket holds about one."""
-    size = max(1, min(bits, MOST, documents.bit_length()))
+    """How many tables: each of so many bits that a bucket holds a line or two of the processor's cache."""
+    size = max(1, min(bits, MOST, documents.bit_length() - 4))
     return max(1, round(bits / size), -(-bits // MOST))
 
 

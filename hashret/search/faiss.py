@@ -1,4 +1,4 @@
-"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact; its file of a segment's codes."""
+"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact; its file of codes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Flat:
     """Compares each query with every code. Threads are FAISS's own: OMP_NUM_THREADS says how many."""
 
     name = "flat"
+    summary = "the full scan of FAISS; where the compiled kernel is lacking"
     exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits = check_codes(codes, bits), bits
-        if check_threads(threads):
+        if (threads := check_threads(threads)) is not None:
             faiss.omp_set_num_threads(threads)
         self.index = faiss.IndexBinaryFlat(8 * self.codes.shape[1])
         self.index.add(self.codes)
@@ -82,6 +83,7 @@ class Factory:
     """
 
     name = "faiss"
+    summary = "any binary index of FAISS, by its factory's string; not exact"
     exact = False
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None, string: str = "BFlat") -> None:
@@ -119,6 +121,7 @@ class Factory:
         ties[:] = (distances == distances[:, -1:]).sum(axis=1)
         if len(short := np.flatnonzero((where < 0).any(axis=1))):
             full = self.flat.search(queries[short], k)
+            assert full.ties_at_k is not None
             positions[short], distances[short], ties[short] = full.positions, full.distances, full.ties_at_k
         return Neighbors(positions, distances, False, self.string, ties_at_k=ties)
 

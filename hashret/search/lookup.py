@@ -18,11 +18,15 @@ class Lookup(Buckets):
     """
 
     name = "lookup"
+    summary = "the code is the address, for at most 32 bits"
     patience = 1.0
+    bucket = costs.ADDRESS
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         if bits > MOST:
-            raise UsageError(f"lookup takes codes of at most {MOST} bits, these have {bits}; multi_index takes longer ones")
+            raise UsageError(
+                f"lookup takes codes of at most {MOST} bits, these have {bits}; multi_index takes longer ones"
+            )
         super().__init__(codes, bits, threads)
 
     def chunks(self) -> list[Chunk]:

@@ -13,6 +13,7 @@ class MultiIndex(Buckets):
     """
 
     name = "multi_index"
+    summary = "tables of buckets: looks only where a near code can be"
 
     def chunks(self) -> list[Chunk]:
         """All bits, in chunks of about as many as number the codes."""

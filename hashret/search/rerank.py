@@ -10,8 +10,10 @@ PAMI 2014). That sum is sum |margin_j| - 2 d, where
 
 so the smallest d comes first: the Hamming distance, a bit counting as much as the query is sure of it.
 
-By vectors, where an index keeps them: d = 1 - cosine of the features of query and document. The document's are scaled
-to length 1 and rounded to whole multiples, -127 to 127, of a scale of their own, the largest of them / 127.
+By vectors, where an index keeps them: d = 1 - cosine of the features of query and document, and the distance by logits
+beside it, as a share of what it is at most, counted four times. The vectors know the words, the codes what the corpus
+taught of them: both together are better than either (scripts/bench_quality.py). The document's features are scaled to
+length 1 and rounded to whole multiples, -127 to 127, of a scale of their own, the largest of them / 127.
 
 All sums are sums of whole numbers, and exact: a distance is the same to its last digit whatever is computed beside it,
 and documents of equal codes, or vectors, are equally far.
@@ -34,6 +36,7 @@ from hashret.search.base import Neighbors, Numbers, Searcher, check_k
 
 SHORT_LIST = 1000  # documents put in order, more where k is larger, and all that tie with the last of them
 STEPS = 1 << 20  # whole numbers that a query's values are rounded to, either side of zero
+CODES_COUNT = 4.0  # a whole code that differs, beside a right angle between vectors
 AT_ONCE = 1 << 14  # documents compared with a query at once: with 4,096 numbers each, 64 MiB
 
 Distances = npt.NDArray[np.float64]
@@ -44,6 +47,12 @@ def by_logits(margins: Floats, codes: Codes) -> Distances:
     weights, step = _whole(np.abs(margins))
     differ = unpack(codes ^ pack(margins[None] > 0), len(margins))  # [n, bits]
     return _products(differ, weights) * step
+
+
+def share_by_logits(margins: Floats, codes: Codes) -> Distances:
+    """The same as a share of the largest there can be: 0 to 1."""
+    weights, step = _whole(np.abs(margins))
+    return by_logits(margins, codes) / (float(weights.sum()) * step or 1.0)
 
 
 def by_vectors(features: Floats, vectors: Vectors) -> Distances:
@@ -106,16 +115,18 @@ class ByLogits(Finer):
 
 @dataclass(frozen=True)
 class ByVectors(Finer):
-    """By the queries' features and the documents' vectors."""
+    """By the queries' features and the documents' vectors, with the codes beside them."""
 
+    logits: ByLogits
     features: Floats  # [m, dim]
     read: Callable[[Numbers], Vectors]  # the vectors at positions
 
     name = "vectors"
 
     def some(self, query: int, positions: Numbers) -> Distances:
-        """1 - cosine [n]."""
-        return by_vectors(self.features[query], self.read(positions))
+        """1 - cosine, and four times the share of the distance by logits [n]."""
+        codes = share_by_logits(self.logits.margins[query], self.logits.codes[positions])
+        return by_vectors(self.features[query], self.read(positions)) + CODES_COUNT * codes
 
 
 @dataclass(frozen=True)

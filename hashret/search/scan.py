@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashret import _kernel
+import hashret._kernel as _kernel
 from hashret.codes import Codes, check_codes
 from hashret.search.base import Neighbors, check_k, check_radius, check_threads, joined, offsets, room
 from hashret.search.threads import spread
@@ -14,6 +14,7 @@ class Scan:
     """Reads all codes once for many queries (_kernel.c); takes them where they lie, a memory map too."""
 
     name = "scan"
+    summary = "reads all codes once for many queries, at the speed of memory"
     exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
@@ -44,4 +45,3 @@ class Scan:
 
         found = spread(some, len(queries), self.threads)
         return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
-

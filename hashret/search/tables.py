@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from hashret import _kernel
-from hashret.codes import Codes, check_codes, unpack, words
+import hashret._kernel as _kernel
+from hashret.codes import Codes, check_codes, pack, unpack, words
 from hashret.search import costs
-from hashret.search.base import Neighbors, Numbers, check_k, check_radius, joined, offsets, room
-from hashret.search.scan import Scan
+from hashret.search.base import Neighbors, Numbers, check_k, check_radius, check_threads, joined, offsets, room
 from hashret.search.threads import spread
 
 Chunk = Sequence[int]
 """The bits that one table is ordered by."""
 
-WASTED = 0.2  # of a full scan, what may be spent in buckets before it is given up: so never slower than 1 / 1.2 of it
+WASTED = 0.3  # of a full scan, what may be spent in buckets before it is given up
 
 
 def distinct(codes: Codes) -> tuple[Codes, Numbers, Numbers]:
-    """The codes that differ [g, bytes]; where each one's documents begin [g + 1]; the documents [n], in order for each."""
+    """The codes that differ [g, bytes]; where each one's documents begin [g + 1]; the documents [n]."""
     keys = words(codes)
     order = np.lexsort(keys.T) if keys.shape[1] > 1 else np.argsort(keys[:, 0], kind="stable")
     ordered = keys[order]
@@ -48,47 +47,45 @@ class Tables:
         sorted_codes = np.empty((len(chunks), n, width), np.uint8)
         members, buckets = np.empty((len(chunks), n), np.uint32), np.empty(int(ends[-1]), np.uint32)
         bits = [np.array(chunk, np.uint16) for chunk in chunks]
+        masks = pack(np.array([np.isin(np.arange(8 * width), chunk) for chunk in chunks]))
         for i, stop in enumerate(ends.tolist()):
             own = buckets[stop - (1 << len(bits[i])) - 1 : stop]
             _kernel.fill(each, width, bits[i], own, members[i], sorted_codes[i])
-        return cls((sorted_codes, members, buckets, np.concatenate(bits), sizes, starts, positions))
+        return cls((sorted_codes, members, buckets, np.concatenate(bits), sizes, masks, starts, positions))
 
 
-class Buckets:
+class Buckets(ABC):
     """Search in tables; a query for which that would take longer than a full scan gets the full scan."""
 
     name = "buckets"
+    summary = "tables of codes"
     exact = True
     patience = WASTED  # of a full scan
+    bucket = costs.BUCKET
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
-        self.scan = Scan(codes, bits, threads)
-        self.bits, self.threads = bits, threads
-        self.codes = check_codes(codes, bits)
+        self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)
+        self.width = self.codes.shape[1]
         self.tables = Tables.build(self.codes, self.chunks())
-        self.costs = (self.patience * len(codes), costs.BUCKET / costs.code(self.codes.shape[1]))
-        self.asked = self.scanned = 0  # queries so far, and those that took a full scan
+        self.costs = (self.patience * len(codes), self.bucket / costs.code(self.width))
+        self.luck = np.array([1.0, 0.0])  # the kernel's: the share of queries that tables served of late; all queries
 
+    @abstractmethod
     def chunks(self) -> list[Chunk]:
         """Which bits each table is ordered by."""
-        raise NotImplementedError
 
     def search(self, queries: Codes, k: int) -> Neighbors:
         """The k nearest, ties by position."""
         queries = check_codes(queries, self.bits, "queries")
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
-        done = np.zeros(len(queries), np.uint8)
 
         def some(part: slice) -> None:
-            into = positions[part], distances[part], ties[part], done[part]
-            _kernel.probe(self.tables.arrays, self.codes.shape[1], queries[part], k, *self.costs, *into)
+            asked, into = queries[part], (positions[part], distances[part], ties[part])
+            _kernel.probe(self.codes, self.tables.arrays, self.width, asked, k, *self.costs, self.luck, *into)
 
         if k:
             spread(some, len(queries), self.threads)
-            if len(rest := self._rest(done == 0)):
-                found = self.scan.search(queries[rest], k)
-                positions[rest], distances[rest], ties[rest] = found.positions, found.distances, found.ties_at_k
         return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
@@ -98,37 +95,11 @@ class Buckets:
         counts = np.zeros(len(queries), np.int64)
 
         def some(part: slice) -> tuple[bytearray, bytearray]:
-            return _kernel.probe_within(
-                self.tables.arrays, self.codes.shape[1], queries[part], radius, *self.costs, counts[part]
-            )
+            asked, into = queries[part], (self.luck, counts[part])
+            return _kernel.probe_within(self.codes, self.tables.arrays, self.width, asked, radius, *self.costs, *into)
 
-        found = joined(spread(some, len(queries), self.threads))
-        if len(rest := self._rest(counts < 0)):
-            return self._filled(queries, radius, found, counts, rest)
-        return Neighbors(*found, True, self.name, offsets=offsets(counts))
-
-    def _rest(self, given_up: npt.NDArray[np.bool_]) -> Numbers:
-        """The queries that need a full scan."""
-        rest = np.flatnonzero(given_up)
-        self.asked += len(given_up)
-        self.scanned += len(rest)
-        return rest
-
-    def _filled(
-        self, queries: Codes, radius: int, found: tuple[Numbers, npt.NDArray[np.uint16]], counts: Numbers, rest: Numbers
-    ) -> Neighbors:
-        """What was found in buckets, and between it what only a full scan finds."""
-        scanned = self.scan.within(queries[rest], radius)
-        assert scanned.offsets is not None
-        query = np.concatenate(
-            [np.repeat(np.arange(len(counts)), np.maximum(counts, 0)), np.repeat(rest, np.diff(scanned.offsets))]
-        )
-        order = np.argsort(query, kind="stable")
-        positions = np.concatenate([found[0], scanned.positions])[order]
-        distances = np.concatenate([found[1], scanned.distances])[order]
-        return Neighbors(
-            positions, distances, True, self.name, offsets=offsets(np.bincount(query, minlength=len(counts)))
-        )
+        found = spread(some, len(queries), self.threads)
+        return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
 
 
 def spread_bits(codes: Codes, bits: int, chunks: int) -> list[Chunk]:

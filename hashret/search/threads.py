@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,7 +16,9 @@ def spread(work: Callable[[slice], T], queries: int, threads: int | None) -> lis
     most = threads or min(os.cpu_count() or 1, queries // LEAST)
     share = -(-queries // max(1, most)) or 1
     slices = [slice(start, start + share) for start in range(0, queries, share)]
-    if len(slices) == 1:
-        return [work(slices[0])]
-    with ThreadPoolExecutor(max(1, len(slices))) as pool:
+    if len(slices) < 2:
+        return [work(part) for part in slices]
+    from concurrent.futures import ThreadPoolExecutor  # which a single question does without
+
+    with ThreadPoolExecutor(len(slices)) as pool:
         return list(pool.map(work, slices))

@@ -12,15 +12,19 @@ from bars.mnist import as_features, mnist
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
 
-BAR = "MNIST, 200 units, rho .1; a linear classifier on the code (pixels: .925)."
+BAR = (
+    "MNIST, 200 units, rho .1, beta 10, decay .01, 30 epochs; a linear classifier on the code (pixels: .925). The "
+    "defaults, beta .1 and decay .00003, are weights for texts, whose reconstruction costs far fewer nats."
+)
 RHO, BITS = 0.1, 200
+OPTIONS = {"rho": RHO, "beta": 10.0, "decay": 0.01}  # chosen by 10,000 training pictures held out
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Activation, sparsity, and what a linear classifier makes of the code."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
-    encoder = ENCODERS.get("sparse").from_params({"rho": RHO, "beta": 3.0})
-    program = encoder.fit(as_features(own), BITS, Schedule(seed=seed, most_steps=20_000)).program()
+    schedule = Schedule(seed=seed, epochs=30, most_steps=20_000)
+    program = ENCODERS.get("sparse").from_params(OPTIONS).fit(as_features(own), BITS, schedule).program()
     codes, asked = (1 / (1 + np.exp(-program.logits(part).astype(np.float64))) for part in (own, others))
     root = BITS**0.5
     hoyer = (root - codes.sum(1) / np.sqrt(np.square(codes).sum(1))) / (root - 1)

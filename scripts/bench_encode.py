@@ -1,0 +1,165 @@
+"""Measure all but search: encoding beside scikit-learn, a million documents from text to index, a query's start.
+
+    HASHRET_DATA=/path/to/data python scripts/bench_encode.py [PART]...
+
+Parts: transform, million, cold, warm. Each run is appended to docs/figures/encode.jsonl; docs/encoding.md tells the
+newest of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+
+from bench_quality import corpus
+from bench_search import best, texts
+from hashret.documents import Document
+from hashret.hasher import Hasher
+from hashret.index import Index
+
+DOCS = Path(__file__).parent.parent / "docs"
+RUNS = DOCS / "figures" / "encode.jsonl"
+TABLE = DOCS / "encoding.md"
+QUESTION = "a used car with four wheel drive"
+
+
+def posts() -> list[Document]:
+    """20 Newsgroups, raw, both parts."""
+    own, others = corpus("20news", Path(os.environ["HASHRET_DATA"]))
+    return [*own, *others]
+
+
+def transform() -> dict[str, float]:
+    """Codes of all posts, beside the tf-idf of scikit-learn alone; seconds."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    documents = posts()
+    plain = [str(document.content) for document in documents]
+    theirs = TfidfVectorizer(max_features=10_000, sublinear_tf=True).fit(plain)
+    ours = Hasher.fit(documents, bits=64)
+    return {
+        "posts": len(documents),
+        "scikit-learn, tf-idf": best(lambda: theirs.transform(plain), 3),
+        "hashret, codes": best(lambda: ours.encode(documents), 3),
+    }
+
+
+def million() -> dict[str, float]:
+    """A million recombined news into an index, by a hasher that is there already: rate, and memory."""
+    learned, made = texts(10**6)
+    hasher = Hasher.fit(learned, bits=64)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        documents = (Document(str(number), text) for number, text in enumerate(made))
+        Index.create(Path(folder) / "index", documents, hasher=hasher).close()
+        seconds = time.perf_counter() - started
+        size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return {
+        "documents a second": len(made) / seconds,
+        "MiB grown": grown,
+        "bytes a document on disk": size / len(made),
+        "bytes of text a document": sum(map(len, made)) / len(made),
+    }
+
+
+def cold() -> dict[str, float]:
+    """A question to an index of all posts, from nothing, beside imports alone; seconds, the least of seven in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "index")
+        Index.create(path, posts(), bits=64).close()
+        ways = {
+            "hashret query": ["-m", "hashret", "query", QUESTION, "-i", path],
+            "import numpy, h5py, typer": ["-c", "import numpy, h5py, typer"],
+            "import numpy": ["-c", "import numpy"],
+        }
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(7):
+            for name, words in ways.items():
+                started = time.perf_counter()
+                subprocess.run([sys.executable, *words], check=True, capture_output=True)
+                times[name].append(time.perf_counter() - started)
+    return {name: min(found) for name, found in times.items()}
+
+
+def warm() -> dict[str, float]:
+    """index.search of one text over 18,846 posts, milliseconds."""
+    documents = posts()
+    with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index", documents, bits=64) as index:
+        asked = [" ".join(str(document.content).split()[20:30]) for document in documents[::100]]
+        times = []
+        for text in asked:
+            started = time.perf_counter()
+            index.search([text], k=10)
+            times.append(1e3 * (time.perf_counter() - started))
+    return {"median": median(times), "95 of 100 below": float(np.quantile(times, 0.95))}
+
+
+PARTS: dict[str, Callable[[], dict[str, float]]] = {
+    "transform": transform,
+    "million": million,
+    "cold": cold,
+    "warm": warm,
+}
+
+
+def runs() -> list[dict[str, Any]]:
+    """All runs there are."""
+    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """The newest figures of each part as a page."""
+    lines = [
+        "# Encoding, and the start of a query",
+        "",
+        "Written by `scripts/bench_encode.py` from `figures/encode.jsonl`.",
+    ]
+    for name, part in PARTS.items():
+        own = [run["figures"] for run in found if run["part"] == name]
+        if own:
+            lines += ["", f"{part.__doc__}", "", "| | |", "| --- | --- |"]
+            lines += [
+                f"| {what} | {value:,.0f} |" if value >= 100 else f"| {what} | {value:.3g} |"
+                for what, value in own[-1].items()
+            ]
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Run the parts named, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    chosen = parser.parse_args().parts or list(PARTS)
+    if unknown := set(chosen) - set(PARTS):
+        sys.exit(f"unknown parts {sorted(unknown)}; allowed: {', '.join(PARTS)}")
+    if "HASHRET_DATA" not in os.environ:
+        sys.exit("HASHRET_DATA is not set: the folder that holds 20newsgroups/ and agnews/")
+    about = {"numpy": version("numpy"), "processor": platform.machine(), "cores": os.cpu_count()}
+    for name in chosen:
+        row = {"part": name, "figures": PARTS[name]()} | about
+        with RUNS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+    TABLE.write_text(table(runs()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What searchers say of themselves: exact or not, verified or not, by tables once those pay."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hashret
+from hashret import search
+from hashret.errors import HashretError, UsageError
+from hashret.search import Neighbors, costs, searcher
+from hashret.search.scan import Scan
+
+
+def codes(n: int = 2000, seed: int = 0) -> np.ndarray:
+    """Clustered codes of 32 bits."""
+    rng = np.random.default_rng(seed)
+    centres = rng.integers(0, 256, (40, 4), dtype=np.uint8)
+    return centres[rng.integers(40, size=n)] ^ (rng.random((n, 4)) < 0.2).astype(np.uint8)
+
+
+def test_auto_scans_until_tables_pay_and_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "BUILD", 0.05)
+    own, asked = codes(50_000), codes(50_000)[:8]
+    made = searcher(own, 32)
+    first = made.search(asked[:1], 5)
+    later = [made.search(asked, 5) for _ in range(50)][-1]
+    assert (first.searcher, later.searcher) == ("scan", "multi_index")
+    assert (later.positions == Scan(own, 32).search(asked, 5).positions).all()
+
+
+def test_auto_drops_tables_that_serve_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "BUILD", 1e-6)
+    rng = np.random.default_rng(0)
+    own, asked = (rng.integers(0, 256, (n, 8), dtype=np.uint8) for n in (500, 100))  # none near another
+    made = searcher(own, 64)
+    ways = [made.search(asked, 5).searcher for _ in range(4)]
+    assert ways[0] == "multi_index"
+    assert ways[-1] == "scan"
+
+
+def test_an_index_of_faiss_says_what_it_misses(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "hashret")
+    found = searcher(codes(), 32, "BIVF16").search(codes(5), 10)
+    assert not found.exact
+    assert found.searcher == "BIVF16"
+    assert "BIVF16 is not exact: of the 10 nearest of 100 of its own codes it finds" in caplog.text
+    with pytest.raises(UsageError, match="FAISS cannot make 'BNonsense'"):
+        searcher(codes(), 32, "BNonsense")
+
+
+def test_every_answer_can_be_verified(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "hashret")
+    own, asked = codes(), codes(3, seed=1)
+    for name in ("auto", "scan", "multi_index", "lookup", "flat"):
+        made = searcher(own, 32, name, verify=True)
+        made.search(asked, 7)
+        made.within(asked, 3)
+        assert f"verified: {'scan' if name == 'auto' else name} answers as a full scan of all codes does" in caplog.text
+    searcher(own, 32, "BIVF64", verify=True).search(asked, 10)
+    assert "of the 30 nearest" in caplog.text
+
+
+def test_a_wrong_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = Scan.search
+
+    def wrong(self: Scan, queries: np.ndarray, k: int) -> Neighbors:
+        found = true(self, queries, k)
+        found.positions[0, 0] += 1
+        return found
+
+    monkeypatch.setattr(Scan, "search", wrong)
+    with pytest.raises(HashretError, match="the answer of scan is not a full scan's"):
+        searcher(codes(), 32, "scan", verify=True).search(codes(1), 3)
+
+
+def test_without_the_compiled_part_faiss_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, asked = codes(), codes(4, seed=1)
+    before = searcher(own, 32).search(asked, 9)
+    monkeypatch.setattr(search, "compiled", lambda: False)
+    after = searcher(own, 32).search(asked, 9)
+    assert after.searcher == "flat"
+    assert (before.positions == after.positions).all()
+    with pytest.raises(UsageError, match="scan needs hashret's compiled part; install again with a C compiler"):
+        searcher(own, 32, "scan")
+
+
+def test_an_index_searches_as_it_is_told(tmp_path: Path) -> None:
+    texts = [f"document number {number} of {number % 7}" for number in range(60)]
+    with hashret.Index.create(tmp_path / "index", texts, bits=16, encoder="lsh") as index:
+        [wanted] = index.search(["number 3"], k=5)
+        for name in ("scan", "multi_index", "lookup", "flat"):
+            index.search_by(name, threads=2, verify=True)
+            [hits] = index.search(["number 3"], k=5)
+            assert hits.searcher == name
+            assert [hit.id for hit in hits] == [hit.id for hit in wanted]
+        with pytest.raises(UsageError, match="unknown searcher 'skan'; did you mean 'scan'"):
+            index.search_by("skan")
+        with pytest.raises(UsageError, match="threads must be at least 1, got 0"):
+            index.search_by("scan", threads=0)
+
+
+def test_lookup_takes_short_codes_only() -> None:
+    with pytest.raises(UsageError, match="lookup takes codes of at most 32 bits, these have 64"):
+        searcher(np.zeros((3, 8), np.uint8), 64, "lookup")
