@@ -99,7 +99,7 @@ def unhurried(made: Scan | Buckets) -> Scan | Buckets:
 def test_buckets_that_take_too_long_are_given_up_for_the_scan() -> None:
     codes = np.random.default_rng(0).integers(0, 256, (5000, 8), dtype=np.uint8)
     queries = np.concatenate([codes[:20], ~codes[:20]])
-    made = MultiIndex(codes, 64)
+    made = MultiIndex(codes, 64, threads=1)
     made.costs = (300.0, 1.0)  # enough for the buckets that the query shares, and those one bit away
     found, wanted = made.search(queries, 1), Scan(codes, 64).search(queries, 1)
     assert 0 < made.luck[0] < 1
