@@ -1,0 +1,180 @@
+"""What was acknowledged is there, whatever fails: power, disk, process, a bit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hashret import Document, Index
+from hashret.errors import HashretError
+from hashret.index import verify
+from tests.power import CALLS, Disk, lay
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim asks /proc which file is forced to disk")
+
+CHANGES: dict[str, Callable[[Index], object]] = {
+    "add": lambda index: index.add(documents(20, 26)),
+    "delete": lambda index: index.delete(["d3", "d21"]),
+    "replace": lambda index: index.add(documents(4, 7), replace=True),
+    "compact": lambda index: index.compact(),
+    "refit": lambda index: index.refit(bits=24),
+}
+
+
+def documents(start: int, stop: int) -> list[Document]:
+    return [Document(f"d{n}", f"boat number{n % 5} of harbour{n % 7}", (f"l{n % 2}",)) for n in range(start, stop)]
+
+
+def made(path: Path) -> Index:
+    return Index.create(path, documents(0, 20), bits=16, encoder="lsh", seed=0)
+
+
+def state(path: Path) -> tuple[list[str], list[str], int]:
+    """All that an index holds, read to the last byte."""
+    with Index.open(path) as index:
+        contents = [str(document.content) for document in index.documents()]
+        assert len(index.codes) == len(index)
+        return index.ids, contents, index.bits
+
+
+def test_a_power_cut_at_any_instant_leaves_the_generation_before_or_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "index"
+    disk = Disk(root)
+    with disk.watching(monkeypatch):
+        index = made(root)
+    first = state(root)
+    for number, cut in enumerate(disk.taken()):  # there is no index yet, or the whole of it
+        place = lay(cut, tmp_path / f"create-{number}")
+        if (place / "manifest.json").exists():
+            assert state(place) == first
+    before = first
+    for name, change in CHANGES.items():
+        with disk.watching(monkeypatch):
+            change(index)
+        after = state(root)
+        assert after != before or name == "compact"
+        cuts = disk.taken()
+        assert len(cuts) > 10
+        for number, cut in enumerate(cuts):
+            assert state(lay(cut, tmp_path / f"{name}-{number}")) in (before, after), (name, number)
+        before = after
+    # acknowledged is what is safe: nothing that came back is lost by a cut after it
+    with disk.watching(monkeypatch):
+        index.add(documents(30, 31))
+        disk.taken()
+    assert all(state(lay(cut, tmp_path / f"late-{n}"))[0][-1] == "d30" for n, cut in enumerate(disk.taken()))
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_disk_that_fails_at_any_call_changes_nothing(
+    name: str, error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with made(tmp_path / "index") as index:
+        index.add(documents(20, 22))
+        before = state(index.path)
+        change = CHANGES[name] if name != "add" else lambda index: index.add(documents(22, 26))
+        for number in range(1000):
+            with monkeypatch.context() as patched:
+                calls = fail_at(number, error, patched)
+                try:
+                    change(index)
+                except HashretError:  # which a system's error has become, or the test fails
+                    assert state(index.path) == before or calls[-1] == "after"
+            if state(index.path) != before or len(calls) <= number:
+                break  # it went through
+        assert number > 5
+        assert verify(index.path) == []
+        assert state(index.path) != before or name == "compact"
+
+
+def fail_at(number: int, error: int, patched: pytest.MonkeyPatch) -> list[str]:
+    """Have the call of that number that writes to a disk fail; the calls so far, "after" once the manifest is new."""
+    calls: list[str] = []
+
+    def failing(call: Callable[..., object]) -> Callable[..., object]:
+        def tried(*args: object, **kwargs: object) -> object:
+            if call.__name__ == "mkdir" and Path(str(args[0])).is_dir():
+                return call(*args, **kwargs)  # which says that it is there
+            calls.append("after" if {"replace", "after"} & set(calls[-2:]) else call.__name__)
+            if len(calls) == number + 1:
+                raise OSError(error, os.strerror(error))
+            return call(*args, **kwargs)
+
+        return tried
+
+    for module, name in CALLS:
+        if name != "unlink":  # that only tidies up
+            patched.setattr(module, name, failing(getattr(module, name)))
+    return calls
+
+
+WRITER = """
+import sys
+from hashret import Document, Index
+index = Index.open(sys.argv[1])
+for n in range(1000):
+    if n % 7 == 6:
+        index.delete([f"{sys.argv[2]}-{n - 1}"])
+        print(f"-{sys.argv[2]}-{n - 1}", flush=True)
+    elif n % 11 == 10:
+        index.compact()
+    else:
+        index.add([Document(f"{sys.argv[2]}-{n}", f"boat number{n}")])
+        print(f"+{sys.argv[2]}-{n}", flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    path, chance = tmp_path / "index", random.Random(0)
+    made(path).close()
+    wanted = [f"d{n}" for n in range(20)]
+    for round_ in range(5):
+        command = [sys.executable, "-c", WRITER, str(path), f"r{round_}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline()]
+            time.sleep(chance.random() * 0.3)
+            writer.send_signal(signal.SIGKILL)
+            lines += writer.stdout.readlines()
+        told = [line.strip() for line in lines if line.endswith("\n")]
+        added, gone = ({line[1:] for line in told if line[0] == sign} for sign in "+-")
+        there = state(path)[0]
+        own = {id for id in there if id.startswith(f"r{round_}-")}
+        assert [id for id in there if id not in own] == wanted
+        assert len(added - gone - own) <= 1  # the last may be deleted and not yet told
+        assert len(own - added) <= 1  # or added and not yet told
+        assert not own & gone
+        assert verify(path) == []
+        wanted = there
+
+
+def test_any_bit_that_flips_is_found_or_changes_nothing(tmp_path: Path) -> None:
+    with made(tmp_path / "index") as index:
+        index.add(documents(20, 30))
+        index.delete(["d2"])
+    before, chance = state(index.path), np.random.default_rng(0)
+    files = [file for file in sorted(index.path.rglob("*")) if file.is_file() and file.stat().st_size]
+    for file in [*files, *chance.choice(np.array(files), 30).tolist()]:
+        whole = file.read_bytes()
+        place = int(chance.integers(8 * len(whole)))
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        name = file.relative_to(index.path).as_posix()
+        told = [problem.file for problem in verify(index.path)]
+        assert told == [name] or (not told and state(index.path) == before), (name, place, told)
+        file.write_bytes(whole)
+    assert verify(index.path) == []
