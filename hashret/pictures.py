@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_PIXELS = 100_000_000
+MOST_BYTES = 1 << 29
 LARGEST = 256  # pixels along the longer side of a picture as it is worked with
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no others are opened: some start other programs
 THUMBNAIL = 64  # pixels along the longer side
@@ -42,7 +43,7 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "picture") -> Ima
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS) as picture:
+            with Image.open(io.BytesIO(_bytes(content, name)), formats=FORMATS) as picture:
                 if picture.width * picture.height > MOST_PIXELS:
                     raise TooLarge(f"{name!r} has {picture.width} x {picture.height} pixels, more than {MOST_PIXELS:,}")
                 picture.draft(None, (LARGEST, LARGEST))  # JPEG is decoded at a fraction of its size
@@ -59,6 +60,15 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "picture") -> Ima
 
 # what Pillow lets through of damaged files
 _DAMAGE = (OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, EOFError, struct.error)
+
+
+def _bytes(content: Path | bytes, name: str) -> bytes:
+    """A picture's bytes; from a file as it is, Pillow would ask for as many as a damaged one claims to have."""
+    if isinstance(content, bytes):
+        return content
+    if content.stat().st_size > MOST_BYTES:
+        raise TooLarge(f"{name!r} has {content.stat().st_size:,} bytes, more than {MOST_BYTES:,}")
+    return content.read_bytes()
 
 
 def _small(picture: Image) -> Image:

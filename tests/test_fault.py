@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import random
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hashret import Document, Index
 from hashret.errors import HashretError
 from hashret.index import verify
-from tests.power import CALLS, Disk, lay
+from tests.faults import CALLS, Disk, flip_bits, kill_writers, lay, state
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim asks /proc which file is forced to disk")
 
@@ -37,14 +32,6 @@ def documents(start: int, stop: int) -> list[Document]:
 
 def made(path: Path) -> Index:
     return Index.create(path, documents(0, 20), bits=16, encoder="lsh", seed=0)
-
-
-def state(path: Path) -> tuple[list[str], list[str], int]:
-    """All that an index holds, read to the last byte."""
-    with Index.open(path) as index:
-        contents = [str(document.content) for document in index.documents()]
-        assert len(index.codes) == len(index)
-        return index.ids, contents, index.bits
 
 
 def test_a_power_cut_at_any_instant_leaves_the_generation_before_or_after(
@@ -121,60 +108,13 @@ def fail_at(number: int, error: int, patched: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-WRITER = """
-import sys
-from hashret import Document, Index
-index = Index.open(sys.argv[1])
-for n in range(1000):
-    if n % 7 == 6:
-        index.delete([f"{sys.argv[2]}-{n - 1}"])
-        print(f"-{sys.argv[2]}-{n - 1}", flush=True)
-    elif n % 11 == 10:
-        index.compact()
-    else:
-        index.add([Document(f"{sys.argv[2]}-{n}", f"boat number{n}")])
-        print(f"+{sys.argv[2]}-{n}", flush=True)
-"""
-
-
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    path, chance = tmp_path / "index", random.Random(0)
-    made(path).close()
-    wanted = [f"d{n}" for n in range(20)]
-    for round_ in range(5):
-        command = [sys.executable, "-c", WRITER, str(path), f"r{round_}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            assert writer.stdout is not None
-            lines = [writer.stdout.readline()]
-            time.sleep(chance.random() * 0.3)
-            writer.send_signal(signal.SIGKILL)
-            lines += writer.stdout.readlines()
-        told = [line.strip() for line in lines if line.endswith("\n")]
-        added, gone = ({line[1:] for line in told if line[0] == sign} for sign in "+-")
-        there = state(path)[0]
-        own = {id for id in there if id.startswith(f"r{round_}-")}
-        assert [id for id in there if id not in own] == wanted
-        assert len(added - gone - own) <= 1  # the last may be deleted and not yet told
-        assert len(own - added) <= 1  # or added and not yet told
-        assert not own & gone
-        assert verify(path) == []
-        wanted = there
+    made(tmp_path / "index").close()
+    assert kill_writers(tmp_path / "index", 5) > 20
 
 
 def test_any_bit_that_flips_is_found_or_changes_nothing(tmp_path: Path) -> None:
     with made(tmp_path / "index") as index:
         index.add(documents(20, 30))
         index.delete(["d2"])
-    before, chance = state(index.path), np.random.default_rng(0)
-    files = [file for file in sorted(index.path.rglob("*")) if file.is_file() and file.stat().st_size]
-    for file in [*files, *chance.choice(np.array(files), 30).tolist()]:
-        whole = file.read_bytes()
-        place = int(chance.integers(8 * len(whole)))
-        flipped = bytearray(whole)
-        flipped[place // 8] ^= 1 << place % 8
-        file.write_bytes(flipped)
-        name = file.relative_to(index.path).as_posix()
-        told = [problem.file for problem in verify(index.path)]
-        assert told == [name] or (not told and state(index.path) == before), (name, place, told)
-        file.write_bytes(whole)
-    assert verify(index.path) == []
+    assert flip_bits(index.path, 40) > 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,6 @@ def read(path: Path, rows: int) -> Mask:
             bitmap = np.lib.format.read_array(file, allow_pickle=False)
         if bitmap.dtype != np.uint8 or bitmap.shape != ((rows + 7) // 8,):
             raise ValueError(f"{bitmap.dtype} {bitmap.shape}")
-    except (ValueError, EOFError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, TokenError) as error:  # numpy's header is Python
         raise StoreError(f"{path} is damaged ({error}); hashret repair takes its spare") from error
     return np.unpackbits(bitmap, count=rows, bitorder="little").astype(bool)

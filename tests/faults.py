@@ -1,14 +1,23 @@
-"""A disk that loses power: what it may hold after any instant, by what was forced to it and what was not."""
+"""Faults: a disk that loses power, a writer that is killed, bits that flip; for the tests, and longer for the soak."""
 
 from __future__ import annotations
 
 import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from hashret import Index
+from hashret.index import verify
 
 Files = dict[str, bytes]
 """Everything in a folder: path relative to it -> bytes."""
@@ -96,3 +105,80 @@ def lay(files: Files, root: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return root
+
+
+def state(path: Path) -> tuple[list[str], list[str], int]:
+    """All that an index holds, read to the last byte."""
+    with Index.open(path) as index:
+        contents = [str(document.content) for document in index.documents()]
+        assert len(index.codes) == len(index)
+        return index.ids, contents, index.bits
+
+
+WRITER = """
+import sys
+from hashret import Document, Index
+index = Index.open(sys.argv[1])
+for n in range(1000):
+    if n % 7 == 6:
+        index.delete([f"{sys.argv[2]}-{n - 1}"])
+        print(f"-{sys.argv[2]}-{n - 1}", flush=True)
+    elif n % 11 == 10:
+        index.compact()
+    else:
+        index.add([Document(f"{sys.argv[2]}-{n}", f"boat number{n}")])
+        print(f"+{sys.argv[2]}-{n}", flush=True)
+"""
+
+
+def kill_writers(path: Path, rounds: int, seed: int = 0) -> int:
+    """Kill so many writers at an instant of their work; how many documents they had acknowledged.
+
+    AssertionError unless after each all that was acknowledged is there, and of what was not at most the last change.
+    """
+    chance, wanted, acknowledged = random.Random(seed), state(path)[0], 0
+    for number in range(rounds):
+        command = [sys.executable, "-c", WRITER, str(path), f"r{seed}.{number}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+            assert writer.stdout is not None
+            lines = [writer.stdout.readline()]
+            time.sleep(chance.random() * 0.3)
+            writer.send_signal(signal.SIGKILL)
+            lines += writer.stdout.readlines()
+        told = [line.strip() for line in lines if line.endswith("\n")]
+        added, gone = ({line[1:] for line in told if line[0] == sign} for sign in "+-")
+        there = state(path)[0]
+        own = {id for id in there if id.startswith(f"r{seed}.{number}-")}
+        assert [id for id in there if id not in own] == wanted
+        assert len(added - gone - own) <= 1  # the last may be deleted and not yet told
+        assert len(own - added) <= 1  # or added and not yet told
+        assert not own & gone
+        assert verify(path) == []
+        wanted, acknowledged = there, acknowledged + len(added)
+    return acknowledged
+
+
+def flip_bits(path: Path, count: int, seed: int = 0) -> int:
+    """Flip so many bits of an index's files, one at a time, each file's at least once; how many were found.
+
+    AssertionError unless each is found in its file, or changes no answer.
+    """
+    before, chance, found = state(path), np.random.default_rng(seed), 0
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.stat().st_size]
+    sizes = np.array([file.stat().st_size for file in files], np.float64)
+    for file in [
+        *files,
+        *(files[n] for n in chance.choice(len(files), max(0, count - len(files)), p=sizes / sizes.sum())),
+    ]:
+        whole = file.read_bytes()
+        place = int(chance.integers(8 * len(whole)))
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        file.write_bytes(flipped)
+        name = file.relative_to(path).as_posix()
+        told = [problem.file for problem in verify(path)]
+        assert told == [name] or (not told and state(path) == before), (name, place, told)
+        found += bool(told)
+        file.write_bytes(whole)
+    assert verify(path) == []
+    return found
