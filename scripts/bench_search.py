@@ -200,6 +200,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "beside them how many times as fast as FAISS's full scan. Recall counts a document as found where it lies no "
         f"farther than the true {K}th; inexact indexes are set to reach {WANTED} where they can. `reading` is numpy's "
         "largest of all codes: what the memory allows. `scan`, `multi_index` and `lookup` are exact by construction.",
+        "",
+        "![microseconds a query](performance.svg)",
     ]
     cases = sorted(
         {(r["codes"], r["bits"], r["documents"]) for r in found if r["codes"] in KINDS},
@@ -227,6 +229,35 @@ def table(found: list[dict[str, Any]]) -> str:
         lines += ["| documents | radius | documents found | us |", "| --- | --- | --- | --- |"]
         lines += [f"| {r['documents']:,} | {r['radius']} | {r['hits']:.0f} | {r['one_us']:.1f} |" for r in around]
     return "\n".join([*lines, ""])
+
+
+def plot(found: list[dict[str, Any]], target: Path, n: int = 10**6, bits: int = 64) -> None:
+    """Time a query of each method on each kind of codes, as SVG."""
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+
+    rcParams["svg.hashsalt"], rcParams["svg.fonttype"] = "hashret", "none"
+    own = [r for r in found if (r["documents"], r["bits"]) == (n, bits) and "batch_us" in r]
+    methods = list(dict.fromkeys(r["method"] for r in own))
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for kind, marker in zip(KINDS, "os^", strict=True):
+        rows = [r for r in own if r["codes"] == kind]
+        places = [methods.index(r["method"]) for r in rows]
+        axes.scatter(
+            [r["batch_us"] for r in rows], places, marker=marker, label=KINDS[kind].split(":")[0].split(",")[0]
+        )
+        for r, place in zip(rows, places, strict=True):
+            if r["recall"] < WANTED:
+                axes.annotate(
+                    f"recall {r['recall']:.2f}", (r["batch_us"], place), xytext=(4, 4), textcoords="offset points"
+                )
+    axes.set(xscale="log", xlabel=f"microseconds a query: {n:,} codes of {bits} bits, batches of 100, one thread")
+    axes.set_yticks(range(len(methods)), methods)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend()
+    figure.savefig(target, metadata={"Date": None})
 
 
 def main() -> None:
@@ -258,6 +289,8 @@ def main() -> None:
         with RUNS.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(row | about) + "\n" for row in addresses())
     TABLE.write_text(table(runs()), "utf-8")
+    if importlib.util.find_spec("matplotlib"):
+        plot(runs(), TABLE.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ from hashret.training import Schedule
 from .test_index import corpus
 
 ROOT = Path(__file__).parent.parent
-PAGES = {  # of docs, by the script that writes each
+PAGES = {
+    "bench_search": "performance.md",
+    "bench_encode": "encoding.md",  # of docs, by the script that writes each
     "bench_encoders": "figures.md",
     "bench_quality": "quality.md",
     "bench_pictures": "pictures.md",
