@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from hashret.errors import StoreError
 from hashret.features import Vectors
 from hashret.store.manifest import Place
 
-PIECE = 1 << 14  # bytes compressed together: about what one look-up has to unpack
+PIECE = 1 << 13  # bytes compressed together: about what one look-up has to unpack
+KEPT = 256  # pieces held unpacked, 4 MiB: the metadata of some ten thousand documents
 STRINGS = ("ids", "contents", "thumbnails", "metadata", "labels/names")
 PACKED = {f"{name}/bytes" for name in STRINGS}  # contents and metadata; format 1 packed them all but thumbnails
 DTYPES: dict[str, type[np.generic]] = {
@@ -77,6 +78,8 @@ class Segment:
 
     def __init__(self, path: Path, rows: int, bits: int, places: Mapping[str, Place] = {}) -> None:
         self.path, self.rows, self.bits = path, rows, bits
+        self._arrays: dict[str, npt.NDArray[Any]] = {}  # those mapped so far
+        self._piece = lru_cache(KEPT)(self._read_piece)
         with path.open("rb") as file, self._reading():  # FileNotFoundError is for the caller
             self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._pieces: Mapping[str, Packed] | None = None  # where HDF5 tells them, not a table in the file
@@ -110,8 +113,11 @@ class Segment:
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """An array as it lies in the file, of which only what is used is read."""
-        offset, items = self.places[name]
-        return np.frombuffer(self._file, DTYPES[name], items, offset) if items else np.zeros(0, DTYPES[name])
+        if name not in self._arrays:
+            offset, items = self.places[name]
+            mapped = np.frombuffer(self._file, DTYPES[name], items, offset) if items else np.zeros(0, DTYPES[name])
+            self._arrays[name] = mapped
+        return self._arrays[name]
 
     def codes(self) -> Codes:
         """All codes, uint8 [rows, bytes], mapped."""
@@ -229,9 +235,12 @@ class Segment:
     def _unpack(self, packed: Packed, start: int, stop: int) -> bytes:
         first, last = start // packed.size, -(-stop // packed.size)
         return b"".join(
-            _inflated(self._file[offset : offset + length], packed.size)
+            self._piece(offset, length, packed.size)
             for offset, length in packed.table[first : max(first, last)].tolist()
         )[start - first * packed.size : stop - first * packed.size]
+
+    def _read_piece(self, offset: int, length: int, size: int) -> bytes:
+        return _inflated(self._file[offset : offset + length], size)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -244,7 +253,8 @@ class Segment:
 
     def close(self) -> None:
         """Let go of the file, as soon as no array of it is used any more."""
-        self.places = {}
+        self.places, self._arrays = {}, {}
+        self._piece.cache_clear()
         del self._file
 
 
