@@ -30,6 +30,7 @@ from hashret.index import Index
 
 DOCS = Path(__file__).parent.parent / "docs"
 RUNS = DOCS / "figures" / "store.jsonl"
+PAGE = DOCS / "durability.md"
 WORDS = [f"word{n}" for n in range(5000)]
 
 
@@ -70,10 +71,19 @@ def measure(count: int) -> dict[str, float]:
     return figures
 
 
-def newest(found: list[dict[str, Any]], part: str) -> dict[str, float]:
-    """The figures of the last run of a part."""
-    figures: dict[str, float] = next(run["figures"] for run in reversed(found) if run["part"] == part)
-    return figures
+def runs() -> list[dict[str, Any]]:
+    """All runs there are, those of scripts/soak_store.py among them."""
+    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
+
+
+def summary(found: list[dict[str, Any]]) -> str:
+    """The newest run of each part, as docs/durability.md shows it."""
+    newest = {run["part"]: run["figures"] for run in found}
+    lines = ["| | |", "| --- | --- |"]
+    for part in ("kills", "cuts", "flips", "fuzz", "store"):
+        for name, value in newest.get(part, {}).items():
+            lines.append(f"| {name if part == 'store' else f'{part}: {name}'} | {value:,.0f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -84,6 +94,8 @@ def main() -> None:
     with RUNS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     print(json.dumps(row))
+    head, _, _ = PAGE.read_text("utf-8").partition("| | |\n")
+    PAGE.write_text(head + summary(runs()) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
