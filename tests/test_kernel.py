@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret.codes import hamming
-from hashret.search.lookup import Lookup
-from hashret.search.multi_index import MultiIndex
-from hashret.search.scan import Scan
-from hashret.search.tables import Buckets, distinct, spread_bits
 
 _kernel = pytest.importorskip("hashret._kernel")
+
+from hashret.search.lookup import Lookup  # noqa: E402
+from hashret.search.multi_index import MultiIndex  # noqa: E402
+from hashret.search.scan import Scan  # noqa: E402
+from hashret.search.tables import Buckets, distinct, spread_bits  # noqa: E402
 
 KINDS: dict[str, type] = {"scan": Scan, "multi_index": MultiIndex, "lookup": Lookup}
 

@@ -13,14 +13,15 @@ from hashret import encoders, registry
 from hashret.encoders import ENCODERS
 from hashret.errors import UsageError
 from hashret.registry import Registry
-from hashret.search import SEARCHERS
+from hashret.search import SEARCHERS, available
 from hashret.vectorizers import DEFAULTS, VECTORIZERS
 
 
 def test_every_listed_name_is_a_class_that_bears_it() -> None:
     for names in (ENCODERS, VECTORIZERS, SEARCHERS):
         for name in names.names():
-            assert names.get(name).name == name
+            if names is not SEARCHERS or available(name):
+                assert names.get(name).name == name
 
 
 def test_the_defaults_are_listed() -> None:

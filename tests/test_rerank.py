@@ -20,7 +20,7 @@ from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.evaluation.queries import Coded, evaluate_index, rankings
 from hashret.hits import Hits
 from hashret.index import Index
-from hashret.search import SEARCHERS, searcher
+from hashret.search import SEARCHERS, available, searcher
 from hashret.search.rerank import ByLogits, ByVectors, Finer, Reranked, by_logits, by_vectors, shrink
 from hashret.store.manifest import _checksum
 
@@ -29,6 +29,7 @@ from .test_measures import brute
 
 BITS = 13
 FINER = ("logits", "vectors")
+HERE = [name for name in SEARCHERS.names() if available(name)]
 
 
 def margins(count: int, seed: int = 1, bits: int = BITS) -> np.ndarray:
@@ -135,7 +136,7 @@ def test_logits_beyond_all_reason_still_give_distances() -> None:
 
 
 @pytest.mark.parametrize("kind", FINER)
-@pytest.mark.parametrize("name", SEARCHERS.names())
+@pytest.mark.parametrize("name", HERE)
 class TestReranked:
     def test_the_answers_are_those_of_brute_force(self, name: str, kind: str) -> None:
         codes, queries = few_codes(300), margins(9)

@@ -12,6 +12,9 @@ import hashret
 from hashret import search
 from hashret.errors import HashretError, UsageError
 from hashret.search import Neighbors, costs, searcher
+
+pytest.importorskip("hashret._kernel")
+
 from hashret.search.scan import Scan
 
 
