@@ -1,4 +1,4 @@
-"""What searching costs, in nanoseconds on one thread, by what scripts/bench_search.py measures; and what follows."""
+"""What searching costs, in nanoseconds on one thread, as scripts/fit_costs.py measured it; and what follows."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 
 from hashret.codes import width
 
-BUCKET = 40.0  # a bucket asked for: mostly the wait for memory
-ADDRESS = 15.0  # the same where one table is all there is: much of it stays in the cache
-BUILD = 250.0  # a code in one chunk's table, while it is built
+CODE = 0.01  # a code of a full scan for many queries
+BYTE = 0.0099  # and each of its bytes
+BUCKET = 30.1  # a bucket asked for: mostly the wait for memory
+ADDRESS = 23.4  # the same where one table is all there is: much of it stays in the cache
+BUILD = 47.9  # a code in one chunk's table, while it is built
 MOST = 24  # bits of a chunk: 2^24 offsets take 64 MiB
 LOOPS = (4, 8, 16, 32, 64)  # bytes of a code that the kernel has a loop of its own for
 MEMORY = 0.25  # of the machine's, what tables may take unasked
@@ -17,7 +19,7 @@ MEMORY = 0.25  # of the machine's, what tables may take unasked
 def code(bytes_each: int) -> float:
     """One code of a full scan for many queries: what a search in tables has to beat."""
     if bytes_each in LOOPS:
-        return 0.03 + 0.008 * bytes_each
+        return CODE + BYTE * bytes_each
     return 0.4 * (bytes_each // 8) + 0.35 * (bytes_each % 8)
 
 

@@ -19,7 +19,7 @@ class Lookup(Buckets):
 
     name = "lookup"
     summary = "the code is the address, for at most 32 bits"
-    patience = 1.0
+    patience = 2.0
     bucket = costs.ADDRESS
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
