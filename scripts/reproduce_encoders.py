@@ -32,6 +32,36 @@ TABLE = DOCS / "encoders.md"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
 
+PICTURES = {  # that scripts/picture_encoders.py draws: of an encoder, its file in docs/encoders and what is to be seen
+    "autoencoder": (
+        "reconstructions",
+        "A test digit of each kind and what 32 units keep of it, with the mean squared error of a thousand; "
+        "below, half of the pixels hidden, and what two nets make of that. Codes of many steps beside codes "
+        "of few: the blurred ones are those whose loss asks for more than pixels.",
+    ),
+    "deep": (
+        "maps",
+        "MNIST's test digits in two dimensions, by principal components and by a bottleneck of two units, the"
+        " colours unseen in training: kinds come apart, but 3, 5 and 8 stay together.",
+    ),
+    "variational": (
+        "samples",
+        "Digits that nobody wrote, from four nets that can be drawn from. The Student-t net is made for rows of numbers "
+        "with gross errors among them, and draws digits badly.",
+    ),
+    "robust": (
+        "set-aside",
+        "The pictures with most set aside (all of them strangers) and four of the 4s that it learned from: "
+        "what is given, what the net gives back, and what it sets aside, red where the picture has more ink "
+        "than the net would, blue where less.",
+    ),
+    "dagmm": (
+        "energies",
+        "Energies of rows that were not learned from, the dashed line where the published share is flagged. "
+        "On KDD nearly all outliers lie beyond it; on thyroid they lie among the ordinary rows.",
+    ),
+}
+
 
 def bars() -> dict[str, ModuleType]:
     """The encoders that have a bar, in the registry's order."""
@@ -80,8 +110,8 @@ def table(found: list[dict[str, Any]]) -> str:
         "",
         "Written by `scripts/reproduce_encoders.py` from `figures/bars.jsonl`. Choose one with `--encoder NAME`, its "
         "options with `-o key=value`. [figures.md](figures.md) sets their codes side by side; here is what each is "
-        "known for. Mean ± standard deviation of the seeds; a claim that was not reached says so, and an "
-        "encoder without figures has not been measured yet.",
+        "known for, and [training.md](training.md) has the speed of training. Mean ± standard deviation of the seeds; "
+        "a claim that was not reached says so, and an encoder without figures has not been measured yet.",
     ]
     known = bars()
     for name in ENCODERS.names():
@@ -97,6 +127,9 @@ def table(found: list[dict[str, Any]]) -> str:
             own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
             if own and name in known:
                 lines += ["", *_measured(known[name], own, budget)]
+        if name in PICTURES:
+            file, seen = PICTURES[name]
+            lines += ["", f"![{file.replace('-', ' ')}](encoders/{file}.png)", "", seen]
     return "\n".join([*lines, ""])
 
 

@@ -34,6 +34,7 @@ PAGES = {
     "reproduce_semantic_hashing": "semantic-hashing.md",
     "reproduce_encoders": "encoders.md",
     "bench_training": "training.md",
+    "bench_browse": "browse.md",
 }
 
 

@@ -33,26 +33,38 @@ CODE = {"KDD": 1, "thyroid": 1, "arrhythmia": 2}
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """F1 on three sets."""
     figures: dict[str, float] = {}
-    for name, (hidden, estimation, components, batch, epochs, share) in PUBLISHED.items():
-        rows, outliers = read(name, data)
-        halves = np.array_split(np.random.default_rng(seed).permutation(len(rows)), 2)
-        own, asked, wanted = rows[halves[0][~outliers[halves[0]]]], rows[halves[1]], outliers[halves[1]]
-        epochs = epochs if budget == "published" else epochs // (5 if name == "KDD" else 10)
-        schedule = Schedule(epochs=epochs, batch=batch, rate=1e-4, least_steps=1, most_steps=10**6, held_out=0.0)
-        scale = own.shape[1] / float(own.var(axis=0).sum())  # of the squared error: the net standardises its input
-        encoder = DAGMM(hidden=hidden, estimation=estimation, components=components, energy=0.1 * scale)
-        encoder.even = 0.005 * scale
-        trained, untrained = fit_both(encoder, own, CODE[name], schedule, seed)
+    for name in PUBLISHED:
+        own, asked, wanted = halves(name, data, seed)
+        trained, untrained = fit_both(*prepared(name, own, budget), own, CODE[name], seed)
         scores = {"trained": trained.outlier_scores(asked), "untrained": untrained.outlier_scores(asked)}
         forest = IsolationForest(random_state=seed).fit(own)
         scores["isolation forest"] = -forest.score_samples(asked)
         if name != "KDD":  # there it takes hours
             scores["5-NN"] = fifth_distance(own, asked)
+        share = PUBLISHED[name][-1]
         figures |= {f"{name} F1, {way}": f1_of_highest(found, wanted, share) for way, found in scores.items()}
     return figures
 
 
-def fit_both(encoder: DAGMM, own: Floats, bits: int, schedule: Schedule, seed: int) -> tuple[DAGMM, DAGMM]:
+def halves(name: str, data: Path, seed: int) -> tuple[Floats, Floats, np.ndarray]:
+    """The ordinary rows of one half, and the other half with which of it are outliers."""
+    rows, outliers = read(name, data)
+    first, second = np.array_split(np.random.default_rng(seed).permutation(len(rows)), 2)
+    return rows[first[~outliers[first]]], rows[second], outliers[second]
+
+
+def prepared(name: str, own: Floats, budget: str) -> tuple[DAGMM, Schedule]:
+    """The published net for these rows, and how long it is trained."""
+    hidden, estimation, components, batch, epochs, _ = PUBLISHED[name]
+    epochs = epochs if budget == "published" else epochs // (5 if name == "KDD" else 10)
+    schedule = Schedule(epochs=epochs, batch=batch, rate=1e-4, least_steps=1, most_steps=10**6, held_out=0.0)
+    scale = own.shape[1] / float(own.var(axis=0).sum())  # of the squared error: the net standardises its input
+    encoder = DAGMM(hidden=hidden, estimation=estimation, components=components, energy=0.1 * scale)
+    encoder.even = 0.005 * scale
+    return encoder, schedule
+
+
+def fit_both(encoder: DAGMM, schedule: Schedule, own: Floats, bits: int, seed: int) -> tuple[DAGMM, DAGMM]:
     """The encoder fitted, and a copy of it that was not trained."""
     features, untrained = as_features(own), deepcopy(encoder)
     with seeded(seed):

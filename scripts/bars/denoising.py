@@ -11,19 +11,27 @@ from bars.mnist import as_features, average_precision, mnist
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
 
-BAR = "MNIST, 32 bits, average precision of 1,000 queries, whole and with a quarter of the pixels set to 0."
-BITS, HIDDEN = 32, 0.25
+BAR = (
+    "MNIST, 32 bits, average precision of 1,000 queries, whole and with a quarter of the pixels set to 0. Trained with "
+    "85 % of the pixels hidden and 256 hidden units; beside it the defaults, with 30 % hidden and 512 units."
+)
+BITS, HOLES = 32, 0.25
+WAYS = {  # the first chosen by 1,000 training pictures as queries
+    "denoising": ("denoising", {"amount": 0.85, "hidden": "256"}),
+    "its defaults": ("denoising", {}),
+    "deep": ("deep", {}),
+}
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Both encoders on both kinds of queries."""
+    """All on both kinds of queries."""
     (own, labels), (asked, wanted) = mnist(data, "train"), mnist(data, "t10k", 1000)
-    holes = np.random.default_rng(seed).random(asked.shape) < HIDDEN
+    holes = np.random.default_rng(seed).random(asked.shape) < HOLES
     figures = {}
-    for name in ("denoising", "deep"):
-        program = ENCODERS.get(name)().fit(as_features(own), BITS, Schedule(seed=seed)).program()
+    for way, (name, options) in WAYS.items():
+        program = ENCODERS.get(name).from_params(options).fit(as_features(own), BITS, Schedule(seed=seed)).program()
         for what, queries in (("whole", asked), ("masked", np.where(holes, 0, asked).astype(np.float32))):
-            figures[f"{name}, {what}"] = average_precision(program, own, labels, queries, wanted)
+            figures[f"{way}, {what}"] = average_precision(program, own, labels, queries, wanted)
     return figures
 
 
