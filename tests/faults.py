@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,28 +23,34 @@ Files = dict[str, bytes]
 """Everything in a folder: path relative to it -> bytes."""
 
 CALLS = ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "mkdir"))
+WRITES = ("write_bytes", "write_text")  # of Path: what all bytes of an index go through
 
 
 class Disk:
     """Watches a folder; `cuts` are what it may hold if the power failed at one of the instants so far, each once.
 
-    A file's bytes are safe once it was forced to disk, a name once its folder was. What is not safe may be there or
-    not: all of it, none of it, or the names without their bytes.
+    A file's bytes are safe once it was forced to disk; a name once its folder was, and that folder's own name in turn.
+    What is not safe may be there or not: all of it, none of it, the names without their bytes, or by chance some
+    names and not others, with some of their bytes.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.bytes: dict[int, bytes] = {}  # inode -> as last forced to disk
-        self.names: dict[str, dict[str, int]] = {}  # folder -> its names when it was last forced to disk
+        self.names: dict[int, dict[str, int]] = {}  # a folder's inode -> its names when it was last forced to disk
         self.seen: set[int] = set()
+        self.folders: set[int] = set()
         self.cuts: dict[tuple[tuple[str, bytes], ...], None] = {}
+        self.chance = random.Random(0)
 
     @contextmanager
     def watching(self, patch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Take note at every call that changes what is on a disk."""
+        """Take note at every call that changes what is on a disk, and half way through every write."""
         with patch.context() as patched:
             for module, name in CALLS:
                 patched.setattr(module, name, self._noting(getattr(module, name)))
+            for name in WRITES:
+                patched.setattr(Path, name, halfway(getattr(Path, name), lambda path: self._note()))
             yield
             self._note()
 
@@ -70,25 +76,39 @@ class Disk:
 
     def _forced(self, path: Path) -> None:
         if path.is_dir() and path.is_relative_to(self.root):
-            here = {entry.name: entry.stat().st_ino for entry in path.iterdir() if entry.is_file()}
-            self.names[path.relative_to(self.root).as_posix()] = here
+            self.names[path.stat().st_ino] = {entry.name: entry.stat().st_ino for entry in path.iterdir()}
         elif path.is_relative_to(self.root):
             self.bytes[path.stat().st_ino] = path.read_bytes()
 
+    def _safe(self, inode: int, place: str = "") -> Iterator[tuple[str, bytes]]:
+        """What is safe below a folder whose own name is."""
+        for name, own in self.names.get(inode, {}).items():
+            if own in self.names:
+                yield from self._safe(own, f"{place}{name}/")
+            elif own in self.bytes or own not in self.folders:
+                yield place + name, self.bytes.get(own, b"")
+
     def _note(self) -> None:
         """What there may be if the power fails now."""
+        if not self.root.exists():
+            return
         visible = self._visible()
-        now = {inode for inode, _ in visible.values()}
+        self.folders = {Path(folder).stat().st_ino for folder, _, _ in os.walk(self.root)}
+        now = {inode for inode, _ in visible.values()} | self.folders
         for inode in now - self.seen:  # a number that was given anew
             self.bytes.pop(inode, None)
+            self.names.pop(inode, None)
         self.seen = now | {inode for names in self.names.values() for inode in names.values()}
         hollow = {path: self.bytes.get(inode, b"") for path, (inode, _) in visible.items()}
-        safe = {
-            (Path(folder) / name).as_posix(): self.bytes.get(inode, b"")
-            for folder, names in self.names.items()
-            for name, inode in names.items()
-        }
-        for outcome in ({path: data for path, (_, data) in visible.items()}, hollow, safe):
+        safe = dict(self._safe(self.root.stat().st_ino))
+        mixed = {}
+        for path in sorted({*visible, *safe}):
+            data = self.chance.choice([visible[path][1] if path in visible else None, safe.get(path)])
+            if data is not None and path in visible and data != hollow[path] and data != safe.get(path):
+                data = data[: self.chance.randrange(len(data) + 1)]
+            if data is not None:
+                mixed[path] = data
+        for outcome in ({path: data for path, (_, data) in visible.items()}, hollow, safe, mixed):
             self.cuts[tuple(sorted(outcome.items()))] = None
 
     def taken(self) -> list[Files]:
@@ -96,6 +116,17 @@ class Disk:
         found = [dict(cut) for cut in self.cuts]
         self.cuts.clear()
         return found
+
+
+def halfway(write: Any, then: Callable[[Path], object]) -> Any:
+    """A write of a file, in whose midst something else is done."""
+
+    def written(path: Path, data: Any, *args: Any, **kwargs: Any) -> Any:
+        write(path, data[: len(data) // 2], *args, **kwargs)
+        then(path)
+        return write(path, data, *args, **kwargs)
+
+    return written
 
 
 def lay(files: Files, root: Path) -> Path:
