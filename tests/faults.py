@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,13 @@ import numpy as np
 import pytest
 
 from hashret import Index
-from hashret.index import verify
+from hashret.index import repair, verify
 
 Files = dict[str, bytes]
 """Everything in a folder: path relative to it -> bytes."""
+
+Held = list[tuple[str, str]]
+"""What an index holds: ids and contents."""
 
 CALLS = ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "mkdir"))
 WRITES = ("write_bytes", "write_text")  # of Path: what all bytes of an index go through
@@ -147,46 +151,77 @@ def state(path: Path) -> tuple[list[str], list[str], int]:
 
 
 WRITER = """
-import sys
+import random, sys
+from pathlib import Path
 from hashret import Document, Index
-index = Index.open(sys.argv[1])
+from hashret.index import repair
+path, name = Path(sys.argv[1]), sys.argv[2]
+chance, index = random.Random(name), Index.open(path)
 for n in range(1000):
-    if n % 7 == 6:
-        index.delete([f"{sys.argv[2]}-{n - 1}"])
-        print(f"-{sys.argv[2]}-{n - 1}", flush=True)
-    elif n % 11 == 10:
+    what = chance.choice(["add"] * 4 + ["replace", "delete", "compact", "repair", "refit"])
+    new, old = [f"{name}-{n}-{m}" for m in range(chance.randint(1, 5))], chance.sample(index.ids, 3)
+    print(what, *(new if what == "add" else old), flush=True)
+    if what == "add":
+        index.add([Document(id, "boat " + id) for id in new])
+    elif what == "replace":
+        index.add([Document(id, "boat " + id) for id in old], replace=True)
+    elif what == "delete":
+        index.delete(old)
+    elif what == "compact":
         index.compact()
+    elif what == "refit":
+        index.refit(bits=chance.choice([8, 16, 24]))
     else:
-        index.add([Document(f"{sys.argv[2]}-{n}", f"boat number{n}")])
-        print(f"+{sys.argv[2]}-{n}", flush=True)
+        files = [file for kind in ("segments", "faiss", "spares", "deletions") for file in (path / kind).iterdir()]
+        file = chance.choice(files)
+        data = bytearray(file.read_bytes())
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        file.unlink()  # the file that is open keeps its bytes
+        file.write_bytes(data)
+        repair(path)
+        index = Index.open(path)
+    print("done", flush=True)
 """
 
 
-def kill_writers(path: Path, rounds: int, seed: int = 0) -> int:
-    """Kill so many writers at an instant of their work; how many documents they had acknowledged.
+def kill_writers(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
+    """Kill so many writers, each at some instant of its work; which changes were acknowledged, and which cut off.
 
-    AssertionError unless after each all that was acknowledged is there, and of what was not at most the last change.
+    AssertionError unless after each the index holds exactly what was acknowledged, or the change under way too.
     """
-    chance, wanted, acknowledged = random.Random(seed), state(path)[0], 0
+    chance, changes, held = random.Random(seed), Counter[str](), list(zip(*state(path)[:2], strict=True))
     for number in range(rounds):
-        command = [sys.executable, "-c", WRITER, str(path), f"r{seed}.{number}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        command = [sys.executable, "-W", "ignore", "-c", WRITER, str(path), f"{seed}.{number}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as writer:
             assert writer.stdout is not None
-            lines = [writer.stdout.readline()]
-            time.sleep(chance.random() * 0.3)
+            lines = [writer.stdout.readline() for _ in range(2 * chance.randint(2, 9))]
+            time.sleep(chance.random() * 0.03)
             writer.send_signal(signal.SIGKILL)
             lines += writer.stdout.readlines()
-        told = [line.strip() for line in lines if line.endswith("\n")]
-        added, gone = ({line[1:] for line in told if line[0] == sign} for sign in "+-")
-        there = state(path)[0]
-        own = {id for id in there if id.startswith(f"r{seed}.{number}-")}
-        assert [id for id in there if id not in own] == wanted
-        assert len(added - gone - own) <= 1  # the last may be deleted and not yet told
-        assert len(own - added) <= 1  # or added and not yet told
-        assert not own & gone
+        assert writer.returncode == -signal.SIGKILL, lines
+        told = [line.split() for line in lines if line.endswith("\n")]
+        for begun, done in zip(told[::2], told[1::2], strict=False):
+            assert done == ["done"]
+            held = after(held, begun)
+            changes[begun[0]] += 1
+        allowed = [held]
+        if len(told) % 2:
+            allowed.append(after(held, told[-1]))
+            changes["cut off: " + told[-1][0]] += 1
+            if told[-1][0] == "repair":  # which was cut off before, in its midst or after
+                repair(path)
+        ids, contents, _ = state(path)
+        held = list(zip(ids, contents, strict=True))
+        assert held in allowed, (number, told[-1])
         assert verify(path) == []
-        wanted, acknowledged = there, acknowledged + len(added)
-    return acknowledged
+    return dict(changes)
+
+
+def after(held: Held, change: list[str]) -> Held:
+    """Ids and contents in order after a change that a writer has told."""
+    what, *named = change
+    left = [(id, content) for id, content in held if what not in ("replace", "delete") or id not in named]
+    return left + [(id, f"boat {id}") for id in named if what in ("add", "replace")]
 
 
 def flip_bits(path: Path, count: int, seed: int = 0) -> int:
