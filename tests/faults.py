@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,34 +18,43 @@ import numpy as np
 import pytest
 
 from hashret import Index
-from hashret.index import verify
+from hashret.index import repair, verify
 
 Files = dict[str, bytes]
 """Everything in a folder: path relative to it -> bytes."""
 
+Held = list[tuple[str, str]]
+"""What an index holds: ids and contents."""
+
 CALLS = ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "mkdir"))
+WRITES = ("write_bytes", "write_text")  # of Path: what all bytes of an index go through
 
 
 class Disk:
     """Watches a folder; `cuts` are what it may hold if the power failed at one of the instants so far, each once.
 
-    A file's bytes are safe once it was forced to disk, a name once its folder was. What is not safe may be there or
-    not: all of it, none of it, or the names without their bytes.
+    A file's bytes are safe once it was forced to disk; a name once its folder was, and that folder's own name in turn.
+    What is not safe may be there or not: all of it, none of it, the names without their bytes, or by chance some
+    names and not others, with some of their bytes.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.bytes: dict[int, bytes] = {}  # inode -> as last forced to disk
-        self.names: dict[str, dict[str, int]] = {}  # folder -> its names when it was last forced to disk
+        self.names: dict[int, dict[str, int]] = {}  # a folder's inode -> its names when it was last forced to disk
         self.seen: set[int] = set()
+        self.folders: set[int] = set()
         self.cuts: dict[tuple[tuple[str, bytes], ...], None] = {}
+        self.chance = random.Random(0)
 
     @contextmanager
     def watching(self, patch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Take note at every call that changes what is on a disk."""
+        """Take note at every call that changes what is on a disk, and half way through every write."""
         with patch.context() as patched:
             for module, name in CALLS:
                 patched.setattr(module, name, self._noting(getattr(module, name)))
+            for name in WRITES:
+                patched.setattr(Path, name, halfway(getattr(Path, name), lambda path: self._note()))
             yield
             self._note()
 
@@ -70,25 +80,39 @@ class Disk:
 
     def _forced(self, path: Path) -> None:
         if path.is_dir() and path.is_relative_to(self.root):
-            here = {entry.name: entry.stat().st_ino for entry in path.iterdir() if entry.is_file()}
-            self.names[path.relative_to(self.root).as_posix()] = here
+            self.names[path.stat().st_ino] = {entry.name: entry.stat().st_ino for entry in path.iterdir()}
         elif path.is_relative_to(self.root):
             self.bytes[path.stat().st_ino] = path.read_bytes()
 
+    def _safe(self, inode: int, place: str = "") -> Iterator[tuple[str, bytes]]:
+        """What is safe below a folder whose own name is."""
+        for name, own in self.names.get(inode, {}).items():
+            if own in self.names:
+                yield from self._safe(own, f"{place}{name}/")
+            elif own in self.bytes or own not in self.folders:
+                yield place + name, self.bytes.get(own, b"")
+
     def _note(self) -> None:
         """What there may be if the power fails now."""
+        if not self.root.exists():
+            return
         visible = self._visible()
-        now = {inode for inode, _ in visible.values()}
+        self.folders = {Path(folder).stat().st_ino for folder, _, _ in os.walk(self.root)}
+        now = {inode for inode, _ in visible.values()} | self.folders
         for inode in now - self.seen:  # a number that was given anew
             self.bytes.pop(inode, None)
+            self.names.pop(inode, None)
         self.seen = now | {inode for names in self.names.values() for inode in names.values()}
         hollow = {path: self.bytes.get(inode, b"") for path, (inode, _) in visible.items()}
-        safe = {
-            (Path(folder) / name).as_posix(): self.bytes.get(inode, b"")
-            for folder, names in self.names.items()
-            for name, inode in names.items()
-        }
-        for outcome in ({path: data for path, (_, data) in visible.items()}, hollow, safe):
+        safe = dict(self._safe(self.root.stat().st_ino))
+        mixed = {}
+        for path in sorted({*visible, *safe}):
+            data = self.chance.choice([visible[path][1] if path in visible else None, safe.get(path)])
+            if data is not None and path in visible and data != hollow[path] and data != safe.get(path):
+                data = data[: self.chance.randrange(len(data) + 1)]
+            if data is not None:
+                mixed[path] = data
+        for outcome in ({path: data for path, (_, data) in visible.items()}, hollow, safe, mixed):
             self.cuts[tuple(sorted(outcome.items()))] = None
 
     def taken(self) -> list[Files]:
@@ -96,6 +120,17 @@ class Disk:
         found = [dict(cut) for cut in self.cuts]
         self.cuts.clear()
         return found
+
+
+def halfway(write: Any, then: Callable[[Path], object]) -> Any:
+    """A write of a file, in whose midst something else is done."""
+
+    def written(path: Path, data: Any, *args: Any, **kwargs: Any) -> Any:
+        write(path, data[: len(data) // 2], *args, **kwargs)
+        then(path)
+        return write(path, data, *args, **kwargs)
+
+    return written
 
 
 def lay(files: Files, root: Path) -> Path:
@@ -116,46 +151,77 @@ def state(path: Path) -> tuple[list[str], list[str], int]:
 
 
 WRITER = """
-import sys
+import random, sys
+from pathlib import Path
 from hashret import Document, Index
-index = Index.open(sys.argv[1])
+from hashret.index import repair
+path, name = Path(sys.argv[1]), sys.argv[2]
+chance, index = random.Random(name), Index.open(path)
 for n in range(1000):
-    if n % 7 == 6:
-        index.delete([f"{sys.argv[2]}-{n - 1}"])
-        print(f"-{sys.argv[2]}-{n - 1}", flush=True)
-    elif n % 11 == 10:
+    what = chance.choice(["add"] * 4 + ["replace", "delete", "compact", "repair", "refit"])
+    new, old = [f"{name}-{n}-{m}" for m in range(chance.randint(1, 5))], chance.sample(index.ids, 3)
+    print(what, *(new if what == "add" else old), flush=True)
+    if what == "add":
+        index.add([Document(id, "boat " + id) for id in new])
+    elif what == "replace":
+        index.add([Document(id, "boat " + id) for id in old], replace=True)
+    elif what == "delete":
+        index.delete(old)
+    elif what == "compact":
         index.compact()
+    elif what == "refit":
+        index.refit(bits=chance.choice([8, 16, 24]))
     else:
-        index.add([Document(f"{sys.argv[2]}-{n}", f"boat number{n}")])
-        print(f"+{sys.argv[2]}-{n}", flush=True)
+        files = [file for kind in ("segments", "faiss", "spares", "deletions") for file in (path / kind).iterdir()]
+        file = chance.choice(files)
+        data = bytearray(file.read_bytes())
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        file.unlink()  # the file that is open keeps its bytes
+        file.write_bytes(data)
+        repair(path)
+        index = Index.open(path)
+    print("done", flush=True)
 """
 
 
-def kill_writers(path: Path, rounds: int, seed: int = 0) -> int:
-    """Kill so many writers at an instant of their work; how many documents they had acknowledged.
+def kill_writers(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
+    """Kill so many writers, each at some instant of its work; which changes were acknowledged, and which cut off.
 
-    AssertionError unless after each all that was acknowledged is there, and of what was not at most the last change.
+    AssertionError unless after each the index holds exactly what was acknowledged, or the change under way too.
     """
-    chance, wanted, acknowledged = random.Random(seed), state(path)[0], 0
+    chance, changes, held = random.Random(seed), Counter[str](), list(zip(*state(path)[:2], strict=True))
     for number in range(rounds):
-        command = [sys.executable, "-c", WRITER, str(path), f"r{seed}.{number}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        command = [sys.executable, "-W", "ignore", "-c", WRITER, str(path), f"{seed}.{number}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as writer:
             assert writer.stdout is not None
-            lines = [writer.stdout.readline()]
-            time.sleep(chance.random() * 0.3)
+            lines = [writer.stdout.readline() for _ in range(2 * chance.randint(2, 9))]
+            time.sleep(chance.random() * 0.03)
             writer.send_signal(signal.SIGKILL)
             lines += writer.stdout.readlines()
-        told = [line.strip() for line in lines if line.endswith("\n")]
-        added, gone = ({line[1:] for line in told if line[0] == sign} for sign in "+-")
-        there = state(path)[0]
-        own = {id for id in there if id.startswith(f"r{seed}.{number}-")}
-        assert [id for id in there if id not in own] == wanted
-        assert len(added - gone - own) <= 1  # the last may be deleted and not yet told
-        assert len(own - added) <= 1  # or added and not yet told
-        assert not own & gone
+        assert writer.returncode == -signal.SIGKILL, lines
+        told = [line.split() for line in lines if line.endswith("\n")]
+        for begun, done in zip(told[::2], told[1::2], strict=False):
+            assert done == ["done"]
+            held = after(held, begun)
+            changes[begun[0]] += 1
+        allowed = [held]
+        if len(told) % 2:
+            allowed.append(after(held, told[-1]))
+            changes["cut off: " + told[-1][0]] += 1
+            if told[-1][0] == "repair":  # which was cut off before, in its midst or after
+                repair(path)
+        ids, contents, _ = state(path)
+        held = list(zip(ids, contents, strict=True))
+        assert held in allowed, (number, told[-1])
         assert verify(path) == []
-        wanted, acknowledged = there, acknowledged + len(added)
-    return acknowledged
+    return dict(changes)
+
+
+def after(held: Held, change: list[str]) -> Held:
+    """Ids and contents in order after a change that a writer has told."""
+    what, *named = change
+    left = [(id, content) for id, content in held if what not in ("replace", "delete") or id not in named]
+    return left + [(id, f"boat {id}") for id in named if what in ("add", "replace")]
 
 
 def flip_bits(path: Path, count: int, seed: int = 0) -> int:

@@ -192,11 +192,17 @@ class Store:
                 try:
                     yield change
                     change.commit()
-                except OSError as error:
-                    raise self._unwritten(error) from error
+                except BaseException as error:
+                    done = self._replaced()
+                    if not done:  # else nobody knows which generation the disk will have, and both need their files
+                        self.sweep(fresh)
+                    if isinstance(error, OSError):
+                        raise self._unwritten(error, done) from error
+                    raise
+                else:
+                    self.sweep()
                 finally:
-                    self.sweep(fresh)
-                self._renew()
+                    self._renew()
         finally:
             if not (self.path / NAME).exists() and made:
                 shutil.rmtree(self.path, ignore_errors=True)
@@ -215,13 +221,16 @@ class Store:
             self._renew()
             yield
 
-    def _unwritten(self, error: OSError) -> StoreError:
+    def _replaced(self) -> bool:
+        """Whether the manifest is another than that which this store has read: only the last step can have failed."""
+        try:
+            return Manifest.read(self.path) != getattr(self, "manifest", None)
+        except (OSError, StoreError):
+            return False
+
+    def _unwritten(self, error: OSError, done: bool = False) -> StoreError:
         """What a failed write means: nothing, unless it was the very last step that failed."""
         reason = error.strerror or str(error)
-        try:
-            done = Manifest.read(self.path).generation != self.manifest.generation
-        except (OSError, StoreError, AttributeError):
-            done = (self.path / NAME).exists() and not hasattr(self, "manifest")
         if done:
             return StoreError(
                 f"index {str(self.path)!r} was changed, but the disk does not say that it keeps it: {reason}"
@@ -249,6 +258,7 @@ class Store:
         """
         try:
             named = {SPARE, *Manifest.read(self.path).files}
+            files.sync(self.path)  # that it is the newest must be safe before those of older ones go
             self._level_spare()
         except (StoreError, OSError):
             if not fresh or (self.path / NAME).exists():

@@ -66,7 +66,7 @@ class Transaction:
         for file in sorted(folder.iterdir()):
             files.sync(file)
             self._name(file)
-        files.sync(folder)
+        self.folders |= {folder, folder.parent}  # the new folder's own name has to be safe, too
 
     def add(self, codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> None:
         """Append documents: codes [n, bytes], n records, whose ids the caller has checked, and where kept n vectors."""
