@@ -46,8 +46,8 @@ PICTURES = {  # that scripts/picture_encoders.py draws: of an encoder, its file 
     ),
     "variational": (
         "samples",
-        "Digits that nobody wrote, from four nets that can be drawn from. The Student-t net is made for rows of numbers "
-        "with gross errors among them, and draws digits badly.",
+        "Digits that nobody wrote, from four nets that can be drawn from. The Student-t net is made for rows of numbers"
+        " with gross errors among them, and draws digits badly.",
     ),
     "robust": (
         "set-aside",

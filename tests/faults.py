@@ -42,7 +42,7 @@ class Disk:
         self.root = root
         self.bytes: dict[int, bytes] = {}  # inode -> as last forced to disk
         self.names: dict[int, dict[str, int]] = {}  # a folder's inode -> its names when it was last forced to disk
-        self.seen: set[int] = set()
+        self.held: dict[int, int] = {}  # inode -> a descriptor that keeps its number from being given anew
         self.folders: set[int] = set()
         self.cuts: dict[tuple[tuple[str, bytes], ...], None] = {}
         self.chance = random.Random(0)
@@ -89,20 +89,36 @@ class Disk:
         for name, own in self.names.get(inode, {}).items():
             if own in self.names:
                 yield from self._safe(own, f"{place}{name}/")
-            elif own in self.bytes or own not in self.folders:
+            elif own not in self.folders:
                 yield place + name, self.bytes.get(own, b"")
+
+    def _hold(self) -> None:
+        """Hold what there is, and let go what is neither there nor named by a folder as the disk has it."""
+        needed = {inode for names in self.names.values() for inode in names.values()}
+        for place, folders, files in os.walk(self.root):
+            for path in (Path(place), *(Path(place, name) for name in (*folders, *files))):
+                inode = path.stat().st_ino
+                needed.add(inode)
+                if inode not in self.held:
+                    self.held[inode] = os.open(path, os.O_RDONLY)
+                    if path.is_dir():
+                        self.folders.add(inode)
+        for inode in self.held.keys() - needed:
+            os.close(self.held.pop(inode))
+            self.bytes.pop(inode, None)
+            self.names.pop(inode, None)
+            self.folders.discard(inode)
+
+    def __del__(self) -> None:
+        for descriptor in self.held.values():
+            os.close(descriptor)
 
     def _note(self) -> None:
         """What there may be if the power fails now."""
         if not self.root.exists():
             return
         visible = self._visible()
-        self.folders = {Path(folder).stat().st_ino for folder, _, _ in os.walk(self.root)}
-        now = {inode for inode, _ in visible.values()} | self.folders
-        for inode in now - self.seen:  # a number that was given anew
-            self.bytes.pop(inode, None)
-            self.names.pop(inode, None)
-        self.seen = now | {inode for names in self.names.values() for inode in names.values()}
+        self._hold()
         hollow = {path: self.bytes.get(inode, b"") for path, (inode, _) in visible.items()}
         safe = dict(self._safe(self.root.stat().st_ino))
         mixed = {}
