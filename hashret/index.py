@@ -6,28 +6,26 @@ index.search(["a text"], k=10)                               # encode, search, r
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from hashret.codes import Codes, group, pack, unpack
-from hashret.documents import Content, Document, as_documents, batches
+from hashret.asked import Asked, Query, answered, encoded
+from hashret.codes import Codes, group, unpack
+from hashret.documents import Content, Document, batches
 from hashret.errors import DataError, HashretError, StoreError, UsageError
-from hashret.features import Floats, Rows
+from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
-from hashret.pictures import load, thumbnail
+from hashret.intake import append, as_document, as_record, describe, each_once, expected, select
 from hashret.progress import track
 from hashret.search import Neighbors, Searcher, searcher
-from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked, shrink
+from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.sources.memory import Memory
 from hashret.steady import become, snapshot, steady
@@ -36,31 +34,6 @@ from hashret.store import Record, Store, Transaction
 if TYPE_CHECKING:
     from hashret.store.check import Problem
     from hashret.store.repair import Repaired
-
-Query = Document | Content
-
-log = logging.getLogger("hashret")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Queries encoded; to re-rank by also their logits' margins, and their features where the index keeps vectors."""
-
-    codes: Codes  # [m, ceil(bits / 8)]
-    margins: Floats | None = None  # [m, bits]
-    features: Floats | None = None  # [m, dim]
-    known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
-
-    def part(self, which: slice) -> Asked:
-        """Some of the queries."""
-        each = (self.codes, self.margins, self.features, self.known)
-        return Asked(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
-
-
-def joined(parts: Sequence[Asked]) -> Asked:
-    """Queries one after the other, at least one part of them."""
-    each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
-    return Asked(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
 
 
 class Index:
@@ -94,7 +67,7 @@ class Index:
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
         documents = documents if isinstance(documents, Source) else Memory(documents)
-        hasher = hasher or Hasher.fit(_once(documents), dense=keep_vectors, **fit)
+        hasher = hasher or Hasher.fit(each_once(documents), dense=keep_vectors, **fit)
         if keep_vectors:
             check_dense(hasher.vectorizer)
         about = describe(documents, hasher) | {"keeps_vectors": keep_vectors}
@@ -191,7 +164,7 @@ class Index:
         vectors where the index keeps them (search/rerank.py has the formulas).
         """
         asked = self.ask(queries, rerank)
-        return _answered(asked, self._search(asked, k, labels))
+        return answered(asked, self._search(asked, k, labels))
 
     @steady
     def search_codes(self, codes: Codes, k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
@@ -204,7 +177,7 @@ class Index:
     ) -> list[Hits]:
         """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
         asked = self.ask(queries, rerank)
-        return _answered(asked, self._within(asked, radius, labels))
+        return answered(asked, self._within(asked, radius, labels))
 
     @steady
     def within_codes(self, codes: Codes, radius: int, labels: Sequence[str] = ()) -> list[Hits]:
@@ -268,10 +241,7 @@ class Index:
 
     def ask(self, queries: Iterable[Query], rerank: bool = False) -> Asked:
         """The same, with the numbers to re-rank by if asked for."""
-        documents = [self._query(document) for document in as_documents(queries)]
-        if not documents:
-            return Asked(self.hasher.encode(documents))
-        return joined([self._asked(features, rerank) for features in self.hasher.features(documents)])
+        return encoded(self.hasher, queries, rerank, self.keeps_vectors)
 
     def _ask_like(self, ids: Sequence[str]) -> Asked:
         """Stored documents as queries, with the numbers to re-rank by."""
@@ -283,28 +253,6 @@ class Index:
             margins = self.ask(documents, rerank=True).margins
         kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
         return Asked(codes, margins, kept)
-
-    def _asked(self, features: Floats | Rows, rerank: bool) -> Asked:
-        """Codes, and the numbers to re-rank by, of features [m, dim]."""
-        known = self.hasher.vectorizer.knows(features)
-        if not rerank:
-            return Asked(self.hasher.program.encode(features), known=known)
-        margins = self.hasher.program.margins(features)
-        kept = features if self.keeps_vectors and not isinstance(features, Rows) else None
-        return Asked(pack(margins > 0), margins, kept, known)
-
-    def _query(self, document: Document) -> Document:
-        holds = self.hasher.reads
-        if holds == "picture" and isinstance(document.content, str):
-            if not Path(document.content).is_file():
-                raise DataError(
-                    f"this index holds pictures, and {document.content[:60]!r} is no picture's path; "
-                    "ask with a path, or with --like ID"
-                )
-            return Document(document.content, Path(document.content))
-        if document.kind != holds:
-            raise DataError(f"this index holds {holds}s, and the query is a {document.kind}; ask with a {holds}")
-        return document
 
     def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
         """A searcher over all documents, or over those with one of the labels; and position -> row."""
@@ -362,16 +310,7 @@ class Index:
         return self._restore(self.store.record(row))
 
     def _restore(self, record: Record, small: bool = False) -> Document:
-        """A stored record as the document it was."""
-        content: Content = record.content
-        if self.hasher.reads == "picture":
-            root = Path(self.store.manifest.about.get("root") or ".")
-            content = root / record.content
-            if small or not record.content:
-                content = np.asarray(load(record.thumbnail, record.id))
-        elif self.hasher.reads == "vector":
-            content = np.zeros(0, np.float32)  # vectors are not kept
-        return Document(record.id, content, record.labels, record.metadata)
+        return as_document(record, self.hasher.reads, self.store.manifest.about.get("root") or ".", small)
 
     @steady
     def info(self) -> dict[str, Any]:
@@ -452,7 +391,7 @@ class Index:
             about = dict(now.store.manifest.about)
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
-                _append(change, hasher, [now._restore(record, small=True) for record in records], records)
+                append(change, hasher, [now._restore(record, small=True) for record in records], records)
             now.hasher = hasher
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
@@ -494,9 +433,9 @@ class Index:
         seen: set[str] = set()
         root = str(change.about.get("root") or "")
         added = 0
-        for batch in batches(track(documents, "encoding", _count(documents)), BATCH):
-            fresh = _select(change, batch, seen, policy)
-            _append(change, self.hasher, fresh, [_record(document, root) for document in fresh])
+        for batch in batches(track(documents, "encoding", expected(documents)), BATCH):
+            fresh = select(change, batch, seen, policy)
+            append(change, self.hasher, fresh, [as_record(document, root) for document in fresh])
             added += len(fresh)
         return added
 
@@ -522,21 +461,6 @@ class Index:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
-    """The answers, empty for queries of which nothing is known: their codes say nothing."""
-    if asked.known is None or asked.known.all():
-        return answers
-    log.warning(
-        "%d of %d queries have no word that the documents have and that tells them apart: no answer; ask with others",
-        len(answers) - int(asked.known.sum()),
-        len(answers),
-    )
-    return [
-        hits if knows else Hits([], hits.exact, hits.searcher)
-        for hits, knows in zip(answers, asked.known.tolist(), strict=True)
-    ]
 
 
 def _opened(path: Path) -> tuple[Store, Hasher]:
@@ -579,76 +503,3 @@ def repair(path: str | Path) -> Repaired:
     from hashret.store.repair import repair
 
     return repair(Path(path), write_file)
-
-
-def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
-    """What an index remembers of where its documents came from."""
-    path = source.path.absolute()
-    given = isinstance(source, Memory)
-    return {
-        "kind": hasher.reads,
-        "root": "" if given else str(path if path.is_dir() else path.parent),
-        "sources": [] if given else [str(part.path.absolute()) for part in getattr(source, "sources", [source])],
-        "fields": source.fields.as_json(),
-    }
-
-
-def _once(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents; DataError after the last where an id occurs twice, so that nothing is learned in vain."""
-    seen: set[str] = set()
-    twice: list[str] = []
-    for document in documents:
-        twice += [document.id] if document.id in seen else []
-        seen.add(document.id)
-        yield document
-    if twice:
-        raise _repeated(twice)
-
-
-def _repeated(ids: list[str]) -> DataError:
-    return DataError(f"ids that occur twice in the source: {', '.join(map(repr, ids[:5]))}; each must be its own")
-
-
-def _select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
-    """The documents of a batch that are to be added, after what the policy says of ids that are there already."""
-    fresh, twice, there = [], [], []
-    rows = change.rows_of([document.id for document in batch])
-    for document, row in zip(batch, rows, strict=True):
-        if document.id in seen:
-            twice += [document.id] if policy != "skip" else []
-        elif row is not None and policy == "refuse":
-            there.append(document.id)
-        elif row is None or policy == "replace":
-            change.delete([] if row is None else [row])
-            fresh.append(document)
-        seen.add(document.id)
-    if twice:
-        raise _repeated(twice)
-    if there:
-        named = ", ".join(map(repr, there[:5]))
-        raise DataError(f"ids that are there already: {named}; --replace replaces them, --skip leaves them out")
-    return fresh
-
-
-def _append(change: Transaction, hasher: Hasher, documents: list[Document], records: list[Record]) -> None:
-    """Encode a batch of documents and append their records, with their vectors where the index keeps them."""
-    features = hasher.vectorizer.transform(documents).input
-    keeps = change.about.get("keeps_vectors")
-    vectors = shrink(features) if keeps and not isinstance(features, Rows) else None
-    change.add(hasher.program.encode(features), records, vectors)
-
-
-def _record(document: Document, root: str) -> Record:
-    """What is stored of a document: its text, or its path below the source's root and a small copy."""
-    content, small = "", b""
-    if isinstance(document.content, str):
-        content = document.content
-    elif document.kind == "picture":
-        small = thumbnail(load(document.content, document.id))
-        if isinstance(path := document.content, Path):
-            content = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.as_posix()
-    return Record(document.id, content, document.labels, document.metadata, small)
-
-
-def _count(documents: Iterable[Document]) -> int | None:
-    return documents.count() if isinstance(documents, Source) else None

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from hashret.asked import Asked, joined
 from hashret.documents import Document, batches
 from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.hasher import BATCH
-from hashret.index import Asked, Index, joined
+from hashret.index import Index
 from hashret.progress import track
 from hashret.search import searcher
 from hashret.search.rerank import Reranked

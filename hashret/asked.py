@@ -1,0 +1,89 @@
+"""Asked: queries as the numbers that searching and re-ranking go by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.codes import Codes, pack
+from hashret.documents import Content, Document, as_documents
+from hashret.errors import DataError
+from hashret.features import Floats, Rows
+from hashret.hasher import Hasher
+from hashret.hits import Hits
+
+Query = Document | Content
+
+log = logging.getLogger("hashret")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries encoded; to re-rank by also their logits' margins, and their features where the index keeps vectors."""
+
+    codes: Codes  # [m, ceil(bits / 8)]
+    margins: Floats | None = None  # [m, bits]
+    features: Floats | None = None  # [m, dim]
+    known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
+
+    def part(self, which: slice) -> Asked:
+        """Some of the queries."""
+        each = (self.codes, self.margins, self.features, self.known)
+        return Asked(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
+
+
+def joined(parts: Sequence[Asked]) -> Asked:
+    """Queries one after the other, at least one part of them."""
+    each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
+    return Asked(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
+
+
+def encoded(hasher: Hasher, queries: Iterable[Query], rerank: bool, keeps: bool) -> Asked:
+    """Queries -> codes, and to re-rank by the rest; `keeps`: the index keeps vectors. DataError for another kind."""
+    documents = [_fitting(document, hasher.reads) for document in as_documents(queries)]
+    if not documents:
+        return Asked(hasher.encode(documents))
+    return joined([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])
+
+
+def _numbers(hasher: Hasher, features: Floats | Rows, rerank: bool, keeps: bool) -> Asked:
+    known = hasher.vectorizer.knows(features)
+    if not rerank:
+        return Asked(hasher.program.encode(features), known=known)
+    margins = hasher.program.margins(features)
+    kept = features if keeps and not isinstance(features, Rows) else None
+    return Asked(pack(margins > 0), margins, kept, known)
+
+
+def _fitting(document: Document, holds: str) -> Document:
+    """A query as a document of the kind that the index holds."""
+    if holds == "picture" and isinstance(document.content, str):
+        if not Path(document.content).is_file():
+            raise DataError(
+                f"this index holds pictures, and {document.content[:60]!r} is no picture's path; "
+                "ask with a path, or with --like ID"
+            )
+        return Document(document.content, Path(document.content))
+    if document.kind != holds:
+        raise DataError(f"this index holds {holds}s, and the query is a {document.kind}; ask with a {holds}")
+    return document
+
+
+def answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
+    """The answers, empty for queries of which nothing is known: their codes say nothing."""
+    if asked.known is None or asked.known.all():
+        return answers
+    log.warning(
+        "%d of %d queries have no word that the documents have and that tells them apart: no answer; ask with others",
+        len(answers) - int(asked.known.sum()),
+        len(answers),
+    )
+    return [
+        hits if knows else Hits([], hits.exact, hits.searcher)
+        for hits, knows in zip(answers, asked.known.tolist(), strict=True)
+    ]
