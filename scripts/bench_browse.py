@@ -1,4 +1,4 @@
-"""Measure what `hashret outliers` and `hashret map` do unless told otherwise, beside the encoders that can too.
+"""Measure what outliers, clusters and map do unless told otherwise, beside the encoders that can too.
 
     HASHRET_DATA=/path/to/data python scripts/bench_browse.py [--corpus NAME]... [--seed N]...
 
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
@@ -23,11 +24,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import normalized_mutual_info_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from bench_encoders import corpus
 from hashret.analysis.base import features_of
+from hashret.analysis.clusters import clusters
 from hashret.analysis.map import plane
 from hashret.analysis.outliers import outliers
 from hashret.documents import Document
@@ -41,10 +43,10 @@ TABLE = DOCS / "browse.md"
 
 BITS, SEEDS, NEAR = 32, (0, 1, 2), 15
 HIDDEN = 0.05  # outliers, as a share of the others
+MOST = 1000  # of those others
 DRAWN = 3000  # documents on a map
 CORPORA = {"mnist": "MNIST", "20news": "20 Newsgroups"}
 SCORERS = ("neighborhood", "autoencoder", "variational", "robust", "dagmm", "density", "student-t")
-OWN = "codes"  # the way that asks no encoder
 
 
 def runs() -> list[dict[str, Any]]:
@@ -75,21 +77,46 @@ def main() -> None:
     TABLE.write_text(table(runs()), "utf-8")
 
 
-def find_outliers(documents: list[Document], seed: int) -> dict[str, Any]:
-    """ROC AUC of documents of one label hidden among those of another, by each way's scores."""
+def find_outliers(documents: list[Document], seed: int, kinds: int, others: int | None) -> dict[str, Any]:
+    """ROC AUC of documents of other labels hidden among those of some labels, by each way's scores."""
     rng = np.random.default_rng(seed)
-    kinds = rng.permutation(sorted({document.labels[0] for document in documents}))[:2].tolist()
-    usual, strange = ([document for document in documents if document.labels[0] == kind] for kind in kinds)
+    names = rng.permutation(sorted({document.labels[0] for document in documents})).tolist()
+    usual, strange = (
+        [document for document in documents if document.labels[0] in those]
+        for those in (names[:kinds], names[kinds:][:others])
+    )
+    usual = [usual[place] for place in rng.permutation(len(usual))[:MOST]]
     strange = [strange[place] for place in rng.permutation(len(strange))[: round(HIDDEN * len(usual))]]
     unlike = {document.id for document in strange}
 
-    def ranked(index: Index, encoder: str | None) -> float:
-        found = outliers(index, k=len(index), encoder=encoder, seed=seed)
+    def ranked(index: Index, way: Mapping[str, Any]) -> float:
+        found = outliers(index, k=len(index), seed=seed, **way)
         return float(roc_auc_score([one.document.id in unlike for one in found], [one.score for one in found]))
 
-    ways = {OWN: None, **{name: name for name in SCORERS}}
-    asked = {way: lambda index, name=name: ranked(index, name) for way, name in ways.items()}
-    return {"labels": kinds, "documents": len(usual), "hidden": len(strange), **timed([*usual, *strange], asked, seed)}
+    ways: dict[str, dict[str, Any]] = {
+        "features": {},
+        "codes": {"codes": True},
+        **{name: {"encoder": name} for name in SCORERS},
+    }
+    asked = {name: partial(ranked, way=way) for name, way in ways.items()}
+    return {"documents": len(usual), "hidden": len(strange), **timed([*usual, *strange], asked, seed)}
+
+
+def group(documents: list[Document], seed: int) -> dict[str, Any]:
+    """Normalised mutual information of labels and of as many clusters."""
+    chosen = [documents[place] for place in np.random.default_rng(seed).permutation(len(documents))[:DRAWN]]
+    labels = {document.id: document.labels[0] for document in chosen}
+
+    def ask(index: Index, encoder: str | None) -> float:
+        found = clusters(index, len(set(labels.values())), encoder=encoder, seed=seed)
+        pairs = [(labels[id], cluster.number) for cluster in found for id in cluster.ids]
+        return float(normalized_mutual_info_score(*zip(*pairs, strict=True)))
+
+    ways = {"codes": None, **{name: name for name in ("dec", "gmvae", "subspace")}}
+    return {
+        "documents": len(chosen),
+        **timed(chosen, {way: partial(ask, encoder=by) for way, by in ways.items()}, seed),
+    }
 
 
 def draw_map(documents: list[Document], seed: int) -> dict[str, Any]:
@@ -109,7 +136,7 @@ def draw_map(documents: list[Document], seed: int) -> dict[str, Any]:
 
         return ask
 
-    asked = {OWN: own, **{name: learned(name) for name in ("deep", "pca")}}
+    asked = {"codes": own, **{name: learned(name) for name in ("deep", "pca")}}
     return {"documents": len(chosen), **timed(chosen, asked, seed)}
 
 
@@ -132,7 +159,16 @@ def named(places: np.ndarray, labels: list[str]) -> float:
     return float((votes.argmax(axis=1) == numbers).mean())
 
 
-QUESTIONS = {"outliers": find_outliers, "map": draw_map}
+AMONG = {  # question -> labels of the usual documents, and of those hidden among them
+    "one label among one": (1, 1),
+    "all labels among one": (1, None),
+    "all labels among five": (5, None),
+}
+QUESTIONS: dict[str, Callable[[list[Document], int], dict[str, Any]]] = {
+    **{name: partial(find_outliers, kinds=kinds, others=others) for name, (kinds, others) in AMONG.items()},
+    "clusters": group,
+    "map": draw_map,
+}
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -140,44 +176,55 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Browsing",
         "",
-        "Written by `scripts/bench_browse.py` from `figures/browse.jsonl`: what `hashret outliers` and `hashret map` "
-        f"do on an index of the default's {BITS}-bit codes, beside the encoders that answer the same question, learned "
-        f"anew with their own options. Mean ± standard deviation of {len(SEEDS)} seeds. `{OWN}` is what the commands "
-        "do unless told otherwise; its seconds are those after the index was made.",
+        "Written by `scripts/bench_browse.py` from `figures/browse.jsonl`: what `hashret outliers`, `hashret clusters` "
+        f"and `hashret map` do on an index of the default's {BITS}-bit codes, beside the encoders that answer the same "
+        f"question, learned anew with their own options. Mean ± standard deviation of {len(SEEDS)} seeds; seconds are "
+        "those after the index was made.",
         "",
         "## Outliers",
         "",
-        f"The documents of one label with {HIDDEN:.0%} as many of one other label among them, both drawn by the seed: "
-        "the chance that one of these has the higher score of a pair (ROC AUC; .5 is guessing).",
-        *_rows([run for run in found if run["question"] == "outliers"]),
+        f"Up to {MOST:,} documents of one label or of five, and {HIDDEN:.0%} as many among them of one other label or "
+        "of all others, drawn by the seed: the chance that one of these has the higher score of a pair (ROC AUC; .5 is "
+        "guessing). `features` is what the command does unless told otherwise, with `--codes` it is `codes`. Codes are "
+        "learned to tell apart what a corpus is about, and so find strangers only where those are a kind of their own.",
+        *_rows(found, list(AMONG)),
+        "",
+        "## Clusters",
+        "",
+        f"{DRAWN:,} documents in as many clusters as there are labels, `codes` by k-means over them, as "
+        "`hashret clusters` does: normalised mutual information with the labels (1: they say the same, 0: nothing).",
+        *_rows(found, ["clusters"]),
         "",
         "## Map",
         "",
-        f"{DRAWN:,} documents in a plane, `{OWN}` by t-SNE of them, the others by a code of two units: the share that "
-        f"have the label of most of their {NEAR} nearest.",
-        *_rows([run for run in found if run["question"] == "map"]),
+        f"{DRAWN:,} documents in a plane, `codes` by t-SNE of them, as `hashret map` does, the others by a code of two "
+        f"units: the share that have the label of most of their {NEAR} nearest.",
+        *_rows(found, ["map"]),
     ]
     return "\n".join([*lines, ""])
 
 
-def _rows(own: list[dict[str, Any]]) -> list[str]:
-    """A row a way, the best first."""
-    there = [name for name in CORPORA if any(run["corpus"] == name for run in own)]
-    if not there:
-        return []
+def _rows(found: list[dict[str, Any]], questions: list[str]) -> list[str]:
+    """A row a way, the best first; a column a corpus and question."""
+    columns = {
+        (name, question): own
+        for name in CORPORA
+        for question in questions
+        if (own := [run for run in found if (run["corpus"], run["question"]) == (name, question)])
+    }
 
-    def values(way: str, name: str, part: str = "figures") -> list[float]:
-        return [run[part][way] for run in own if run["corpus"] == name]
+    def cell(own: list[dict[str, Any]], way: str) -> str:
+        got = [run["figures"][way] for run in own]
+        return f" {mean(got):.3f} ± {stdev(got):.3f} |" if len(got) > 1 else f" {mean(got):.3f} |"
 
-    heads = "".join(f" {CORPORA[name]} | s |" for name in there)
-    lines = ["", f"| way |{heads}", "| --- |" + " --- | --- |" * len(there)]
-    for way in sorted(own[0]["figures"], key=lambda way: -mean(mean(values(way, name)) for name in there)):
-        cells = []
-        for name in there:
-            got = values(way, name)
-            spread = f" ± {stdev(got):.3f}" if len(got) > 1 else ""
-            cells.append(f" {mean(got):.3f}{spread} | {mean(values(way, name, 'seconds')):.0f} |")
-        lines.append(f"| `{way}` |{''.join(cells)}")
+    ways = next(iter(columns.values()))[0]["figures"]
+    score = {way: mean(run["figures"][way] for own in columns.values() for run in own) for way in ways}
+    slow = {way: mean(run["seconds"][way] for own in columns.values() for run in own) for way in ways}
+    heads = [CORPORA[name] + ("" if question not in AMONG else f", {question}") for name, question in columns]
+    lines = ["", f"| way | {' | '.join(heads)} | mean | s |", "| --- |" + " --- |" * (len(heads) + 2)]
+    for way in sorted(ways, key=lambda way: -score[way]):
+        cells = "".join(cell(own, way) for own in columns.values())
+        lines.append(f"| `{way}` |{cells} {score[way]:.3f} | {slow[way]:.0f} |")
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from hashret.analysis import clusters, draw, outliers, plane
-from hashret.analysis.outliers import apart
 from hashret.cli.app import app
 from hashret.codes import hamming
 from hashret.documents import Document
 from hashret.errors import UsageError
+from hashret.features import Rows, stacked, unit
 from hashret.index import Index
 
 from .conftest import FAST, make_pictures, make_texts, make_vectors
@@ -46,22 +47,58 @@ def vectors_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return Index.create(path, make_vectors()[:120], bits=32, encoder="itq")
 
 
-class TestOutliers:
-    def test_scores_are_mean_distances_to_the_nearest_others(self, texts_index: Index) -> None:
-        far = hamming(texts_index.codes, texts_index.codes).astype(np.float64)
-        np.fill_diagonal(far, np.inf)
-        wanted = np.sort(far, axis=1)[:, :7].mean(axis=1)
-        np.testing.assert_allclose(apart(texts_index, None, 7), wanted, rtol=1e-6)
+def far_by_cosine(index: Index, documents: list[Document]) -> np.ndarray:
+    """1 - cosine of each document to all of the index."""
+    parts = [stacked([*index.hasher.features(some)]) for some in (documents, index.documents())]
+    asked, known = (unit(part.dense() if isinstance(part, Rows) else part) for part in parts)
+    return 1 - asked @ known.T
 
-    def test_other_documents_are_compared_with_the_index(self, texts_index: Index) -> None:
+
+class TestOutliers:
+    def test_scores_are_mean_distances_of_codes_to_the_nearest_others(self, vectors_index: Index) -> None:
+        far = hamming(vectors_index.codes, vectors_index.codes).astype(np.float64)
+        np.fill_diagonal(far, np.inf)
+        wanted = np.sort(np.sort(far, axis=1)[:, :7].mean(axis=1))[::-1]
+        found = outliers(vectors_index, k=len(vectors_index), neighbors=7)
+        np.testing.assert_allclose([f.score for f in found], wanted, rtol=1e-6)
+        assert {f.method for f in found} == {"codes"}
+
+    @pytest.mark.parametrize("vectorizer", ["text", "tfidf"])
+    def test_scores_are_mean_distances_of_features_to_the_nearest_others(self, vectorizer: str, tmp_path: Path) -> None:
+        index = Index.create(tmp_path / "index", [*make_texts(), *STRANGE], encoder="lsh", vectorizer=vectorizer)
+        far = far_by_cosine(index, list(index.documents()))
+        np.fill_diagonal(far, np.inf)
+        wanted = dict(zip(index.ids, np.sort(far, axis=1)[:, :7].mean(axis=1), strict=True))
+        found = outliers(index, k=len(index), neighbors=7)
+        np.testing.assert_allclose([f.score for f in found], [wanted[f.document.id] for f in found], atol=1e-5)
+        assert {f.method for f in found} == {"features"}
+
+    def test_what_belongs_to_none_comes_first(self, texts_index: Index) -> None:
+        found = outliers(texts_index, k=3, neighbors=5)
+        assert {f.document.id for f in found} == {one.id for one in STRANGE}
+
+    def test_large_indexes_are_compared_with_a_sample(
+        self, texts_index: Index, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.modules["hashret.analysis.outliers"], "SAMPLE", 50)
+        rows = [place * len(texts_index) // 50 for place in range(50)]
+        far = far_by_cosine(texts_index, list(texts_index.documents()))[:, rows]
+        far[rows, range(50)] = np.inf
+        wanted = dict(zip(texts_index.ids, np.sort(far, axis=1)[:, :7].mean(axis=1), strict=True))
+        found = outliers(texts_index, k=len(texts_index), neighbors=7)
+        np.testing.assert_allclose([f.score for f in found], [wanted[f.document.id] for f in found], atol=1e-5)
+
+    @pytest.mark.parametrize("codes", [False, True])
+    def test_other_documents_are_compared_with_the_index(self, codes: bool, texts_index: Index) -> None:
         asked = [*make_texts(20, seed=5), Document("x", "ledger audit ship oven violin planet")]
-        codes = texts_index.encode(asked)
-        wanted = np.sort(hamming(codes, texts_index.codes), axis=1)[:, :10].mean(axis=1)
-        found = outliers(texts_index, asked, k=len(asked))
+        far = hamming(texts_index.encode(asked), texts_index.codes) if codes else far_by_cosine(texts_index, asked)
+        wanted = np.sort(far, axis=1)[:, :10].mean(axis=1)
+        found = outliers(texts_index, asked, k=len(asked), codes=codes)
         by_id = {f.document.id: f.score for f in found}
-        np.testing.assert_allclose([by_id[d.id] for d in asked], wanted, rtol=1e-6)
+        np.testing.assert_allclose([by_id[d.id] for d in asked], wanted, atol=1e-5)
         assert [f.rank for f in found] == list(range(1, len(asked) + 1))
         assert [f.score for f in found] == sorted((f.score for f in found), reverse=True)
+        assert outliers(texts_index, [], codes=codes) == []
 
     def test_an_encoder_scores_them(self, texts_index: Index) -> None:
         own = outliers(texts_index, k=203, encoder="deep")
@@ -77,6 +114,10 @@ class TestOutliers:
     def test_numbers_that_make_no_sense(self, texts_index: Index) -> None:
         with pytest.raises(UsageError, match="at least 1, got 0"):
             outliers(texts_index, k=0)
+        with pytest.raises(UsageError, match="choose one of the two"):
+            outliers(texts_index, codes=True, encoder="deep")
+        with pytest.raises(UsageError, match="name one beside epochs"):
+            outliers(texts_index, options={"epochs": 3})
 
     def test_vectors_are_compared_by_their_codes_alone(self, vectors_index: Index) -> None:
         assert len(outliers(vectors_index, k=4)) == 4

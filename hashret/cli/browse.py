@@ -37,6 +37,7 @@ def outliers(
     index: o.IndexAt = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many to show.", metavar="N")] = 10,
     neighbors: Annotated[int, typer.Option("--neighbors", help="Nearest others that count.", metavar="N")] = 10,
+    codes: Annotated[bool, typer.Option("--codes", help="By the codes alone: at once, and less surely.")] = False,
     encoder: By = None,
     settings: o.Settings = None,
     seed: Seed = 0,
@@ -47,8 +48,8 @@ def outliers(
 ) -> None:
     """Find the documents that are unlike the rest, or documents unlike those of the index.
 
-    By default by the mean Hamming distance to the nearest others: it needs the codes alone and has nothing to learn.
-    The encoders that score outliers are measured in docs/encoders.md.
+    By the mean distance to the nearest others, in what the encoder sees of them; an index of vectors, which does not
+    keep them, goes by the codes. docs/browse.md has how well that does, beside the encoders that score outliers.
     """
     from hashret.analysis.outliers import outliers as find
     from hashret.index import Index
@@ -60,6 +61,7 @@ def outliers(
             documents,
             k,
             neighbors=neighbors,
+            codes=codes,
             encoder=encoder,
             options=o.key_values(settings),
             seed=seed,
