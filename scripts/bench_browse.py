@@ -217,6 +217,8 @@ def _rows(found: list[dict[str, Any]], questions: list[str]) -> list[str]:
         got = [run["figures"][way] for run in own]
         return f" {mean(got):.3f} ± {stdev(got):.3f} |" if len(got) > 1 else f" {mean(got):.3f} |"
 
+    if not columns:
+        return ["", "Not measured yet."]
     ways = next(iter(columns.values()))[0]["figures"]
     score = {way: mean(run["figures"][way] for own in columns.values() for run in own) for way in ways}
     slow = {way: mean(run["seconds"][way] for own in columns.values() for run in own) for way in ways}

@@ -156,7 +156,8 @@ def _measured(bar: ModuleType, own: list[dict[str, Any]], budget: str) -> list[s
     verdicts = [
         f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in bar.reached(figures).items()
     ]
-    return [head, "", "| figure | |", "| --- | --- |", *rows, "", *verdicts]
+    tried = ["", bar.TRIED] if hasattr(bar, "TRIED") else []  # where something was not reached
+    return [head, "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
 
 
 if __name__ == "__main__":

@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 
 from hashret.encoders.stack import Stacked
-from hashret.features import Features, Floats
+from hashret.features import Floats
 from hashret.options import option
-from hashret.training import Schedule
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class SemanticHashing(Stacked):
     """The sigmoid code must carry its message through noise on its inputs (Salakhutdinov & Hinton 2009).
 
-    code = sigmoid(logits + e), e ~ N(0, noise^2) drawn once a document and kept: only inputs far from 0 survive it,
-    so the code is nearly binary. loss = - sum_w p_w log softmax(output)_w for words, p their shares of the document.
+    code = sigmoid(logits + e), e ~ N(0, noise^2) drawn anew at every step: only inputs far from 0 survive it, so the
+    code is nearly binary. loss = - sum_w p_w log softmax(output)_w for words, p their shares of the document.
     Bit j is unit j above `cut`.
     """
 
@@ -31,16 +30,11 @@ class SemanticHashing(Stacked):
     name = "semantic-hashing"
     summary = "the deep autoencoder whose code is pushed to bits by noise"
 
-    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """As the stack does, with the noise of every document at hand."""
-        self.drawn = torch.randn(len(features), bits) * self.noise
-        super().learn(features, bits, schedule)
-        del self.drawn
-
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction through the noise; watched without it."""
-        noise = self.drawn[rows.cpu()].to(x.device) if self.training else 0.0
-        return self.reconstruction(self.decode(torch.sigmoid(self.logits(x) + noise)), x)
+        logits = self.logits(x)  # [batch, bits]
+        noise = torch.randn_like(logits) * self.noise if self.training else 0.0
+        return self.reconstruction(self.decode(torch.sigmoid(logits + noise)), x)
 
     def thresholds(self, logits: Floats) -> Floats:
         """The logit whose activation is the cut."""
