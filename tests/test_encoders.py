@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 SHARES = {"lsh": 0.2, "autoencoder": 0.1, "deep": 0.3, "sparse": 0.3, "denoising": 0.3, "density": 0.25}
 """How much of the way from chance to all neighbours right an encoder must come with so few steps; else 0.4."""
 
-PATIENCE = {"semantic-hashing": 600, "denoising": 600}
+PATIENCE = {"semantic-hashing": 1000, "denoising": 600}
 """Steps of those that learn nothing in 120: noise of standard deviation 4 drowns a code until its logits have grown."""
 
 Fitted = Callable[..., Encoder]
