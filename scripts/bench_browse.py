@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
@@ -172,13 +173,15 @@ QUESTIONS: dict[str, Callable[[list[Document], int], dict[str, Any]]] = {
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """Both questions as a page."""
+    """All questions as a page."""
+    counts = sorted(set(Counter((run["corpus"], run["question"]) for run in found).values()))
+    seeds = f"{counts[0]} or {counts[-1]}" if len(counts) > 1 else counts[0]
     lines = [
         "# Browsing",
         "",
         "Written by `scripts/bench_browse.py` from `figures/browse.jsonl`: what `hashret outliers`, `hashret clusters` "
         f"and `hashret map` do on an index of the default's {BITS}-bit codes, beside the encoders that answer the same "
-        f"question, learned anew with their own options. Mean ± standard deviation of {len(SEEDS)} seeds; seconds are "
+        f"question, learned anew with their own options. Mean ± standard deviation of {seeds} seeds; seconds are "
         "those after the index was made.",
         "",
         "## Outliers",
@@ -186,7 +189,8 @@ def table(found: list[dict[str, Any]]) -> str:
         f"Up to {MOST:,} documents of one label or of five, and {HIDDEN:.0%} as many among them of one other label or "
         "of all others, drawn by the seed: the chance that one of these has the higher score of a pair (ROC AUC; .5 is "
         "guessing). `features` is what the command does unless told otherwise, with `--codes` it is `codes`. Codes are "
-        "learned to tell apart what a corpus is about, and so find strangers only where those are a kind of their own.",
+        "learned to tell apart what a corpus is about: strangers are given a place there, too, and many of one kind "
+        "one of their own, where they look usual.",
         *_rows(found, list(AMONG)),
         "",
         "## Clusters",
@@ -220,7 +224,7 @@ def _rows(found: list[dict[str, Any]], questions: list[str]) -> list[str]:
     if not columns:
         return ["", "Not measured yet."]
     ways = next(iter(columns.values()))[0]["figures"]
-    score = {way: mean(run["figures"][way] for own in columns.values() for run in own) for way in ways}
+    score = {way: mean(mean(run["figures"][way] for run in own) for own in columns.values()) for way in ways}
     slow = {way: mean(run["seconds"][way] for own in columns.values() for run in own) for way in ways}
     heads = [CORPORA[name] + ("" if question not in AMONG else f", {question}") for name, question in columns]
     lines = ["", f"| way | {' | '.join(heads)} | mean | s |", "| --- |" + " --- |" * (len(heads) + 2)]
