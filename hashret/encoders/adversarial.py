@@ -14,7 +14,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats
 from hashret.options import option
-from hashret.parts.binarize import straight_through
 from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule, train
 
@@ -22,24 +21,11 @@ Draw = Callable[[int, int], Tensor]
 """How many documents, how many bits -> draws of the prior [documents, bits]."""
 
 PRIORS: Mapping[str, tuple[Draw, Callable[[Tensor], Tensor]]] = {  # and what makes a code of the logits
-    "bernoulli": (lambda n, bits: torch.randint(2, (n, bits)).float(), lambda logits: rounded(logits.sigmoid())),
+    "bernoulli": (lambda n, bits: torch.randint(2, (n, bits)).float(), torch.sigmoid),
     "gaussian": (torch.randn, lambda logits: logits),
     "gamma": (lambda n, bits: Gamma(2.0, 1.0).sample(torch.Size((n, bits))), softplus),
-    "categorical": (
-        lambda n, bits: torch.eye(bits)[torch.randint(bits, (n,))],
-        lambda logits: chosen(logits.softmax(1)),
-    ),
+    "categorical": (lambda n, bits: torch.eye(bits)[torch.randint(bits, (n,))], lambda logits: logits.softmax(1)),
 }
-
-
-def rounded(p: Tensor) -> Tensor:  # [batch, bits] -> [batch, bits]
-    """Bits: what lies between 0 and 1 would be told from coins at a glance."""
-    return straight_through(p, sample=False)
-
-
-def chosen(p: Tensor) -> Tensor:  # [batch, bits] -> [batch, bits]
-    """1 for the likeliest, 0 for the others, with the gradient of their probability."""
-    return nn.functional.one_hot(p.argmax(1), p.shape[1]).to(p.dtype) + p - p.detach()
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -50,9 +36,8 @@ class Adversarial(Autoencoder):
     encoder, decoder    reconstruction of x from its code z
     D                   - log D(z') - log(1 - D(z))
     encoder             - log D(z)
-    Where the prior is whole numbers the code is rounded, with the straight-through gradient (Bengio et al. 2013); with
-    fair coins as the prior it is balanced bits. Bit j is 1 where logit j is above 0, for the priors that are even
-    about 0; else above its median.
+    With fair coins as the prior the code is balanced bits. Bit j is 1 where logit j is above 0, for the priors that are
+    even about 0; else above its median.
     """
 
     prior: str = option("bernoulli", "what the code should look like", choices=tuple(PRIORS))

@@ -21,6 +21,12 @@ BAR = (
     "MNIST; a classifier of two layers of 100 units, trained on half of 10,000 test codes and as many draws of the "
     "prior, tells the other half apart. Fair coins as the prior unless another is named."
 )
+TRIED = (
+    "Sigmoids and softmaxes lie between whole numbers, and a classifier sees that. Rounded with the straight-through "
+    "gradient, 10 epochs of 10,000 digits, the codes are told from fair coins 46 % of the time and from categories "
+    "45 %, and the fullest of 256 buckets has 102; but precision at 100 of 32 bits falls from .688 to .639 on MNIST, "
+    "from .447 to .269 on 20 Newsgroups and from .732 to .598 on Reuters, so that it was left."
+)
 BITS, SHORT = 32, 8
 
 
