@@ -27,7 +27,7 @@ from hashret.features import Vectors
 from hashret.store.manifest import Place
 
 PIECE = 1 << 13  # bytes compressed together: about what one look-up has to unpack
-KEPT = 256  # pieces held unpacked, 4 MiB: the metadata of some ten thousand documents
+KEPT = 256  # pieces held unpacked, 2 MiB: the metadata of some thousands of documents
 STRINGS = ("ids", "contents", "thumbnails", "metadata", "labels/names")
 PACKED = {f"{name}/bytes" for name in STRINGS}  # contents and metadata; format 1 packed them all but thumbnails
 DTYPES: dict[str, type[np.generic]] = {
