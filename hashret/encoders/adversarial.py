@@ -14,18 +14,32 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats
 from hashret.options import option
+from hashret.parts.binarize import category, straight_through
 from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule, train
 
 Draw = Callable[[int, int], Tensor]
 """How many documents, how many bits -> draws of the prior [documents, bits]."""
 
-PRIORS: Mapping[str, tuple[Draw, Callable[[Tensor], Tensor]]] = {  # and what makes a code of the logits
-    "bernoulli": (lambda n, bits: torch.randint(2, (n, bits)).float(), torch.sigmoid),
-    "gaussian": (torch.randn, lambda logits: logits),
-    "gamma": (lambda n, bits: Gamma(2.0, 1.0).sample(torch.Size((n, bits))), softplus),
-    "categorical": (lambda n, bits: torch.eye(bits)[torch.randint(bits, (n,))], lambda logits: logits.softmax(1)),
+Code = Callable[[Tensor, bool], Tensor]
+"""Logits [batch, bits], and whether whole numbers are drawn or rounded -> a code of the prior's range."""
+
+PRIORS: Mapping[str, tuple[Draw, Code]] = {
+    "bernoulli": (
+        lambda n, bits: torch.randint(2, (n, bits)).float(),
+        lambda logits, drawn: straight_through(logits.sigmoid(), drawn),
+    ),
+    "gaussian": (torch.randn, lambda logits, drawn: logits),
+    "gamma": (
+        lambda n, bits: Gamma(2.0, 1.0).sample(torch.Size((n, bits))),
+        lambda logits, drawn: softplus(logits),
+    ),
+    "categorical": (
+        lambda n, bits: torch.eye(bits)[torch.randint(bits, (n,))],
+        lambda logits, drawn: category(logits.softmax(1), drawn),
+    ),
 }
+REAL = ("gaussian", "gamma")  # the others are whole numbers
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -36,14 +50,18 @@ class Adversarial(Autoencoder):
     encoder, decoder    reconstruction of x from its code z
     D                   - log D(z') - log(1 - D(z))
     encoder             - log D(z)
-    With fair coins as the prior the code is balanced bits. Bit j is 1 where logit j is above 0, for the priors that are
-    even about 0; else above its median.
+    Coins and categories are drawn, by chances that are sigmoid or softmax of the logits, with the straight-through
+    gradient; once trained, the likeliest is taken. With fair coins as the prior the code is balanced bits. Bit j is 1
+    where logit j is above 0, for the priors that are even about 0; else above its median.
     """
 
     prior: str = option("bernoulli", "what the code should look like", choices=tuple(PRIORS))
     hidden: tuple[int, ...] = option((1000, 1000), "units of the layers between input and code", low=1)
     judge: tuple[int, ...] = option((1000, 1000), "units of the second net", low=1)
-    blur: float = option(0.1, "noise on what the second net sees, so that it cannot go by the last digit", low=0.0)
+    sharp: float = option(
+        1.0, "gain of the logits of coins and categories; higher: more even buckets, worse neighbours of texts", low=0.1
+    )
+    blur: float = option(0.1, "noise on what the second net sees", low=0.0)
 
     usual = {"rate": 1e-3, "most_steps": 3000, "held_out": 0.0}
     name = "adversarial"
@@ -77,8 +95,9 @@ class Adversarial(Autoencoder):
         train(self, features, [(self.loss, self.parameters()), *game], schedule)
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
-        """The code, of the prior's range."""
-        return PRIORS[self.prior][1](self.logits(x))
+        """The code, of the prior's range; coins and categories are drawn while training."""
+        logits, (_, code) = self.logits(x), PRIORS[self.prior]
+        return code(logits if self.prior in REAL else self.sharp * logits, self.training)
 
     def thresholds(self, logits: Floats) -> Floats:
         """The middle of an even prior."""

@@ -16,6 +16,12 @@ def straight_through(probability: Tensor, sample: bool) -> Tensor:
     return bits + probability - probability.detach()
 
 
+def category(probability: Tensor, sample: bool) -> Tensor:  # [n, k] -> [n, k]
+    """One 1 a row with the gradient of the probabilities: drawn while training, else where they are highest."""
+    place = torch.multinomial(probability, 1) if sample else probability.argmax(1, keepdim=True)
+    return torch.zeros_like(probability).scatter_(1, place, 1.0) + probability - probability.detach()
+
+
 def medians(logits: Floats) -> Floats:
     """The threshold that halves each bit, or comes nearest to it: [n, bits] -> float32 [bits].
 
