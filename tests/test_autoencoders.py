@@ -185,7 +185,7 @@ def test_an_adversarial_code_comes_to_look_like_its_prior(prior: str) -> None:
     net = fit("adversarial", scaled_digits(), 4, prior=prior, hidden="100", judge="100", least_steps=1000, rate=1e-3)
     code = net.over(scaled_digits().input, net.bottleneck)
     with seeded(0):
-        drawn = PRIORS[prior][0](4000, 4).numpy()
+        drawn = PRIORS[prior].draw(4000, 4).numpy()
     assert np.abs(code.mean(0) - drawn.mean(0)).max() < 0.35 * drawn.std()
     assert 0.6 * drawn.std() < code.std() < 1.5 * drawn.std()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,28 +19,34 @@ from hashret.parts.binarize import category, straight_through
 from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule, train
 
-Draw = Callable[[int, int], Tensor]
-"""How many documents, how many bits -> draws of the prior [documents, bits]."""
 
-Code = Callable[[Tensor, bool], Tensor]
-"""Logits [batch, bits], and whether whole numbers are drawn or rounded -> a code of the prior's range."""
+class Prior(NamedTuple):
+    """What codes shall look like, and how they take its range."""
 
-PRIORS: Mapping[str, tuple[Draw, Code]] = {
-    "bernoulli": (
+    draw: Callable[[int, int], Tensor]  # how many documents, how many bits -> [documents, bits]
+    code: Callable[[Tensor, bool], Tensor]  # logits [batch, bits], whether what is whole is drawn -> [batch, bits]
+    whole: bool = False  # all values are 0 or 1
+    even: bool = False  # logits are as often above 0 as below
+
+
+PRIORS: Mapping[str, Prior] = {
+    "bernoulli": Prior(
         lambda n, bits: torch.randint(2, (n, bits)).float(),
         lambda logits, drawn: straight_through(logits.sigmoid(), drawn),
+        whole=True,
+        even=True,
     ),
-    "gaussian": (torch.randn, lambda logits, drawn: logits),
-    "gamma": (
+    "gaussian": Prior(torch.randn, lambda logits, drawn: logits, even=True),
+    "gamma": Prior(
         lambda n, bits: Gamma(2.0, 1.0).sample(torch.Size((n, bits))),
         lambda logits, drawn: softplus(logits),
     ),
-    "categorical": (
+    "categorical": Prior(
         lambda n, bits: torch.eye(bits)[torch.randint(bits, (n,))],
         lambda logits, drawn: category(logits.softmax(1), drawn),
+        whole=True,
     ),
 }
-REAL = ("gaussian", "gamma")  # the others are whole numbers
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -76,7 +83,7 @@ class Adversarial(Autoencoder):
         """Three steps in turn a batch."""
         self.build(features, bits)
         second = mlp((bits, *self.judge, 1), "relu").to(schedule.torch_device())
-        draw = PRIORS[self.prior][0]
+        draw = PRIORS[self.prior].draw
 
         def seen(code: Tensor) -> Tensor:
             out: Tensor = second(code + self.blur * torch.randn_like(code))
@@ -96,12 +103,13 @@ class Adversarial(Autoencoder):
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The code, of the prior's range; coins and categories are drawn while training."""
-        logits, (_, code) = self.logits(x), PRIORS[self.prior]
-        return code(logits if self.prior in REAL else self.sharp * logits, self.training)
+        prior = PRIORS[self.prior]
+        gain = self.sharp if prior.whole else 1.0
+        return prior.code(gain * self.logits(x), self.training)
 
     def thresholds(self, logits: Floats) -> Floats:
         """The middle of an even prior."""
-        even = self.prior in ("bernoulli", "gaussian")
+        even = PRIORS[self.prior].even
         return np.zeros(logits.shape[1], np.float32) if even else super().thresholds(logits)
 
     def sample(self, count: int, seed: int = 0) -> Floats:
@@ -109,7 +117,7 @@ class Adversarial(Autoencoder):
         bits = next(iter(self.decoder.parameters())).shape[1]
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed)
-            return np.asarray(self.shown(self.decode(PRIORS[self.prior][0](count, bits))).numpy(), np.float32)
+            return np.asarray(self.shown(self.decode(PRIORS[self.prior].draw(count, bits))).numpy(), np.float32)
 
 
 def called(logits: Tensor, real: bool) -> Tensor:  # [batch, 1] -> []

@@ -56,7 +56,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 def told_apart(codes: np.ndarray, prior: str, seed: int) -> float:
     """Accuracy of a classifier on the half that it was not trained on."""
     torch.manual_seed(seed)
-    drawn = PRIORS[prior][0](*codes.shape).numpy()
+    drawn = PRIORS[prior].draw(*codes.shape).numpy()
     half = len(codes) // 2
     first, second = (np.concatenate([codes[part], drawn[part]]) for part in (slice(half), slice(half, None)))
     made = np.arange(2 * half) < half
