@@ -21,7 +21,7 @@ from hashret.errors import UsageError
 from hashret.features import Floats, stacked, unit
 from hashret.index import Index
 from hashret.parts.projection import as_scipy
-from hashret.progress import report
+from hashret.progress import report, track
 from hashret.search import searcher
 
 BATCH = 1000  # documents compared with all others at once
@@ -89,7 +89,8 @@ def by_features(index: Index, others: Sequence[Document] | None, neighbors: int)
     if near < 1:
         return np.zeros(len(index) if others is None else len(others), np.float32)
     wanted = set(rows.tolist())
-    sample = [*index.hasher.features(one for number, one in enumerate(index.documents()) if number in wanted)]
+    read = track(index.documents(), "reading documents", len(index))
+    sample = [*index.hasher.features(one for number, one in enumerate(read) if number in wanted)]
     known = as_scipy(unit(stacked(sample))).T
     whole = others is None and size == len(index)
     asked = sample if whole else index.hasher.features(index.documents() if others is None else others)

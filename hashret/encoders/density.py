@@ -22,11 +22,12 @@ KEPT = 4000  # codes: each scored document is compared with all of them
 class Density(Autoencoder):
     """One hidden layer, then how far a code is from the others (Cao, Nicolau & McDermott 2016).
 
-    loss = reconstruction from code = tanh(W x + b); s = (code - mean) / deviation, over the training documents;
+    loss = reconstruction from code = tanh(W x + b) or W x + b; s = (code - mean) / deviation, over the training documents;
     centroid    score = |s|
     kde         score = - log mean_i N(s; s_i, w^2 I), width w = sqrt(h / 2) of h units, s_i of at most KEPT documents
     """
 
+    units: str = option("tanh", "of the code; tanh draws what is far together", choices=("tanh", "linear"))
     by: str = option("centroid", "what a code's rarity is told by", choices=("centroid", "kde"))
 
     usual = {"rate": 2e-3}
@@ -38,9 +39,9 @@ class Density(Autoencoder):
         dim = prod(shape)
         return mlp((dim, bits), "tanh", flatten=len(shape) > 1, sparse=self.sparse), mlp((bits, dim), "tanh")
 
-    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits], each -1 to 1
+    def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The code."""
-        return self.logits(x).tanh()
+        return self.logits(x).tanh() if self.units == "tanh" else self.logits(x)
 
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the codes' figures."""
