@@ -19,9 +19,9 @@ BAR = (
     "seconds are for scoring the 95,156 rows of SMTP."
 )
 TRIED = (
-    "Tried on thyroid and satellite: tanh units, the default, .934 and .588 by the centroid, .951 and .619 by KDE; with "
-    "them four times the epochs, a rate five times as high, twice the units: at most .611 and .646 on satellite. Its "
-    "usual rows are six kinds of soil, and what lies between them is as near to their common centre as they are."
+    "Tried on thyroid and satellite: units of tanh, the default, .934 and .588 by the centroid, .951 and .619 by KDE; "
+    "with them four times the epochs, a rate five times as high, twice the units: at most .611 and .646 on satellite. "
+    "Its usual rows are six kinds of soil, and what lies between them is as near to their common centre as they are."
 )
 WAYS = ("centroid", "kde")
 SETS = {"WBC": "42_WBC", "thyroid": "38_thyroid", "cardio": "6_cardio", "satellite": "30_satellite"}
