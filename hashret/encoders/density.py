@@ -22,7 +22,8 @@ KEPT = 4000  # codes: each scored document is compared with all of them
 class Density(Autoencoder):
     """One hidden layer, then how far a code is from the others (Cao, Nicolau & McDermott 2016).
 
-    loss = reconstruction from code = tanh(W x + b) or W x + b; s = (code - mean) / deviation, of all training documents;
+    loss = reconstruction from the code, tanh(W x + b) or W x + b
+    s = (code - mean) / deviation, mean and deviation over the training documents
     centroid    score = |s|
     kde         score = - log mean_i N(s; s_i, w^2 I), width w = sqrt(h / 2) of h units, s_i of at most KEPT documents
     """

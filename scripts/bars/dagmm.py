@@ -23,8 +23,12 @@ BAR = (
 )
 TRIED = (
     "Of the five seeds on KDD one ends at .81, the others at .94 to .95; without training they have .90 to .95, so "
-    "that what is measured there is hardly the training. On thyroid and arrhythmia it does worse than its untrained "
-    "copy, the isolation forest and the distance to the fifth neighbour. The published numbers of epochs were not run."
+    "that what is measured there is hardly the training: nearly all rows come to one component, whose energy is then a "
+    "distance from the mean. On thyroid and arrhythmia it does worse than its untrained copy, the isolation forest and "
+    "the distance to the fifth neighbour. With the published numbers of epochs the first three seeds have .907, .910 "
+    "and .883 on KDD, untrained .925, .951 and .902; one seed has .457 on thyroid, untrained .304, and .269 on "
+    "arrhythmia, untrained .448. Components that begin at k-means of codes and errors end at .889 and .865 on KDD, "
+    "seeds 1 and 2, and on thyroid and arrhythmia, but for a share of .05 or less, in one again."
 )
 SEEDS = (0, 1, 2, 3, 4)
 PUBLISHED = {  # layers, estimation, components, batch, epochs, share flagged
