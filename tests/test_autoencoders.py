@@ -15,7 +15,7 @@ from torch.distributions import Normal, kl_divergence
 from hashret.encoders import ENCODERS
 from hashret.encoders.adversarial import PRIORS
 from hashret.errors import DataError
-from hashret.features import Features
+from hashret.features import Features, Rows
 from hashret.parts.noise import CORRUPTIONS
 from hashret.training import Schedule, batch, seeded
 
@@ -208,6 +208,23 @@ def test_pretraining_is_a_better_start_than_chance() -> None:
         )
         errors.append(float(np.square(features.input - net.reconstruct(features.input)).sum(1).mean()))
     assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize("name", ["deep", "semantic-hashing"])
+def test_words_of_small_weight_are_learned_from_as_those_of_larger_weight(name: str) -> None:
+    pixels = digits()[0].reshape(400, 64)
+    row, column = pixels.nonzero()
+    offsets = np.searchsorted(row, np.arange(401))
+    codes = []
+    for weight in (0.25, 2.0**-8):  # exact, whatever is multiplied with them
+        values = (pixels[row, column] / pixels.max() * weight).astype(np.float32)
+        words = Features(Rows(values, column.astype(np.int32), offsets, 64), (64,), "counts")
+        net = fit(name, words, 16, hidden="50", least_steps=300, rate=1e-2)
+        codes.append(net.program().encode(words.input))
+        heard = net.over(words.input, net.logits)
+        np.testing.assert_allclose(net.program().logits(words.input), heard, atol=1e-4)
+    assert (codes[0] == codes[1]).mean() > 0.99
+    assert len(np.unique(codes[1], axis=0)) > 100
 
 
 def test_noise_pushes_the_code_of_semantic_hashing_to_bits() -> None:

@@ -13,14 +13,25 @@ from itertools import pairwise
 from math import prod
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features
+from hashret.features import Features, Rows
 from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, SparseLinear, mirrored
 from hashret.parts.rbm import RBM, pretrain
 from hashret.training import Schedule, train
+
+
+class Gain(nn.Module):
+    """Makes the mean weight of a word at least 1, as of words that are counted: the rates of learning are for those."""
+
+    def __init__(self, words: Rows) -> None:
+        super().__init__()
+        self.factor = max(1.0, len(words.data) / max(float(words.data.sum()), 1e-12))
+
+    def forward(self, x: Tensor) -> Tensor:  # [batch, words] -> [batch, words]
+        return x * self.factor
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -46,12 +57,18 @@ class Stacked(Autoencoder):
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """One machine a layer, from below; then all together."""
         self.build(features, bits)
+        if isinstance(features.input, Rows):
+            self.input = Gain(features.input)
         steps = int(schedule.steps(len(features)) * self.pretraining)
         if steps and self.activation == "sigmoid":
             stack = self.machines(prod(features.shape), bits)
             pretrain(stack, features, schedule, steps, self.input)
             self.unroll(stack)
         train(self, features, [(self.loss, self.parameters())], schedule)
+        if isinstance(self.input, Gain):  # from here on a part of the weights
+            lowest = next(layer for layer in self.body.modules() if isinstance(layer, SparseLinear))
+            lowest.by_word.data *= self.input.factor
+            self.input = nn.Identity()
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
         """Untrained, from the input to the code."""
