@@ -68,7 +68,7 @@ class Autoencoder(nn.Module, Encoder):
         self.sparse = isinstance(features.input, Rows)
         self.gives = features.gives
         self.body, self.decoder = self.layers(features.shape, bits)
-        self.input: nn.Module = nn.Identity() if self.sparse else Standardize.of(features.input)
+        self.input = nn.Identity() if self.sparse else Standardize.of(features.input)
 
     def logits(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """What is cut into bits."""

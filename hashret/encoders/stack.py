@@ -8,12 +8,13 @@ with the same weights, and fine-tuned together by the variant's loss (Hinton & S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Rows
@@ -21,17 +22,6 @@ from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, SparseLinear, mirrored
 from hashret.parts.rbm import RBM, pretrain
 from hashret.training import Schedule, train
-
-
-class Gain(nn.Module):
-    """Makes the mean weight of a word at least 1, as of words that are counted: the rates of learning are for those."""
-
-    def __init__(self, words: Rows) -> None:
-        super().__init__()
-        self.factor = max(1.0, len(words.data) / max(float(words.data.sum()), 1e-12))
-
-    def forward(self, x: Tensor) -> Tensor:  # [batch, words] -> [batch, words]
-        return x * self.factor
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -55,20 +45,21 @@ class Stacked(Autoencoder):
             self.input = nn.Identity()
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """One machine a layer, from below; then all together."""
+        """One machine a layer, from below; then all together. The rates are for words that are counted."""
         self.build(features, bits)
-        if isinstance(features.input, Rows):
-            self.input = Gain(features.input)
+        gain, words = 1.0, features.input
+        if isinstance(words, Rows):  # their mean weight is made at least 1
+            gain = max(1.0, len(words.data) / max(float(words.data.sum()), 1e-12))
+            features = replace(features, input=replace(words, data=words.data * np.float32(gain)))
         steps = int(schedule.steps(len(features)) * self.pretraining)
         if steps and self.activation == "sigmoid":
             stack = self.machines(prod(features.shape), bits)
             pretrain(stack, features, schedule, steps, self.input)
             self.unroll(stack)
         train(self, features, [(self.loss, self.parameters())], schedule)
-        if isinstance(self.input, Gain):  # from here on a part of the weights
-            lowest = next(layer for layer in self.body.modules() if isinstance(layer, SparseLinear))
-            lowest.by_word.data *= self.input.factor
-            self.input = nn.Identity()
+        for lowest in self.body.modules():
+            if isinstance(lowest, SparseLinear):  # of words as they are, from here on
+                lowest.by_word.data *= gain
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
         """Untrained, from the input to the code."""
