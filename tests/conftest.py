@@ -17,7 +17,7 @@ import torch
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import Encoder
-from hashret.features import Features
+from hashret.features import Features, Rows
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 
@@ -55,6 +55,13 @@ def make_texts(count: int = 200, seed: int = 0) -> list[Document]:
         words = [*rng.choice(own, 8), *rng.choice(other, 1), *rng.choice(COMMON.split(), 4)]
         documents.append(Document(f"text-{number}", " ".join(rng.permutation(words)), (topic,)))
     return documents
+
+
+def sparse(matrix: np.ndarray) -> Rows:
+    """The same, as the arrays of its values that are not 0."""
+    row, column = matrix.nonzero()
+    offsets = np.concatenate([[0], np.bincount(row, minlength=len(matrix)).cumsum()]).astype(np.int64)
+    return Rows(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
 
 
 @cache

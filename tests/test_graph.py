@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashret.features import Rows
 from hashret.parts import graph
 from hashret.parts.graph import View, neighbors
 
-
-def rows(matrix: np.ndarray) -> Rows:
-    row, column = matrix.nonzero()
-    offsets = np.concatenate([[0], np.bincount(row, minlength=len(matrix)).cumsum()]).astype(np.int64)
-    return Rows(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
+from .conftest import sparse
 
 
 def corners(n: int, seed: int) -> np.ndarray:
@@ -45,7 +40,7 @@ def test_neighbours_are_those_of_brute_force(kind: str, n: int, k: int, seed: in
     one = rng.standard_normal((n, 5)).astype(np.float32)
     two = (rng.random((n, 9)) * (rng.random((n, 9)) < 0.4)).astype(np.float32)
     two[0] = 0
-    views: dict[str, tuple[View, ...]] = {"dense": (one,), "sparse": (rows(two),), "mixed": (one, rows(two))}
+    views: dict[str, tuple[View, ...]] = {"dense": (one,), "sparse": (sparse(two),), "mixed": (one, sparse(two))}
     near = similarity(*{"dense": (one,), "sparse": (two,), "mixed": (one, two)}[kind])
     found = neighbors(views[kind], k)
     assert found.dtype == np.int64
@@ -70,22 +65,22 @@ def test_of_equals_at_the_last_place_the_first_are_taken() -> None:
 
 def test_rows_compared_some_at_a_time_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     one = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
-    at_once = neighbors((one, rows(np.maximum(one, 0))), 7)
+    at_once = neighbors((one, sparse(np.maximum(one, 0))), 7)
     monkeypatch.setattr(graph, "PAIRS", 50 * 8)
-    np.testing.assert_array_equal(neighbors((one, rows(np.maximum(one, 0))), 7), at_once)
+    np.testing.assert_array_equal(neighbors((one, sparse(np.maximum(one, 0))), 7), at_once)
 
 
 @pytest.mark.parametrize("exact", [None, True])
 def test_few_documents_have_few_neighbours(exact: bool | None) -> None:
     one = np.eye(3, dtype=np.float32)
-    for view in (one, rows(one)):
+    for view in (one, sparse(one)):
         assert neighbors((view,), 9, exact).tolist() == [[1, 2], [0, 2], [0, 1]]
     assert neighbors((one[:2],), 9, exact).tolist() == [[1], [0]]
     assert neighbors((one[:1],), 9, exact).tolist() == [[0]]
 
 
 def test_documents_without_a_known_word_have_neighbours_too() -> None:
-    found = neighbors((rows(np.zeros((4, 3))),), 2)
+    found = neighbors((sparse(np.zeros((4, 3))),), 2)
     assert all(len(set(row) - {own}) == 2 for own, row in enumerate(found.tolist()))
     assert set(found.ravel()) <= {0, 1, 2, 3}
 
@@ -99,7 +94,7 @@ def clusters(count: int = 60, each: int = 50, dim: int = 16) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["dense", "sparse", "mixed"])
 def test_candidates_hold_nearly_all_neighbours(kind: str) -> None:
     points = clusters()
-    thin = rows(np.maximum(points - 0.7, 0))
+    thin = sparse(np.maximum(points - 0.7, 0))
     views: dict[str, tuple[View, ...]] = {"dense": (points,), "sparse": (thin,), "mixed": (points, thin)}
     exact, found = neighbors(views[kind], 10, exact=True), neighbors(views[kind], 10, exact=False)
     n = len(points)
@@ -133,6 +128,6 @@ def test_the_length_of_rows_does_not_matter(exact: bool) -> None:
     points = clusters(20)
     thin = np.maximum(points - 0.5, 0)
     factors = 2.0 ** np.random.default_rng(1).integers(-9, 10, (len(points), 1))  # exact in floating point
-    scaled = ((points * factors).astype(np.float32), rows(thin * factors[::-1]))
-    found, wanted = neighbors(scaled, 5, exact), neighbors((points, rows(thin)), 5, exact)
+    scaled = ((points * factors).astype(np.float32), sparse(thin * factors[::-1]))
+    found, wanted = neighbors(scaled, 5, exact), neighbors((points, sparse(thin)), 5, exact)
     assert (found == wanted).mean() > 0.999  # but for the last digit of two that are alike

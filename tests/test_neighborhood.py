@@ -14,21 +14,16 @@ from hypothesis import strategies as st
 from hashret.codes import hamming
 from hashret.documents import Document
 from hashret.encoders.neighborhood import Neighborhood
-from hashret.features import Features, Rows
+from hashret.features import Features
 from hashret.hasher import Hasher
 from hashret.parts.graph import neighbors
 from hashret.parts.noise import moved
 from hashret.training import USUAL, Schedule
 
+from .conftest import sparse
 from .test_index import corpus
 
 QUICK: dict[str, Any] = {"epochs": 4, "least_steps": 60, "batch": 64}
-
-
-def sparse(matrix: np.ndarray) -> Rows:
-    row, column = matrix.nonzero()
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(matrix)))]).astype(np.int64)
-    return Rows(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
 
 
 def cosines(matrix: np.ndarray) -> np.ndarray:

@@ -11,21 +11,15 @@ import torch
 from torch.nn import functional
 
 from hashret.errors import StoreError
-from hashret.features import Rows
 from hashret.runtime import OPERATIONS, Program, linear_program
+
+from .conftest import sparse
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def sparse(dense: np.ndarray) -> Rows:
-    filled = [np.flatnonzero(row) for row in dense]
-    offsets = np.concatenate([[0], np.cumsum([len(f) for f in filled])]).astype(np.int64)
-    data = np.concatenate([row[f] for row, f in zip(dense, filled, strict=True)])
-    return Rows(data.astype(np.float32), np.concatenate(filled).astype(np.int32), offsets, dense.shape[1])
 
 
 def some_zeros(*shape: int) -> np.ndarray:

@@ -10,16 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret.documents import Document
-from hashret.features import Rows
 from hashret.parts import views, words
 
-from .conftest import TOPICS
-
-
-def rows(matrix: np.ndarray) -> Rows:
-    row, column = matrix.nonzero()
-    offsets = np.concatenate([[0], np.bincount(row, minlength=len(matrix)).cumsum()]).astype(np.int64)
-    return Rows(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
+from .conftest import TOPICS, sparse
 
 
 def weights(n: int, width: int, seed: int = 0) -> np.ndarray:
@@ -44,23 +37,23 @@ def information(x: np.ndarray) -> np.ndarray:
 @given(n=st.integers(1, 20), width=st.integers(1, 15), seed=st.integers(0, 1000))
 def test_information_is_that_of_the_formula(n: int, width: int, seed: int) -> None:
     x = weights(n, width, seed)
-    found = views._information(views._together(rows(x)))
+    found = views._information(views._together(sparse(x)))
     np.testing.assert_allclose(found, information(x), atol=1e-4)
     assert found.dtype == np.float32
 
 
 def test_company_counted_in_strips_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     x = weights(30, 17)
-    whole = views._together(rows(x))
+    whole = views._together(sparse(x))
     monkeypatch.setattr("hashret.parts.views.STRIP", 5)
-    np.testing.assert_array_equal(views._together(rows(x)), whole)
+    np.testing.assert_array_equal(views._together(sparse(x)), whole)
 
 
 def test_word_vectors_weigh_directions_by_a_power_of_their_singular_values() -> None:
     x = weights(50, 20)
     left, values, _ = np.linalg.svd(information(x))
     wanted = left[:, :6] * values[:6] ** 0.25
-    found = views.word_vectors(rows(x), 6, seed=0)
+    found = views.word_vectors(sparse(x), 6, seed=0)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-3)  # the same but for signs
 
@@ -84,7 +77,7 @@ def test_a_word_without_company_has_a_vector_of_zeros() -> None:
     x = np.zeros((12, 8))
     x[:10, :6] = weights(10, 6)
     x[10, 6] = x[11, 7] = 1
-    found = views.word_vectors(rows(x), 4, seed=0)
+    found = views.word_vectors(sparse(x), 4, seed=0)
     np.testing.assert_allclose(found[6:], 0, atol=1e-5)
     assert np.isfinite(found).all()
 
@@ -92,7 +85,7 @@ def test_a_word_without_company_has_a_vector_of_zeros() -> None:
 @pytest.mark.parametrize("dim", [1, 4, 9])
 def test_latent_directions_span_what_the_singular_vectors_span(dim: int) -> None:
     x = weights(60, 9) * np.linspace(3, 0.3, 9)
-    found = views.latent(rows(x), dim, seed=0)
+    found = views.latent(sparse(x), dim, seed=0)
     wanted = np.linalg.svd(x)[2][:dim].T
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.T @ found, np.eye(dim), atol=1e-4)
@@ -101,12 +94,12 @@ def test_latent_directions_span_what_the_singular_vectors_span(dim: int) -> None
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (3, 12), (12, 3)])
 def test_there_are_no_more_dimensions_than_words_or_documents(shape: tuple[int, int]) -> None:
-    x = rows(np.ones(shape) / shape[1] ** 0.5)
+    x = sparse(np.ones(shape) / shape[1] ** 0.5)
     assert views.word_vectors(x, 5, seed=0).shape == (shape[1], min(5, shape[1]))
     assert views.latent(x, 5, seed=0).shape == (shape[1], min(5, *shape))
 
 
 @pytest.mark.parametrize("learn", [views.word_vectors, views.latent])
 def test_the_seed_decides(learn: Any) -> None:
-    x = rows(weights(80, 40))
+    x = sparse(weights(80, 40))
     np.testing.assert_array_equal(learn(x, 5, 3), learn(x, 5, 3))
