@@ -49,11 +49,11 @@ class GateError(HashretError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
-    """The error for a name that is not known, with the nearest one that is."""
+    """The error for a name that is not known, with those that are and the nearest of them."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(known)}"
-    return UsageError(f"unknown {kind} {name!r}{hint}" + (f" ({where})" if where else ""))
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {name!r};{hint} allowed: {', '.join(known)}" + (f" ({where})" if where else ""))
 
 
 def need(module: str, extra: str, purpose: str) -> ModuleType:
