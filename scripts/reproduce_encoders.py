@@ -2,7 +2,8 @@
 
     HASHRET_DATA=/path/to/data python scripts/reproduce_encoders.py [NAME...] [--seed N]... [--budget small|published]
 
-Each run is appended to docs/figures/bars.jsonl and skipped when it is there; docs/encoders.md is written from them.
+Each run is appended to docs/figures/bars.jsonl and skipped when it is there; from them come docs/encoders.md and
+hashret/encoders/measured.json, which `hashret encoders NAME` reads.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import abilities
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
 RUNS = DOCS / "figures" / "bars.jsonl"
 TABLE = DOCS / "encoders.md"
+MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
 
@@ -101,6 +104,7 @@ def main() -> None:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
     TABLE.write_text(table(runs()), "utf-8")
+    MEASURED.write_text(as_json(runs()), "utf-8")
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -123,10 +127,8 @@ def table(found: list[dict[str, Any]]) -> str:
         if kind.options():
             lines += ["| option | default | |", "| --- | --- | --- |"]
             lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
-        for budget in BUDGETS:
-            own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
-            if own and name in known:
-                lines += ["", *_measured(known[name], own, budget)]
+        for bar in measured(found, name) if name in known else []:
+            lines += ["", *_told(bar, known[name])]
         if name in PICTURES:
             file, seen = PICTURES[name]
             lines += ["", f"![{file.replace('-', ' ')}](encoders/{file}.png)", "", seen]
@@ -144,20 +146,35 @@ def _shown(value: Any) -> str:
     return f"`{text}`" if text != "" else ""
 
 
-def _measured(bar: ModuleType, own: list[dict[str, Any]], budget: str) -> list[str]:
+def measured(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """What an encoder's bar gave, for each budget it was run with."""
+    bar, given = bars()[name], []
+    for budget in BUDGETS:
+        own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
+        if own:
+            figures = {figure: [run["figures"][figure] for run in own] for figure in own[0]["figures"]}
+            minutes, wanted = mean(run["seconds"] for run in own) / 60, len(getattr(bar, "SEEDS", SEEDS))
+            seeds = f"{len(own)} seeds" if len(own) == wanted else f"{len(own)} of {wanted} seeds so far"
+            told = f"{bar.BAR} {seeds}, {budget} budget, {minutes:.1f} minutes a seed on one busy core."
+            spread = {
+                key: f"{mean(values):.4g} ± {stdev(values) if len(values) > 1 else 0:.2g}"
+                for key, values in figures.items()
+            }
+            given.append({"measured": told, "figures": spread, "reached": bar.reached(figures)})
+    return given
+
+
+def as_json(found: list[dict[str, Any]]) -> str:
+    """The same of all encoders."""
+    return json.dumps({name: measured(found, name) for name in bars()}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _told(bar: dict[str, Any], module: ModuleType) -> list[str]:
     """One bar's figures and verdict."""
-    names = list(own[0]["figures"])
-    figures = {name: [run["figures"][name] for run in own] for name in names}
-    minutes = mean(run["seconds"] for run in own) / 60
-    wanted = len(getattr(bar, "SEEDS", SEEDS))
-    seeds = f"{len(own)} seeds" if len(own) == wanted else f"{len(own)} of {wanted} seeds so far"
-    head = f"{bar.BAR} {seeds}, {budget} budget, {minutes:.1f} minutes a seed on one busy core."
-    rows = [f"| {name} | {mean(v):.4g} ± {stdev(v) if len(v) > 1 else 0:.2g} |" for name, v in figures.items()]
-    verdicts = [
-        f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in bar.reached(figures).items()
-    ]
-    tried = ["", bar.TRIED] if hasattr(bar, "TRIED") else []  # where something was not reached
-    return [head, "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
+    rows = [f"| {figure} | {value} |" for figure, value in bar["figures"].items()]
+    verdicts = [f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in bar["reached"].items()]
+    tried = ["", module.TRIED] if hasattr(module, "TRIED") else []  # where something was not reached
+    return [bar["measured"], "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
 
 
 if __name__ == "__main__":

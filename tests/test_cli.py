@@ -455,6 +455,19 @@ def test_lists_are_lists(tmp_path: Path) -> None:
     assert "torch" in hashret("doctor").stdout
 
 
+def test_one_of_a_list_is_told_of_at_length() -> None:
+    [told] = rows(hashret("encoders", "sparse"))
+    assert "KL(rho" in told["method"]
+    assert {"name": "rho", "default": 0.1, "help": "mean activation aimed at"} in told["options"]
+    [bar] = told["bars"]
+    assert set(bar["reached"].values()) <= {True, False}
+    page = hashret("encoders", "sparse", "--format", "table").stdout
+    assert all(what in page for what in ("KL(rho", "mean activation aimed at", *bar["figures"], *bar["reached"]))
+    [told] = rows(hashret("vectorizers", "tfidf"))
+    assert told["bars"] == []
+    assert "did you mean 'sparse'? allowed: neighborhood" in hashret("encoders", "sprase", code=2).stderr
+
+
 def test_what_a_terminal_would_obey_is_not_printed_on_it(tmp_path: Path) -> None:
     record = {"id": "bad\u001b[31m", "text": "wheat \u0007 barn"}
     Path("bad.jsonl").write_text(json.dumps(record) + "\n" + json.dumps({"id": "b", "text": "sail"}) + "\n")

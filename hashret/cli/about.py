@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hashret import __version__
-from hashret.cli.output import emit
+from hashret.cli.output import emit, is_table
 from hashret.cli.session import command
 
 PANEL = "What there is"
@@ -24,28 +26,54 @@ EXTRAS = {
     "map": ("openTSNE", "matplotlib"),
 }
 
+One = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to be told of at length.")]
 
-@command("encoders", PANEL, "hashret encoders")
-def encoders() -> None:
-    """List the encoders: what makes codes of features, and what else each can."""
-    from hashret.encoders import ENCODERS
+
+@command("encoders", PANEL, "hashret encoders\nhashret encoders denoising")
+def encoders(name: One = None) -> None:
+    """List the encoders; or tell of one its loss, its options and what it was measured to do."""
+    from hashret.encoders import ENCODERS, measured
     from hashret.encoders.base import abilities
 
-    emit((row | {"can": abilities(ENCODERS.get(row["name"]))} for row in _described(ENCODERS)), key="name")
+    if name is None:
+        emit((row | {"can": abilities(ENCODERS.get(row["name"]))} for row in _described(ENCODERS)), key="name")
+    else:
+        _tell(ENCODERS, name, measured(name))
 
 
-@command("vectorizers", PANEL, "hashret vectorizers")
-def vectorizers() -> None:
-    """List the vectorizers: what makes features of documents."""
+@command("vectorizers", PANEL, "hashret vectorizers\nhashret vectorizers tfidf")
+def vectorizers(name: One = None) -> None:
+    """List the vectorizers, what makes features of documents; or tell of one its options."""
     from hashret.vectorizers import VECTORIZERS
 
-    emit(_described(VECTORIZERS), key="name")
+    if name is None:
+        emit(_described(VECTORIZERS), key="name")
+    else:
+        _tell(VECTORIZERS, name, [])
 
 
 def _described(registry: Any) -> Iterator[dict[str, Any]]:
     for name in registry.names():
         kind = registry.get(name)
         yield {"name": name, "summary": kind.summary, "options": kind.options()}
+
+
+def _tell(registry: Any, name: str, bars: Sequence[Mapping[str, Any]]) -> None:
+    """One of them at length: on a terminal as a page, else as one row."""
+    kind = registry.get(name)
+    method = inspect.getdoc(kind) or ""
+    options = [{"option": key, "default": value, "": kind.help_of(key)} for key, value in kind.options().items()]
+    if not is_table():
+        told = [{"name": row["option"], "default": row["default"], "help": row[""]} for row in options]
+        emit([{"name": name, "summary": kind.summary, "method": method, "options": told, "bars": bars}], key="name")
+        return
+    sys.stdout.write(f"{name}: {kind.summary}\n\n{textwrap.indent(method, '    ')}\n")
+    emit(options, key="option")
+    for bar in bars:
+        sys.stdout.write(f"{textwrap.fill(bar['measured'], 79)}\n")
+        emit(({"figure": figure, "": value} for figure, value in bar["figures"].items()), key="figure")
+        verdicts = ((claim, "reached" if is_so else "not reached") for claim, is_so in bar["reached"].items())
+        emit(({"claim": claim, "": verdict} for claim, verdict in verdicts), key="claim")
 
 
 @command("sources", PANEL, "hashret sources")

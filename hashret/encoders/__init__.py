@@ -1,5 +1,9 @@
 """Encoders: features -> codes, one file each; `ENCODERS` lists them."""
 
+import json
+from importlib.resources import files
+from typing import Any
+
 from hashret.encoders.base import Encoder
 from hashret.registry import Registry
 
@@ -32,3 +36,9 @@ ENCODERS: Registry[Encoder] = Registry(
 )
 
 DEFAULT = "neighborhood"
+
+
+def measured(name: str) -> list[dict[str, Any]]:
+    """What `scripts/reproduce_encoders.py` measured an encoder to do; nothing where it has no bar for it."""
+    told: dict[str, list[dict[str, Any]]] = json.loads(files(__name__).joinpath("measured.json").read_text("utf-8"))
+    return told.get(name, [])
