@@ -15,7 +15,7 @@ from torch.distributions import Normal, kl_divergence
 from hashret.encoders import ENCODERS
 from hashret.encoders.adversarial import PRIORS
 from hashret.errors import DataError
-from hashret.features import Features
+from hashret.features import Features, unit
 from hashret.parts.noise import CORRUPTIONS
 from hashret.training import Schedule, batch, seeded
 
@@ -99,12 +99,13 @@ class TestContractive:
             seen = torch.stack([net.estimated(net.encode_soft(x), x).detach() for _ in range(3000)])
         np.testing.assert_allclose(seen.mean(0), self.jacobian(net, x.detach()).detach(), rtol=0.1)
 
-    @pytest.mark.parametrize("hidden", ["", "20"])
-    def test_it_contracts(self, hidden: str) -> None:
-        norms = []
+    @pytest.mark.parametrize(("hidden", "words"), [("", False), ("20", False), ("20", True)])
+    def test_it_contracts(self, hidden: str, words: bool) -> None:
+        pixels, norms = scaled_digits().input, []
+        features = Features(sparse(pixels.reshape(400, 64)), (64,), "counts") if words else scaled_digits()
         for lam in (0.0, 10.0):
-            net = fit("contractive", scaled_digits(), 8, hidden=hidden, lam=lam, least_steps=400)
-            norms.append(float(self.jacobian(net, torch.from_numpy(scaled_digits().input[:50])).mean().detach()))
+            net = fit("contractive", features, 8, hidden=hidden, lam=lam, least_steps=400)
+            norms.append(float(self.jacobian(net, torch.from_numpy(pixels[:50])).mean().detach()))
         assert norms[1] < norms[0] / 2
 
 
@@ -210,18 +211,25 @@ def test_pretraining_is_a_better_start_than_chance() -> None:
     assert errors[1] < errors[0]
 
 
-@pytest.mark.parametrize("name", ["deep", "semantic-hashing"])
-def test_words_of_small_weight_are_learned_from_as_those_of_larger_weight(name: str) -> None:
+@pytest.mark.parametrize(("name", "hidden"), [("deep", "50"), ("semantic-hashing", "50"), ("contractive", "")])
+def test_words_of_small_weight_are_learned_from_as_those_of_larger_weight(name: str, hidden: str) -> None:
     pixels = digits()[0].reshape(400, 64)
     codes = []
     for weight in (0.25, 2.0**-8):  # exact, whatever is multiplied with them
         words = Features(sparse(pixels / pixels.max() * weight), (64,), "counts")
-        net = fit(name, words, 16, hidden="50", least_steps=300, rate=1e-2)
+        net = fit(name, words, 16, hidden=hidden, least_steps=300, rate=1e-2)
         codes.append(net.program().encode(words.input))
         heard = net.over(words.input, net.logits)
         np.testing.assert_allclose(net.program().logits(words.input), heard, atol=1e-4)
     assert (codes[0] == codes[1]).mean() > 0.99
     assert len(np.unique(codes[1], axis=0)) > 100
+
+
+@pytest.mark.parametrize("name", ["variational", "gmvae"])
+def test_a_divergence_does_not_silence_words(name: str) -> None:
+    words = Features(sparse(unit(digits()[0].reshape(400, 64))), (64,), "unit")
+    net = fit(name, words, 16, least_steps=1000)
+    assert net.over(words.input, net.logits).std(axis=0).mean() > 0.1  # where it outweighs them all codes come to 0
 
 
 def test_noise_pushes_the_code_of_semantic_hashing_to_bits() -> None:

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
+from hashret.features import Features
 from hashret.options import option
-from hashret.parts.bodies import SparseLinear, Tied, mlp
+from hashret.parts.bodies import SparseLinear, Tied, louder, mlp
+from hashret.training import Schedule, train
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -35,12 +37,18 @@ class Contractive(Autoencoder):
         body = mlp(widths, "sigmoid", flatten=len(shape) > 1, sparse=self.sparse)
         return body, mlp(widths[::-1], "sigmoid") if self.hidden else Tied(body[-1])  # type: ignore[arg-type]
 
+    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Of words, as if they were counted: of weights that are small, tied ones learn nothing at this rate."""
+        self.build(features, bits)
+        louder(self.body, features)
+        train(self, features, [(self.loss, self.parameters())], schedule)
+
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction and contraction."""
         x = x.requires_grad_(bool(self.hidden) and torch.is_grad_enabled())
         code = self.encode_soft(x)
         norm = self.estimated(code, x) if self.hidden else self.closed(code)
-        return self.reconstruction(self.decode(code), x) + self.lam * norm.mean()
+        return self.surprise(self.decode(code), x) + self.lam * norm.mean()
 
     def closed(self, code: Tensor) -> Tensor:  # [batch, bits] -> [batch]
         """|J|^2 of one sigmoid layer, J with respect to what the layer is given."""

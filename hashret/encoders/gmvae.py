@@ -101,7 +101,7 @@ class GMVAE(Autoencoder):
         w_cost = divergence(w, w_spread, torch.zeros_like(w), torch.zeros_like(w)).mean()
         entropy = -(q * log_q).sum(1).mean()
         z_cost = (log(self.clusters) - entropy).clamp_min(self.least)
-        return self.reconstruction(self.decode(code), x) + v_cost + w_cost + z_cost + self.cv * entropy
+        return self.surprise(self.decode(code), x) + v_cost + w_cost + z_cost + self.cv * entropy
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The mean of v."""

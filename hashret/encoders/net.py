@@ -67,6 +67,7 @@ class Autoencoder(nn.Module, Encoder):
         self.shape = features.shape
         self.sparse = isinstance(features.input, Rows)
         self.gives = features.gives
+        self.words = len(features.input.data) / len(features) if isinstance(features.input, Rows) else 1.0
         self.body, self.decoder = self.layers(features.shape, bits)
         self.input = nn.Identity() if self.sparse else Standardize.of(features.input)
 
@@ -87,6 +88,10 @@ class Autoencoder(nn.Module, Encoder):
     def reconstruction(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> []
         """How far the output is from the input, a mean over documents."""
         return self.distance(output, x).mean()
+
+    def surprise(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> []
+        """- log p(x | output) but for a constant: the reconstruction; of words, of as many as documents have."""
+        return self.words * self.reconstruction(output, x)
 
     def distance(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> [batch]
         """How far each output is from its input:

@@ -44,7 +44,7 @@ class Sparse(Autoencoder):
         """Reconstruction, sparsity, decay."""
         code = self.encode_soft(x)
         squared = sum(p.square().sum() for name, p in self.named_parameters() if not name.endswith("bias"))
-        return self.reconstruction(self.decode(code), x) + self.beta * self.sparsity(code) + self.decay / 2 * squared
+        return self.surprise(self.decode(code), x) + self.beta * self.sparsity(code) + self.decay / 2 * squared
 
     def sparsity(self, code: Tensor) -> Tensor:  # [batch, bits] -> []
         """How far the code is from sparse."""

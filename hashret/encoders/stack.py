@@ -8,18 +8,17 @@ with the same weights, and fine-tuned together by the variant's loss (Hinton & S
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-import numpy as np
 import torch
 from torch import nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Rows
+from hashret.features import Features
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, SparseLinear, mirrored
+from hashret.parts.bodies import ACTIVATIONS, SparseLinear, louder, mirrored
 from hashret.parts.rbm import RBM, pretrain
 from hashret.training import Schedule, train
 
@@ -45,21 +44,15 @@ class Stacked(Autoencoder):
             self.input = nn.Identity()
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """One machine a layer, from below; then all together. The rates are for words that are counted."""
+        """One machine a layer, from below; then all together."""
         self.build(features, bits)
-        gain, words = 1.0, features.input
-        if isinstance(words, Rows):  # their mean weight is made at least 1
-            gain = max(1.0, len(words.data) / max(float(words.data.sum()), 1e-12))
-            features = replace(features, input=replace(words, data=words.data * np.float32(gain)))
+        counted = louder(self.body, features)  # what the machines' rates are made for
         steps = int(schedule.steps(len(features)) * self.pretraining)
         if steps and self.activation == "sigmoid":
             stack = self.machines(prod(features.shape), bits)
-            pretrain(stack, features, schedule, steps, self.input)
+            pretrain(stack, counted, schedule, steps, self.input)
             self.unroll(stack)
         train(self, features, [(self.loss, self.parameters())], schedule)
-        for lowest in self.body.modules():
-            if isinstance(lowest, SparseLinear):  # of words as they are, from here on
-                lowest.by_word.data *= gain
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
         """Untrained, from the input to the code."""

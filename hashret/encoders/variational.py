@@ -56,7 +56,7 @@ class Variational(Autoencoder):
         mu, spread = self.posterior(x)
         z = drawn(mu, spread) if self.training else mu
         apart = divergence(mu, spread, torch.zeros_like(mu), torch.zeros_like(mu))
-        return self.reconstruction(self.decode(z), x) + self.beta * apart.mean()
+        return self.surprise(self.decode(z), x) + self.beta * apart.mean()
 
     def thresholds(self, logits: Floats) -> Floats:
         """The sign of mu."""

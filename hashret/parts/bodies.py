@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.errors import UsageError
-from hashret.features import Floats, Rows, mean_of
+from hashret.features import Features, Floats, Rows, mean_of
 from hashret.runtime import Line, Program
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -75,19 +76,37 @@ def convolutional(shape: tuple[int, ...], hidden: Sequence[int], bits: int) -> n
 
 
 class SparseLinear(nn.Module):
-    """A linear layer whose input is nearly all zeros, as tf-idf is: it reads and updates only the words that occur."""
+    """A linear layer whose input is nearly all zeros, as tf-idf is: it reads and updates only the words that occur.
+
+    `gain` multiplies the input, for those whose rates are made for words that are counted.
+    """
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         start = nn.Linear(before, after)
         self.by_word = nn.Parameter(start.weight.detach().T.contiguous())  # [before, after]
         self.bias = nn.Parameter(start.bias.detach())
+        self.register_buffer("gain", torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:  # [batch, before] -> [batch, after]
+        if x.requires_grad:  # a second derivative may be asked for, which the sum over few words has not
+            return x @ self.by_word * self.get_buffer("gain") + self.bias
         row, word = x.nonzero(as_tuple=True)
         starts = torch.searchsorted(row, torch.arange(len(x), device=x.device))
         summed = nn.functional.embedding_bag(word, self.by_word, starts, mode="sum", per_sample_weights=x[row, word])
-        return summed + self.bias
+        return summed * self.get_buffer("gain") + self.bias
+
+
+def louder(body: nn.Module, features: Features) -> Features:
+    """Have a body take sparse words as large as counts, their mean weight at least 1; the features as it sees them."""
+    words = features.input
+    if not isinstance(words, Rows):
+        return features
+    gain = max(1.0, len(words.data) / max(float(words.data.sum()), 1e-12))
+    for layer in body.modules():
+        if isinstance(layer, SparseLinear):
+            layer.get_buffer("gain").fill_(gain)
+    return replace(features, input=replace(words, data=words.data * np.float32(gain)))
 
 
 class Tied(nn.Module):
@@ -152,7 +171,10 @@ def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tenso
         case nn.Linear():
             return [{"op": "linear", "weight": weight, "bias": bias}], {weight: layer.weight.T, bias: layer.bias}
         case SparseLinear():
-            return [{"op": "linear", "weight": weight, "bias": bias}], {weight: layer.by_word, bias: layer.bias}
+            return [{"op": "linear", "weight": weight, "bias": bias}], {
+                weight: layer.by_word * layer.get_buffer("gain"),
+                bias: layer.bias,
+            }
         case nn.Conv2d():
             assert layer.bias is not None
             steps = {"padding": int(layer.padding[0]), "stride": int(layer.stride[0])}
