@@ -93,8 +93,9 @@ class SparseLinear(nn.Module):
             return x @ self.by_word * self.get_buffer("gain") + self.bias
         row, word = x.nonzero(as_tuple=True)
         starts = torch.searchsorted(row, torch.arange(len(x), device=x.device))
-        summed = nn.functional.embedding_bag(word, self.by_word, starts, mode="sum", per_sample_weights=x[row, word])
-        return summed * self.get_buffer("gain") + self.bias
+        weights = x[row, word] * self.get_buffer("gain")
+        summed = nn.functional.embedding_bag(word, self.by_word, starts, mode="sum", per_sample_weights=weights)
+        return summed + self.bias
 
 
 def louder(body: nn.Module, features: Features) -> Features:
