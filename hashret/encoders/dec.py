@@ -12,7 +12,7 @@ from torch.nn.functional import dropout
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features, Floats, Rows
 from hashret.options import option
-from hashret.parts.bodies import mirrored
+from hashret.parts.bodies import Standardize, mirrored
 from hashret.parts.clusters import k_means, sharpened, student_t
 from hashret.parts.phases import share
 from hashret.training import Schedule, train
@@ -33,6 +33,7 @@ class DEC(Autoencoder):
     hidden: tuple[int, ...] = option((500, 500, 2000), "units of the layers between input and code", low=1)
     clusters: int = option(10, "clusters to find", low=1)
     dropout: float = option(0.2, "share of its input that a layer is not shown", low=0.0, high=0.9)
+    centre: bool = option(True, "take the mean off what is not words; false, as published, serves pictures on black")
     refresh: int = option(140, "steps after which the target distribution is computed anew", low=1)
 
     name = "dec"
@@ -46,6 +47,8 @@ class DEC(Autoencoder):
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the centres."""
         super().build(features, bits)
+        if not self.sparse:
+            self.input = Standardize.of(features.input, self.centre)
         self.centres = nn.Parameter(torch.zeros(self.clusters, bits))
         self.register_buffer("used", torch.ones(self.clusters))
 

@@ -134,9 +134,9 @@ class Standardize(nn.Module):
         self.register_buffer("shift", torch.from_numpy(-mean * np.float32(scale)))
 
     @classmethod
-    def of(cls, matrix: Floats | Rows) -> Standardize:
-        """The scaling that gives a matrix mean 0 and, over all dimensions together, variance 1."""
-        mean = mean_of(matrix)
+    def of(cls, matrix: Floats | Rows, centre: bool = True) -> Standardize:
+        """The scaling that gives a matrix mean 0 and, over all dimensions together, variance 1; or the latter alone."""
+        mean = mean_of(matrix) * np.float32(centre)
         squares = matrix.data if isinstance(matrix, Rows) else matrix
         total = float(np.square(squares, dtype=np.float64).sum()) / len(matrix)
         variance = total - float(np.square(mean, dtype=np.float64).sum())
