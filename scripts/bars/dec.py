@@ -15,9 +15,9 @@ from hashret.training import Schedule, seeded
 
 BAR = "MNIST, all 70,000 digits, 10 clusters in 10 dimensions; accuracy under the best match of clusters to digits."
 TRIED = (
-    "Rate and scaling were chosen on seed 2, its accuracy in sight: at a rate of 1e-3 the autoencoder alone has .757 with "
-    "the mean taken off the pictures and .767 without, as published; at 3e-3 .724 and .798. The other seeds were not "
-    "looked at."
+    "Rate and scaling were chosen on seed 2, its accuracy in sight: at a rate of 1e-3 the autoencoder alone has .757 "
+    "with the mean taken off the pictures and .767 without, as published; at 3e-3 .724 and .798. The other seeds were "
+    "not looked at."
 )
 CALM = 1e-3  # of which a tenth is the rate while codes gather
 
