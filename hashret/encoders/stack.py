@@ -18,7 +18,7 @@ from torch import nn
 from hashret.encoders.net import Autoencoder
 from hashret.features import Features
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, SparseLinear, louder, mirrored
+from hashret.parts.bodies import ACTIVATIONS, SparseLinear, louder, mirrored, settle
 from hashret.parts.rbm import RBM, pretrain
 from hashret.training import Schedule, train
 
@@ -53,6 +53,7 @@ class Stacked(Autoencoder):
             pretrain(stack, counted, schedule, steps, self.input)
             self.unroll(stack)
         train(self, features, [(self.loss, self.parameters())], schedule)
+        settle(self.body)
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
         """Untrained, from the input to the code."""

@@ -110,6 +110,14 @@ def louder(body: nn.Module, features: Features) -> Features:
     return replace(features, input=replace(words, data=words.data * np.float32(gain)))
 
 
+def settle(body: nn.Module) -> None:
+    """Put the gain into the weights, once they are learned; not where others are tied to them."""
+    for layer in body.modules():
+        if isinstance(layer, SparseLinear):
+            layer.by_word.data *= layer.get_buffer("gain")
+            layer.get_buffer("gain").fill_(1)
+
+
 class Tied(nn.Module):
     """The layer back that has the weights of the layer down, turned round, and a bias of its own."""
 
