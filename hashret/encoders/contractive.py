@@ -62,4 +62,6 @@ class Contractive(Autoencoder):
             return torch.zeros(len(x))
         signs = torch.randint_like(code, 2) * 2 - 1
         (turned,) = torch.autograd.grad(code, x, signs, create_graph=True)
-        return turned.flatten(1).square().sum(1)
+        lowest = self.body[0]  # type: ignore[index]
+        gain = lowest.get_buffer("gain") if isinstance(lowest, SparseLinear) else 1.0  # J is of words as it takes them
+        return (turned / gain).flatten(1).square().sum(1)
