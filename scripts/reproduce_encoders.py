@@ -127,8 +127,8 @@ def table(found: list[dict[str, Any]]) -> str:
         if kind.options():
             lines += ["| option | default | |", "| --- | --- | --- |"]
             lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
-        for bar in measured(found, name) if name in known else []:
-            lines += ["", *_told(bar, known[name])]
+        for given in measured(known[name], found, name) if name in known else []:
+            lines += ["", *_told(known[name], given)]
         if name in PICTURES:
             file, seen = PICTURES[name]
             lines += ["", f"![{file.replace('-', ' ')}](encoders/{file}.png)", "", seen]
@@ -146,9 +146,9 @@ def _shown(value: Any) -> str:
     return f"`{text}`" if text != "" else ""
 
 
-def measured(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """What an encoder's bar gave, for each budget it was run with."""
-    bar, given = bars()[name], []
+    given = []
     for budget in BUDGETS:
         own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
         if own:
@@ -166,15 +166,16 @@ def measured(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 def as_json(found: list[dict[str, Any]]) -> str:
     """The same of all encoders."""
-    return json.dumps({name: measured(found, name) for name in bars()}, indent=1, ensure_ascii=False) + "\n"
+    given = {name: measured(bar, found, name) for name, bar in bars().items()}
+    return json.dumps(given, indent=1, ensure_ascii=False) + "\n"
 
 
-def _told(bar: dict[str, Any], module: ModuleType) -> list[str]:
+def _told(bar: ModuleType, given: dict[str, Any]) -> list[str]:
     """One bar's figures and verdict."""
-    rows = [f"| {figure} | {value} |" for figure, value in bar["figures"].items()]
-    verdicts = [f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in bar["reached"].items()]
-    tried = ["", module.TRIED] if hasattr(module, "TRIED") else []  # where something was not reached
-    return [bar["measured"], "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
+    rows = [f"| {figure} | {value} |" for figure, value in given["figures"].items()]
+    verdicts = [f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in given["reached"].items()]
+    tried = ["", bar.TRIED] if hasattr(bar, "TRIED") else []  # where something was not reached
+    return [given["measured"], "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
 
 
 if __name__ == "__main__":

@@ -385,6 +385,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("index", "TRAIN", "--bits", "0"), 2, "bits must be 1 to 4096, got 0"),
         (("index", "TRAIN", "--bits", "5000"), 2, "bits must be 1 to 4096, got 5000"),
         (("index", "TRAIN", "--encoder", "bernouli"), 2, "did you mean 'bernoulli'? allowed: neighborhood, "),
+        (("index", "TRAIN", "--encoder", "bernouli"), 2, "pca, lsh (hashret encoders lists them)"),
         (("index", "TRAIN", "--vectorizer", "tfdif"), 2, "did you mean 'tfidf'?"),
         (("index", "TRAIN", "--label", "topics"), 1, "did you mean 'topic'?"),
         (("index", "TRAIN", "-o", "hiden=3"), 2, "unknown option 'hiden'; did you mean 'hidden'? allowed: batch, "),

@@ -62,13 +62,12 @@ def _tell(registry: Any, name: str, bars: Sequence[Mapping[str, Any]]) -> None:
     """One of them at length: on a terminal as a page, else as one row."""
     kind = registry.get(name)
     method = inspect.getdoc(kind) or ""
-    options = [{"option": key, "default": value, "": kind.help_of(key)} for key, value in kind.options().items()]
+    options = [{"name": key, "default": value, "help": kind.help_of(key)} for key, value in kind.options().items()]
     if not is_table():
-        told = [{"name": row["option"], "default": row["default"], "help": row[""]} for row in options]
-        emit([{"name": name, "summary": kind.summary, "method": method, "options": told, "bars": bars}], key="name")
+        emit([{"name": name, "summary": kind.summary, "method": method, "options": options, "bars": bars}], key="name")
         return
     sys.stdout.write(f"{name}: {kind.summary}\n\n{textwrap.indent(method, '    ')}\n")
-    emit(options, key="option")
+    emit(options, key="name")
     for bar in bars:
         sys.stdout.write(f"{textwrap.fill(bar['measured'], 79)}\n")
         emit(({"figure": figure, "": value} for figure, value in bar["figures"].items()), key="figure")

@@ -1,7 +1,7 @@
 """Encoders: features -> codes, one file each; `ENCODERS` lists them."""
 
 import json
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from hashret.encoders.base import Encoder
@@ -40,5 +40,5 @@ DEFAULT = "neighborhood"
 
 def measured(name: str) -> list[dict[str, Any]]:
     """What `scripts/reproduce_encoders.py` measured an encoder to do; nothing where it has no bar for it."""
-    told: dict[str, list[dict[str, Any]]] = json.loads(files(__name__).joinpath("measured.json").read_text("utf-8"))
+    told: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("measured.json").read_text("utf-8"))
     return told.get(name, [])

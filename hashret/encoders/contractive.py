@@ -12,7 +12,6 @@ from hashret.encoders.net import Autoencoder
 from hashret.features import Features
 from hashret.options import option
 from hashret.parts.bodies import SparseLinear, Tied, louder, mlp
-from hashret.training import Schedule, train
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -37,11 +36,10 @@ class Contractive(Autoencoder):
         body = mlp(widths, "sigmoid", flatten=len(shape) > 1, sparse=self.sparse)
         return body, mlp(widths[::-1], "sigmoid") if self.hidden else Tied(body[-1])  # type: ignore[arg-type]
 
-    def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Of words, as if they were counted: of weights that are small, tied ones learn nothing at this rate."""
-        self.build(features, bits)
+    def build(self, features: Features, bits: int) -> None:
+        """Words are taken as if they were counted: of small weights, tied layers learn nothing at this rate."""
+        super().build(features, bits)
         louder(self.body, features)
-        train(self, features, [(self.loss, self.parameters())], schedule)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction and contraction."""

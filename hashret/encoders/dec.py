@@ -44,11 +44,13 @@ class DEC(Autoencoder):
         """The stack, its code linear, and its mirror."""
         return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
+    def scaling(self, x: Floats | Rows) -> nn.Module:
+        """With the mean taken off, or not."""
+        return Standardize.of(x, self.centre)
+
     def build(self, features: Features, bits: int) -> None:
         """The layers, and the centres."""
         super().build(features, bits)
-        if not self.sparse:
-            self.input = Standardize.of(features.input, self.centre)
         self.centres = nn.Parameter(torch.zeros(self.clusters, bits))
         self.register_buffer("used", torch.ones(self.clusters))
 

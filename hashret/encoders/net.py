@@ -69,7 +69,11 @@ class Autoencoder(nn.Module, Encoder):
         self.gives = features.gives
         self.words = len(features.input.data) / len(features) if isinstance(features.input, Rows) else 1.0
         self.body, self.decoder = self.layers(features.shape, bits)
-        self.input = nn.Identity() if self.sparse else Standardize.of(features.input)
+        self.input = nn.Identity() if self.sparse else self.scaling(features.input)
+
+    def scaling(self, x: Floats | Rows) -> nn.Module:
+        """What features that are not words [n, dim] pass before the body."""
+        return Standardize.of(x)
 
     def logits(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """What is cut into bits."""

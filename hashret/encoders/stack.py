@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features
+from hashret.features import Features, Floats, Rows
 from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, SparseLinear, louder, mirrored, settle
 from hashret.parts.rbm import RBM, pretrain
@@ -37,11 +37,9 @@ class Stacked(Autoencoder):
         """The stack and its mirror."""
         return mirrored(shape, self.hidden, bits, self.activation, self.sparse)
 
-    def build(self, features: Features, bits: int) -> None:
+    def scaling(self, x: Floats | Rows) -> nn.Module:
         """Values of 0 to 1 go in as they are: they are the chances of binary units."""
-        super().build(features, bits)
-        if self.gives != "real":
-            self.input = nn.Identity()
+        return super().scaling(x) if self.gives == "real" else nn.Identity()
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """One machine a layer, from below; then all together."""

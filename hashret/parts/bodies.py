@@ -180,10 +180,8 @@ def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tenso
         case nn.Linear():
             return [{"op": "linear", "weight": weight, "bias": bias}], {weight: layer.weight.T, bias: layer.bias}
         case SparseLinear():
-            return [{"op": "linear", "weight": weight, "bias": bias}], {
-                weight: layer.by_word * layer.get_buffer("gain"),
-                bias: layer.bias,
-            }
+            taken = layer.by_word * layer.get_buffer("gain")
+            return [{"op": "linear", "weight": weight, "bias": bias}], {weight: taken, bias: layer.bias}
         case nn.Conv2d():
             assert layer.bias is not None
             steps = {"padding": int(layer.padding[0]), "stride": int(layer.stride[0])}
