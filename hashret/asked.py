@@ -6,18 +6,20 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hashret.codes import Codes, pack
-from hashret.documents import Content, Document, as_documents
+from hashret.documents import Content, Document, as_documents, is_one
 from hashret.errors import DataError
 from hashret.features import Floats, Rows
 from hashret.hasher import Hasher
 from hashret.hits import Hits
 
 Query = Document | Content
+Queries = Query | Iterable[Query]
 
 log = logging.getLogger("hashret")
 
@@ -43,9 +45,17 @@ def joined(parts: Sequence[Asked]) -> Asked:
     return Asked(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
 
 
-def encoded(hasher: Hasher, queries: Iterable[Query], rerank: bool, keeps: bool) -> Asked:
-    """Queries -> codes, and to re-rank by the rest; `keeps`: the index keeps vectors. DataError for another kind."""
-    documents = [_fitting(document, hasher.reads) for document in as_documents(queries)]
+def is_one_query(queries: Queries, holds: str) -> bool:
+    """Whether this is one query and not a collection of them; an index of images takes an image's array for one."""
+    if holds == "picture" and isinstance(queries, np.ndarray):
+        return queries.ndim == 2 or (queries.ndim == 3 and queries.shape[2] == 3)
+    return is_one(queries)
+
+
+def encoded(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> Asked:
+    """Queries -> codes, and the numbers to re-rank by; `keeps`: the index keeps vectors. DataError for another kind."""
+    each: Any = [queries] if is_one_query(queries, hasher.reads) else queries
+    documents = [_fitting(document, hasher.reads) for document in as_documents(each)]
     if not documents:
         return Asked(hasher.encode(documents))
     return joined([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])

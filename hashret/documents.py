@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,17 +23,100 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One thing to be found: an id of its own, a content, labels for measuring, and whatever else is known of it."""
+    """One document: an id of its own, a content, labels, and metadata, which JSON can hold.
+
+    An id or label that is a number becomes its text, and one label may stand for a collection of one. DataError where
+    an id, a label, the content or the metadata is of another type.
+    """
 
     id: str
     content: Content
     labels: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if type(self.id) is not str or not self.id:
+            object.__setattr__(self, "id", as_id(self.id))
+        if type(self.labels) is not tuple or not all(type(label) is str for label in self.labels):
+            object.__setattr__(self, "labels", as_labels(self.labels, self.id))
+        if not isinstance(self.content, str | Path | np.ndarray):
+            raise DataError(
+                f"the content of {self.id!r} must be a text, an image's path or an array, got {_type(self.content)}"
+            )
+        if not isinstance(self.metadata, Mapping):
+            raise DataError(f"the metadata of {self.id!r} must be a mapping of names, got {_type(self.metadata)}")
+
     @property
     def kind(self) -> str:
         """ "text", "picture" or "vector"."""
         return kind_of(self.content)
+
+
+Documents = Iterable[Document | Content] | Document | Content
+"""Documents or bare contents; one of them stands for itself, and a text is never its letters."""
+
+
+def as_id(value: Any) -> str:
+    """An id as text; DataError unless it is a text that is not empty, or a number."""
+    text = _name(value)
+    if not text:
+        raise DataError(f"an id must be a text or a number, got {_brief(value)}")
+    return text
+
+
+def as_ids(values: Any) -> list[str]:
+    """One id or a collection of ids as a list of texts."""
+    return [as_id(value) for value in ([values] if _is_name(values) else values)]
+
+
+def as_labels(values: Any, id: str = "") -> tuple[str, ...]:
+    """One label or a collection of labels as texts; DataError for anything else."""
+    if values is None:
+        return ()
+    of = f" of {id!r}" if id else ""
+    if not _is_name(values) and not isinstance(values, Iterable):
+        raise DataError(f"labels{of} must be texts or numbers, got {_brief(values)}")
+    labels = []
+    for value in [values] if _is_name(values) else values:
+        if (text := _name(value)) is None:
+            raise DataError(f"labels{of} must be texts or numbers, got {_brief(value)} among them")
+        labels.append(text)
+    return tuple(labels)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | bytes | int | float | np.generic)
+
+
+def _name(value: Any) -> str | None:
+    """A text as it is, a number as its text, None for anything else."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _type(value: Any) -> str:
+    return type(value).__name__
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def check_metadata(document: Document) -> None:
+    """DataError where JSON cannot hold the metadata of a document."""
+    plain = (str, int, float, bool, type(None))
+    if all(type(key) is str and type(value) in plain for key, value in document.metadata.items()):
+        return
+    try:
+        json.dumps(dict(document.metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"the metadata of {document.id!r} cannot be written as JSON: {error}") from error
 
 
 def kind_of(content: Content) -> str:
@@ -44,20 +127,41 @@ def kind_of(content: Content) -> str:
         return "picture"
     if isinstance(content, np.ndarray) and content.ndim in (1, 2, 3):
         return "vector" if content.ndim == 1 else "picture"
-    raise DataError(f"a document is a text, a picture's path or an array of 1 to 3 dimensions, got {type(content)}")
+    raise DataError(
+        f"a document is a text, an image's path or an array of 1 to 3 dimensions, got {_type(content)}"
+        + (f" of {content.ndim}" if isinstance(content, np.ndarray) else "")
+    )
 
 
-def as_documents(items: Iterable[Document | Content]) -> Iterator[Document]:
-    """Documents as they are; bare contents with their number as id."""
-    for number, item in enumerate(items):
-        yield item if isinstance(item, Document) else Document(str(number), item)
+def as_documents(items: Documents) -> Iterator[Document]:
+    """Documents as they are; bare contents with their number as id. One document or content is a collection of one."""
+    for number, item in enumerate([items] if is_one(items) else items):  # type: ignore[arg-type]
+        yield item if isinstance(item, Document) else Document(str(number), item)  # type: ignore[arg-type]
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Consecutive lists of at most `size` items."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
+def is_one(items: Any) -> bool:
+    """Whether this is one document or content, and not a collection of them. A mapping is never its keys."""
+    return isinstance(items, str | Path | Document | Mapping) or (isinstance(items, np.ndarray) and items.ndim == 1)
+
+
+def batches(items: Iterable[T], size: int, weigh: Callable[[T], int] | None = None, most: int = 0) -> Iterator[list[T]]:
+    """Consecutive lists of at most `size` items; with `weigh` a list also ends once its items weigh `most`."""
+    batch: list[T] = []
+    weight = 0
+    for item in items:
+        batch.append(item)
+        weight += weigh(item) if weigh else 0
+        if len(batch) == size or (weigh and weight >= most):
+            yield batch
+            batch, weight = [], 0
+    if batch:
         yield batch
+
+
+def bytes_of(document: Document) -> int:
+    """About how many bytes a document's content takes in memory."""
+    content = document.content
+    return content.nbytes if isinstance(content, np.ndarray) else 4 * len(content) if isinstance(content, str) else 0
 
 
 def check_kind(documents: Sequence[Document], kind: str, what: str) -> None:

@@ -1,16 +1,18 @@
-"""Hasher: a vectorizer and a program, all that turns a document into a code.
+"""Hasher: a vectorizer and a program, everything that turns a document into a code.
 
     documents --vectorizer--> features --program--> codes
 
-It is saved as config.json, weights.safetensors and vocabulary.json, never as anything that could run code; beside them
-lies what only the encoder itself needs (`remainder.py`).
+It is saved as config.json, weights and vocabulary, never as anything that could run code; a further file has what only
+the encoder itself needs (`remainder.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -18,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from hashret import remainder
+from hashret import files, remainder
 from hashret.codes import Codes, check_bits, width
-from hashret.documents import Content, Document, as_documents, batches
+from hashret.documents import Document, Documents, as_documents, batches
 from hashret.encoders import DEFAULT, ENCODERS
 from hashret.encoders.base import Encoder
 from hashret.errors import DataError, StoreError, UsageError, unknown
 from hashret.features import Features, Floats, Rows
+from hashret.files import Root
 from hashret.lengths import long_enough
 from hashret.progress import track
 from hashret.runtime import Program
@@ -34,7 +37,11 @@ from hashret.vectorizers.base import State, Vectorizer
 if TYPE_CHECKING:
     from hashret.training import Schedule
 
+KIND = "hashret hasher"
 FORMAT = 1
+CONFIG = "config.json"
+NAMES = re.compile(r"(vocabulary|weights|encoder)-[0-9a-f]{16}\.(json|safetensors)")
+MOST_CONFIG = 4 << 20  # bytes
 BATCH = 1000  # documents encoded at once
 
 
@@ -48,17 +55,19 @@ class Hasher:
         encoder: str,
         params: Mapping[str, Any],
         state: Callable[[], Mapping[str, Floats]] = dict,
+        training: Mapping[str, Any] | None = None,
     ) -> None:
         self.vectorizer = vectorizer
         self.program = program
         self.encoder = encoder  # its name
         self.params = dict(params)  # its options
         self._state = state  # what the encoder itself learned, read when needed
+        self.training = dict(training or {})  # the seed and the options of the schedule that it was fitted with
 
     @classmethod
     def fit(
         cls,
-        documents: Iterable[Document | Content],
+        documents: Documents,
         *,
         bits: int | Literal["auto"] = 64,
         encoder: str = DEFAULT,
@@ -102,7 +111,8 @@ class Hasher:
 
         program = long_enough(fit, features, schedule.seed) if bits == "auto" else fit(bits)
         state = encoder.state()
-        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state)
+        training = {name: value for name, value in schedule.params().items() if name != "device"}
+        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state, training)
 
     @cached_property
     def fitted(self) -> Encoder:
@@ -115,6 +125,8 @@ class Hasher:
             raise StoreError(
                 "this hasher was saved without what its encoder learned; hashret refit learns it"
             ) from None
+        except OSError as error:
+            raise StoreError(f"what the encoder learned cannot be read: {files.reason(error)}") from error
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
             raise StoreError(f"what the encoder learned does not fit it ({error}); build the index again") from error
 
@@ -128,16 +140,16 @@ class Hasher:
         """The kind of documents it takes: "text", "picture" or "vector"."""
         return self.vectorizer.reads
 
-    def features(self, documents: Iterable[Document | Content]) -> Iterator[Floats | Rows]:
-        """What the vectorizer makes of the documents, [n, dim] for a batch at a time."""
+    def features(self, documents: Documents) -> Iterator[Floats | Rows]:
+        """What the vectorizer makes of documents, or of one, [n, dim] for a batch at a time."""
         return (self.vectorizer.transform(batch).input for batch in batches(as_documents(documents), BATCH))
 
-    def encode(self, documents: Iterable[Document | Content]) -> Codes:
-        """Documents -> codes uint8 [n, ceil(bits / 8)]."""
+    def encode(self, documents: Documents) -> Codes:
+        """Documents -> codes uint8 [n, ceil(bits / 8)]; one text, path, vector or Document -> [1, ceil(bits / 8)]."""
         parts = [self.program.encode(features) for features in self.features(documents)]
         return np.concatenate(parts) if parts else np.zeros((0, width(self.bits)), np.uint8)
 
-    def logits(self, documents: Iterable[Document | Content]) -> Floats:
+    def logits(self, documents: Documents) -> Floats:
         """Documents -> float32 [n, bits]; bit j of the code is logit j above threshold j."""
         parts = [self.program.logits(features) for features in self.features(documents)]
         return np.concatenate(parts) if parts else np.zeros((0, self.bits), np.float32)
@@ -167,47 +179,103 @@ class Hasher:
         own = {f"vectorizer.{name}": tensor for name, tensor in self.vectorizer.state().tensors.items()}
         return own | {f"program.{name}": tensor for name, tensor in self.program.tensors.items()}
 
-    def save(self, path: str | Path) -> None:
-        """Write the three files into the folder `path`, made if need be."""
+    def files(self) -> dict[str, bytes]:
+        """The files that `save` writes, by name; config.json lists the others, whose names depend on their content."""
         from safetensors.numpy import save
 
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
         vocabulary = list(self.vectorizer.state().vocabulary)
-        (folder / "vocabulary.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
         weights = save({name: np.ascontiguousarray(tensor) for name, tensor in self._tensors().items()})
-        (folder / "weights.safetensors").write_bytes(weights)
-        remainder.write(folder, self._state(), self.program.tensors)
-        (folder / "config.json").write_text(json.dumps(self._config(), indent=1, ensure_ascii=False), "utf-8")
+        encoder, shared = remainder.split(self._state(), self.program.tensors)
+        parts = {
+            "vocabulary": ("json", json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass")),
+            "weights": ("safetensors", weights),
+            "encoder": ("safetensors", encoder),
+        }
+        names = {part: f"{part}-{files.sha256_of(data)[:16]}.{kind}" for part, (kind, data) in parts.items()}
+        config = {"kind": KIND, **self._config(), "training": self.training, "files": names, "shared": shared}
+        found = {names[part]: data for part, (_, data) in parts.items()}
+        return found | {CONFIG: json.dumps(config, indent=1, ensure_ascii=False).encode()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the files into the folder `path`, made if need be, in place of a hasher that is there.
+
+        Killed at any instant, the folder has the old hasher or the new one. UsageError where it holds anything else.
+        """
+        folder, new = Path(path).resolve(), self.files()
+        files.make_root(folder)
+        with Root(folder) as root:
+            old = _names_of(root, folder)
+            for name, data in new.items():
+                if name != CONFIG and not (root.exists(name) and root.read(name) == data):
+                    root.write(name, data)
+            root.sync()
+            root.replace(CONFIG, new[CONFIG])
+            root.sync()
+            for name in old - new.keys():
+                root.remove(name)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; UsageError where nothing is there, StoreError where it does not hang together."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        folder = Path(path)
-        if not (folder / "config.json").is_file():
-            raise UsageError(f"no hasher at {str(path)!r}: no config.json there; hashret fit makes one")
+        """Read what `save` wrote; UsageError where there is none, StoreError where it is damaged."""
+        folder = Path(path).resolve()
         try:
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-            vocabulary = json.loads((folder / "vocabulary.json").read_text("utf-8"))
-            tensors = load_file(folder / "weights.safetensors")
-            if config["format"] > FORMAT:
-                raise StoreError(
-                    f"the hasher at {str(path)!r} has format {config['format']}, this hashret reads {FORMAT}"
-                )
-            return cls._assemble(config, vocabulary, tensors, folder)
-        except (LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError, SafetensorError) as error:
-            raise StoreError(f"the hasher at {str(path)!r} is damaged ({error!r}); build the index again") from error
+            with Root(folder) as root:
+                if not root.exists(CONFIG):
+                    raise FileNotFoundError
+        except (FileNotFoundError, NotADirectoryError):
+            raise UsageError(f"no hasher at {str(path)!r}: no {CONFIG} there; hashret fit makes one") from None
+
+        def read(name: str) -> bytes:
+            with Root(folder) as root:
+                return root.read(name)
+
+        return cls.from_files(read, str(path))
 
     @classmethod
-    def _assemble(cls, config: dict[str, Any], vocabulary: list[str], tensors: dict[str, Floats], folder: Path) -> Self:
+    def from_files(cls, read: Callable[[str], bytes], where: str) -> Self:
+        """A hasher from its files: `read(name)` gives their bytes. The encoder's own file is read when it is needed.
+
+        StoreError where a file is missing or damaged; `where` is named in it.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            if len(data := read(CONFIG)) > MOST_CONFIG:
+                raise ValueError(f"{CONFIG} has {len(data):,} bytes")
+            config = json.loads(data.decode("utf-8"))
+            if config["format"] > FORMAT:
+                raise StoreError(f"the hasher at {where!r} has format {config['format']}, this hashret reads {FORMAT}")
+            names = config["files"]
+            if config["kind"] != KIND or not all(NAMES.fullmatch(name) for name in names.values()):
+                raise ValueError(f"{CONFIG} is not that of a hasher")
+            vocabulary = json.loads(read(names["vocabulary"]).decode("utf-8", "surrogatepass"))
+            tensors = load(read(names["weights"]))
+            return cls._assemble(config, vocabulary, tensors, lambda: read(names["encoder"]))
+        except FileNotFoundError as error:
+            raise StoreError(f"the hasher at {where!r} lacks a file ({error}); build the index again") from error
+        except OSError as error:
+            raise StoreError(f"the hasher at {where!r} cannot be read: {files.reason(error)}") from error
+        except (
+            *(LookupError, TypeError, ValueError, AttributeError, EOFError, RecursionError, SafetensorError),
+        ) as error:
+            raise StoreError(f"the hasher at {where!r} is damaged ({error!r:.200}); build the index again") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is its files."""
+        return _from_bytes, (self.files(),)
+
+    @classmethod
+    def _assemble(
+        cls, config: dict[str, Any], vocabulary: Any, tensors: dict[str, Floats], encoder: Callable[[], bytes]
+    ) -> Self:
         def named(prefix: str) -> dict[str, Floats]:
             return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
-        if not all(isinstance(word, str) for word in vocabulary) or not isinstance(config["facts"], dict):
-            raise StoreError("the hasher's vocabulary must be words, its facts named")
+        if not isinstance(vocabulary, list) or not all(isinstance(word, str) for word in vocabulary):
+            raise StoreError("the hasher's vocabulary must be a list of strings")
+        if not all(isinstance(config.get(name, {}), dict) for name in ("facts", "shared", "training")):
+            raise StoreError("the hasher's facts, shared and training must be objects")
         described = config["vectorizer"]
         vectorizer = VECTORIZERS.get(described["name"]).from_params(described["options"])
         vectorizer.restore(State(config["facts"], named("vectorizer."), tuple(vocabulary)))
@@ -219,13 +287,35 @@ class Hasher:
         if program.logits(np.zeros((1, prod(program.shape)), np.float32)).shape != (1, program.bits):
             raise StoreError(f"the hasher's encoder does not give {program.bits} bits")
         described = config["encoder"]
+        shared = config.get("shared", {})
         return cls(
             vectorizer,
             program,
             described["name"],
             described["options"],
-            lambda: remainder.read(folder, program.tensors),
+            lambda: remainder.join(encoder(), shared, program.tensors),
+            config.get("training", {}),
         )
+
+
+def _from_bytes(found: Mapping[str, bytes]) -> Hasher:
+    return Hasher.from_files(found.__getitem__, "a pickle")
+
+
+def _names_of(root: Root, folder: Path) -> set[str]:
+    """The files of the hasher in a folder; UsageError where there is anything else."""
+    names = set(root.names())
+    temporary = {name for name in names if re.fullmatch(rf"\.{CONFIG}\.\d+\.tmp", name)}
+    ours = {name for name in names if NAMES.fullmatch(name)} | temporary
+    if CONFIG in names:
+        with suppress(OSError, EOFError, StoreError):
+            if root.stat(CONFIG).st_size <= MOST_CONFIG and KIND.encode() in root.read(CONFIG)[:64]:
+                return ours
+    if strange := sorted(names - ours):
+        raise UsageError(
+            f"folder {str(folder)!r} holds other files, such as {strange[0]!r}; name a new folder for the hasher"
+        )
+    return ours
 
 
 def check_wanted(encoder: Encoder, gives: str, vectorizer: str) -> None:

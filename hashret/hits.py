@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hashret.documents import Document
@@ -42,9 +42,3 @@ class Hits(list[Hit]):
         self.exact = exact
         self.searcher = searcher  # how it was reached
         self.ties_at_k = ties_at_k  # documents at the last hit's distance, listed or not; None: all are listed
-
-    def without(self, id: str, most: int) -> Hits:
-        """At most so many of the hits, one document left out, ranked anew."""
-        kept = [hit for hit in self if hit.id != id][:most]
-        ranked = (replace(hit, rank=rank) for rank, hit in enumerate(kept, 1))
-        return Hits(ranked, self.exact, self.searcher, self.ties_at_k)

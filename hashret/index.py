@@ -1,43 +1,54 @@
 """Index: documents on disk, found by the distance of their codes. The main path: read it top down.
 
 index = Index.create("indexes/news", documents, bits=64)     # learn a hasher, encode, store
-index.search(["a text"], k=10)                               # encode, search, read the hits
+index.search("a text", k=10)                                 # encode, search, read the hits
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
-from hashret.asked import Asked, Query, answered, encoded
+from hashret.asked import Asked, Queries, Query, answered, encoded, is_one_query
 from hashret.codes import Codes, group, unpack
-from hashret.documents import Content, Document, batches
+from hashret.documents import Document, Documents, as_id, as_ids, as_labels, batches, bytes_of
 from hashret.errors import DataError, HashretError, StoreError, UsageError
 from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
-from hashret.intake import append, as_document, as_record, describe, each_once, expected, select
+from hashret.intake import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.progress import track
 from hashret.search import Neighbors, Searcher, searcher
+from hashret.search.base import check_k
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked
+from hashret.sources import as_source
 from hashret.sources.base import Fields, Source, Stamped
-from hashret.sources.memory import Memory
 from hashret.steady import become, snapshot, steady
 from hashret.store import Record, Store, Transaction
+from hashret.store.store import resolved
 
 if TYPE_CHECKING:
     from hashret.store.check import Problem
     from hashret.store.repair import Repaired
 
 
+BATCH_BYTES = 16 << 20  # of documents held at once while they are encoded
+
+Labels = str | Iterable[str]
+
+log = logging.getLogger("hashret")
+
+
 class Index:
-    """An index opened. Make one with `create`, open one with `open`; usable in a `with` statement."""
+    """An open index. Make one with `create`, open one with `open`; usable in a `with` statement."""
 
     def __init__(self, store: Store, hasher: Hasher) -> None:
         self.store = store
@@ -50,7 +61,7 @@ class Index:
     def create(
         cls,
         path: str | Path,
-        documents: Iterable[Document | Content],
+        documents: Source | Documents,
         *,
         hasher: Hasher | None = None,
         force: bool = False,
@@ -59,22 +70,24 @@ class Index:
     ) -> Self:
         """Learn a hasher from the documents (or take the one given), encode them and store all in the folder `path`.
 
-        `fit` is what `Hasher.fit` takes: bits, encoder, vectorizer, seed, device, options. `keep_vectors` stores the
-        vectorizer's features too, for re-ranking. Raises UsageError where an index is there already and `force` is not
-        set. An index that is replaced serves until the new one is complete.
+        `documents` are a path of files, a source, or documents, texts or arrays. `fit` is what `Hasher.fit` takes:
+        bits, encoder, vectorizer, seed, device, options. `keep_vectors` stores the vectorizer's features too, for
+        re-ranking. The folder is locked from the beginning: nobody else creates or changes an index there meanwhile.
+        Raises UsageError where there is an index already and `force` is not set, or the folder holds anything else. An
+        index that is replaced serves until the new one is complete.
         """
-        store = Store.new(path, force)
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
-        documents = documents if isinstance(documents, Source) else Memory(documents)
-        hasher = hasher or Hasher.fit(each_once(documents), dense=keep_vectors, **fit)
-        if keep_vectors:
-            check_dense(hasher.vectorizer)
-        about = describe(documents, hasher) | {"keeps_vectors": keep_vectors}
-        with store.write(write_file) as change:
-            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
+        store = Store.new(path, force)
+        source = as_source(documents).without(store.path)
+        with store.write(file_image) as change:
+            hasher = hasher or Hasher.fit(each_once(source), dense=keep_vectors, **fit)
+            if keep_vectors:
+                check_dense(hasher.vectorizer)
+            about = describe(source, hasher) | {"keeps_vectors": keep_vectors}
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files())
             index = cls(store, hasher)
-            if not index._take_in(change, documents, "refuse"):
+            if not index._take_in(change, source, "refuse"):
                 raise DataError("no documents to index; give a source that holds some")
         return index
 
@@ -92,7 +105,7 @@ class Index:
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder, absolute."""
         return self.store.path
 
     @property
@@ -149,75 +162,128 @@ class Index:
 
         UsageError where the name is unknown, or not for codes of this length.
         """
-        self._way, self._searcher = {"name": name, "threads": threads, "verify": verify}, None
-        self._among(())
+        way = {"name": name, "threads": threads, "verify": verify}
+        made = searcher(self.codes, self.bits, **way)  # type: ignore[arg-type]
+        self._way, self._searcher = way, made
 
-    @steady
+    @overload
+    def search(  # type: ignore[overload-overlap]  # a str is an iterable of str, and yet one query
+        self, queries: Query, k: int = 10, labels: Labels = (), rerank: bool = False
+    ) -> Hits: ...
+    @overload
     def search(
-        self, queries: Iterable[Query], k: int = 10, labels: Sequence[str] = (), rerank: bool = False
-    ) -> list[Hits]:
-        """The k nearest documents of each query; where labels are given, of those that carry one of them.
+        self, queries: Iterable[Query], k: int = 10, labels: Labels = (), rerank: bool = False
+    ) -> list[Hits]: ...
+    def search(self, queries: Queries, k: int = 10, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
+        """The k nearest documents of a query, or a list with those of each of several.
 
-        A query is a text, a picture's path or array, a vector, or a Document, whatever the index holds. A text of which
-        the index knows no word has no answer, and the log says so. `rerank` puts the nearest max(1000, k), and all that
-        tie with the last of them, in order by a finer distance: between the query's logits and the codes, and between
-        vectors where the index keeps them (search/rerank.py has the formulas).
+        With labels, only documents that carry one of them. A query is a text, an image's path or array, a vector, or a
+        Document, whatever the index holds. A text of which the index knows no word has no answer, and the log says so.
+        `rerank` puts the nearest max(1000, k), and all that tie with the last of them, in order by a finer distance:
+        between the query's logits and the codes, and between vectors where the index keeps them (search/rerank.py has
+        the formulas).
         """
-        asked = self.ask(queries, rerank)
-        return answered(asked, self._search(asked, k, labels))
+        answers = self._answers(queries, lambda own, asked: own._search(asked, k, as_labels(labels)), rerank)
+        return answers[0] if is_one_query(queries, self.hasher.reads) else answers
 
     @steady
-    def search_codes(self, codes: Codes, k: int = 10, labels: Sequence[str] = ()) -> list[Hits]:
-        """The same for queries that are codes already, uint8 [m, ceil(bits / 8)]."""
-        return self._search(Asked(codes), k, labels)
-
-    @steady
-    def within(
-        self, queries: Iterable[Query], radius: int, labels: Sequence[str] = (), rerank: bool = False
+    def _answers(
+        self, queries: Queries, find: Callable[[Index, Asked], list[Hits]], rerank: bool = False
     ) -> list[Hits]:
-        """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
+        """The answer to each query, empty where nothing of it is known."""
         asked = self.ask(queries, rerank)
-        return answered(asked, self._within(asked, radius, labels))
+        return answered(asked, find(self, asked))
 
     @steady
-    def within_codes(self, codes: Codes, radius: int, labels: Sequence[str] = ()) -> list[Hits]:
-        """The same for queries that are codes already."""
-        return self._within(Asked(codes), radius, labels)
+    def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
+        """The k nearest documents of queries that are codes already, uint8 [m, ceil(bits / 8)]."""
+        return self._search(Asked(codes), k, as_labels(labels))
+
+    @overload
+    def within(  # type: ignore[overload-overlap]
+        self, queries: Query, radius: int, labels: Labels = (), rerank: bool = False
+    ) -> Hits: ...
+    @overload
+    def within(
+        self, queries: Iterable[Query], radius: int, labels: Labels = (), rerank: bool = False
+    ) -> list[Hits]: ...
+    def within(self, queries: Queries, radius: int, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
+        """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
+        answers = self._answers(queries, lambda own, asked: own._within(asked, radius, as_labels(labels)), rerank)
+        return answers[0] if is_one_query(queries, self.hasher.reads) else answers
 
     @steady
+    def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
+        """All documents within a radius of queries that are codes already."""
+        return self._within(Asked(codes), radius, as_labels(labels))
+
+    @overload
+    def like(  # type: ignore[overload-overlap]
+        self, ids: str, k: int = 10, labels: Labels = (), radius: int | None = None, rerank: bool = False
+    ) -> Hits: ...
+    @overload
+    def like(
+        self, ids: Sequence[str], k: int = 10, labels: Labels = (), radius: int | None = None, rerank: bool = False
+    ) -> list[Hits]: ...
     def like(
         self,
-        ids: Sequence[str],
+        ids: str | Sequence[str],
         k: int = 10,
-        labels: Sequence[str] = (),
+        labels: Labels = (),
         radius: int | None = None,
         rerank: bool = False,
-    ) -> list[Hits]:
-        """The k documents most like each of these, or all within the radius, the document itself left out.
+    ) -> Hits | list[Hits]:
+        """The k documents most like a stored one, or all within the radius, the document itself left out.
 
-        Its logits are not stored: to re-rank by them, the stored text or small picture is encoded anew. An index of
-        vectors that keeps none has only the code, each bit of which then counts as much as any other.
+        A document's logits are not stored: to re-rank by them, the stored text or small image is encoded again. An
+        index of vectors that keeps none has only the code, each bit of which then counts as much as any other. A text
+        without a word that the index knows is like no other, and the log says so.
         """
-        asked = self._ask_like(ids) if rerank else Asked(self.codes_of(ids))
+        answers = self._like(as_ids(ids), k, as_labels(labels), radius, rerank)
+        return answers[0] if isinstance(ids, str) else answers
+
+    @steady
+    def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, rerank: bool) -> list[Hits]:
+        """The documents most like each of several."""
+        asked, own = self._ask_like(ids, rerank), [self._row(id) for id in ids]
         if radius is None:
-            answers = self._search(asked, k + 1, labels, SHORT_LIST + 1)
-        else:
-            answers = self._within(asked, radius, labels)
-        return [hits.without(id, k if radius is None else len(hits)) for id, hits in zip(ids, answers, strict=True)]
+            return answered(asked, self._search(asked, k, labels, own))
+        return answered(asked, self._within(asked, radius, labels, own))
 
-    def _search(self, asked: Asked, k: int, labels: Sequence[str], least: int = SHORT_LIST) -> list[Hits]:
+    def _search(self, asked: Asked, k: int, labels: Sequence[str], own: Sequence[int] | None = None) -> list[Hits]:
+        """The k nearest of each query; `own` [m]: the row of each query itself, which is left out."""
         searcher, rows = self._among(labels)
-        by = self._finely(searcher, asked, rows if labels else None, least)
-        found = by.search(asked.codes, k)
+        by = self._finely(searcher, asked, rows if labels else None, SHORT_LIST + (own is not None))
+        found = by.search(asked.codes, check_k(k) + (own is not None))
         assert found.ties_at_k is not None
-        ends = np.arange(1, len(asked.codes) + 1) * found.positions.shape[1]
-        return self._hits(rows[found.positions.reshape(-1)], found, ends, found.ties_at_k.tolist())
+        distances = found.distances if found.finer is None else found.finer
+        answers = []
+        for number, ties in enumerate(found.ties_at_k.tolist()):
+            here = rows[found.positions[number]]
+            itself = -1 if own is None else own[number]
+            kept = np.flatnonzero(here != itself)[:k]
+            if own is not None and len(kept) and _holds(rows, itself):
+                # itself ties with the last of the others where that is as near, as it is nearest of all
+                there = np.flatnonzero(here == itself)
+                ties -= not len(there) or bool(distances[number, there[0]] == distances[number, kept[-1]])
+            elif own is not None and k < len(here):  # it is not among the labels: one too many was asked for
+                part = asked.part(slice(number, number + 1))
+                again = self._finely(searcher, part, rows if labels else None).search(part.codes, k).ties_at_k
+                assert again is not None
+                ties = int(again[0])
+            answers.append(self._hits(here[kept], found.distances[number, kept], found, ties if len(kept) else 0))
+        return answers
 
-    def _within(self, asked: Asked, radius: int, labels: Sequence[str]) -> list[Hits]:
+    def _within(self, asked: Asked, radius: int, labels: Sequence[str], own: Sequence[int] | None = None) -> list[Hits]:
         searcher, rows = self._among(labels)
         found = self._finely(searcher, asked, rows if labels else None).within(asked.codes, radius)
         assert found.offsets is not None
-        return self._hits(rows[found.positions], found, found.offsets[1:], [None] * len(asked.codes))
+        answers = []
+        for number, (start, stop) in enumerate(pairwise(found.offsets.tolist())):
+            here = rows[found.positions[start:stop]]
+            kept = here != (-1 if own is None else own[number])
+            answers.append(self._hits(here[kept], found.distances[start:stop][kept], found, None))
+        return answers
 
     def _finely(
         self, searcher: Searcher, asked: Asked, rows: np.ndarray | None, least: int = SHORT_LIST
@@ -235,29 +301,34 @@ class Index:
         places = self._rows if rows is None else rows
         return ByVectors(by_logits, asked.features, lambda positions: self.store.vectors(places[positions]))
 
-    def encode(self, queries: Iterable[Query]) -> Codes:
+    def encode(self, queries: Queries) -> Codes:
         """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
         return self.ask(queries).codes
 
-    def ask(self, queries: Iterable[Query], rerank: bool = False) -> Asked:
-        """The same, with the numbers to re-rank by if asked for."""
+    def ask(self, queries: Queries, rerank: bool = False) -> Asked:
+        """Queries encoded, with the numbers to re-rank by if asked for."""
         return encoded(self.hasher, queries, rerank, self.keeps_vectors)
 
-    def _ask_like(self, ids: Sequence[str]) -> Asked:
-        """Stored documents as queries, with the numbers to re-rank by."""
+    def _ask_like(self, ids: Sequence[str], rerank: bool) -> Asked:
+        """Stored documents as queries, with the numbers to re-rank by if asked for."""
         codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
+        known = None
+        if self.hasher.reads == "text":
+            known = self.ask([self._restore(self.store.record(row)) for row in rows]).known
+        if not rerank:
+            return Asked(codes, known=known)
         if self.hasher.reads == "vector":
             margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
         else:
             documents = [self._restore(self.store.record(row), small=True) for row in rows]
             margins = self.ask(documents, rerank=True).margins
         kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
-        return Asked(codes, margins, kept)
+        return Asked(codes, margins, kept, known)
 
     def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
         """A searcher over all documents, or over those with one of the labels; and position -> row."""
         rows = self._rows
-        if labels:
+        if labels and len(rows):
             here = self.labels
             if unknown := [label for label in labels if not any(label in own for own in here)]:
                 raise DataError(f"no document is labelled {unknown[0]!r}; hashret info lists the labels")
@@ -267,15 +338,13 @@ class Index:
             self._searcher = searcher(self.codes, self.bits, **self._way)
         return self._searcher, rows
 
-    def _hits(self, rows: np.ndarray, found: Neighbors, ends: np.ndarray, ties: list[int | None]) -> list[Hits]:
-        """Rows found, query after query, as hits with their documents."""
-        distances, start, answers = found.distances.reshape(-1).tolist(), 0, []
-        for stop, tied in zip(ends.tolist(), ties, strict=True):
-            here = range(start, stop)
-            hits = [Hit(self._document(int(rows[i])), distances[i], i - start + 1, found.reranked) for i in here]
-            answers.append(Hits(hits, found.exact, found.searcher, tied))
-            start = stop
-        return answers
+    def _hits(self, rows: np.ndarray, distances: np.ndarray, found: Neighbors, ties: int | None) -> Hits:
+        """Rows found for one query, nearest first, as hits with their documents."""
+        each = zip(rows.tolist(), distances.tolist(), strict=True)
+        hits = [
+            Hit(self._document(row), distance, rank, found.reranked) for rank, (row, distance) in enumerate(each, 1)
+        ]
+        return Hits(hits, found.exact, found.searcher, ties)
 
     # Reading
 
@@ -295,13 +364,13 @@ class Index:
         return self.store.record(self._row(id)).thumbnail
 
     @steady
-    def codes_of(self, ids: Sequence[str]) -> Codes:
-        """The stored codes of these documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
-        rows = [self._row(id) for id in ids]
+    def codes_of(self, ids: str | Sequence[str]) -> Codes:
+        """The stored codes of documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
+        rows = [self._row(id) for id in as_ids(ids)]
         return self.codes[np.searchsorted(self._rows, rows)]
 
     def _row(self, id: str) -> int:
-        row = self.store.find(id)
+        row = self.store.find(as_id(id))
         if row is None:
             raise DataError(f"no document has the id {id!r}; hashret info shows what ids look like")
         return row
@@ -347,25 +416,38 @@ class Index:
 
     # Changing
 
-    def add(self, documents: Iterable[Document | Content], *, replace: bool = False, skip: bool = False) -> int:
+    def add(
+        self, documents: Source | Documents, *, replace: bool = False, skip: bool = False, prune: bool = False
+    ) -> int:
         """Encode and append documents; how many. All of them are on disk when it returns, or none.
 
-        An id that is there already is refused with DataError, unless `replace` (the old one is deleted; of a folder
-        only files whose size or time changed are read) or `skip` (the new one is left out).
+        `documents` are a path of files, a source, or documents, texts or arrays. An id that is there already is refused
+        with DataError, unless `replace` (the old document is deleted; of a folder only files whose size or time changed
+        are read) or `skip` (the new document is left out). A folder that was indexed before gives the ids that it gave
+        then. Documents of its files that are gone are listed in the log, or deleted in the same step with `prune`.
         """
         if replace and skip:
             raise UsageError("an id that is there already is replaced or skipped, not both: choose one of the two")
         policy = "replace" if replace else "skip" if skip else "refuse"
-        if replace and isinstance(documents, Stamped):
-            documents = documents.only(self._changed(documents))
-        source = documents if isinstance(documents, Source) else Memory(documents)
+        source = as_source(documents).without(self.path)
+        if prune and not isinstance(source, Stamped):
+            raise UsageError("only files of a folder can be gone: prune needs folders as its source")
         with self._changing() as (change, now):
+            about, source = placed(source, change.about)
+            change.about = about
+            if isinstance(source, Stamped) and (replace or prune):
+                lost = gone(source, now.store, about)
+                if prune:
+                    change.delete([row for row, _ in lost])
+                _report_gone([id for _, id in lost], prune)
+            if isinstance(source, Stamped) and replace:
+                source = source.only(*changed(source, now.store))
             return now._take_in(change, source, policy)
 
-    def delete(self, ids: Iterable[str]) -> int:
-        """Delete documents by id; how many. DataError, and nothing deleted, where an id is unknown."""
+    def delete(self, ids: str | Iterable[str]) -> int:
+        """Delete a document, or several, by id; how many. DataError, and nothing deleted, where an id is unknown."""
         with self._changing() as (change, now):
-            rows = {now._row(id) for id in ids}
+            rows = {now._row(id) for id in as_ids(ids)}
             change.delete(sorted(rows))
             return len(rows)
 
@@ -375,11 +457,11 @@ class Index:
             change.compact()
 
     def refit(self, **fit: Any) -> None:
-        """Learn a new hasher from the stored documents and encode them all anew.
+        """Learn a new hasher from the stored documents and encode them again.
 
-        `fit` is what `Hasher.fit` takes; what is not said stays as it was. The old codes serve until the new ones are
-        complete. Pictures are learned from their stored small copies, which are exact up to 64 pixels a side. Raises
-        UsageError for an index of vectors: it keeps none, or none as they were.
+        `fit` is what `Hasher.fit` takes; what is not given stays as it was, the seed and the options of training too.
+        The old codes serve until the new ones are complete. Images are learned from their stored small copies, which
+        are exact up to 64 pixels a side. Raises UsageError for an index of vectors, which does not keep them exactly.
         """
         if self.hasher.reads == "vector":
             raise UsageError("an index of vectors does not keep them as they were; index the source again with --force")
@@ -389,21 +471,23 @@ class Index:
             if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index while this one was learning; refit again")
             about = dict(now.store.manifest.about)
-            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.save)
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files(), new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
                 append(change, hasher, [now._restore(record, small=True) for record in records], records)
             now.hasher = hasher
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
-        """What was said of fitting, and where nothing was, how the index was made."""
+        """What was given for fitting, and where nothing was, how the index was made."""
         old = self.hasher
         options: dict[str, Any] = {}
         if fit.get("vectorizer", old.vectorizer.name) == old.vectorizer.name:
             options |= {f"vectorizer.{name}": value for name, value in old.vectorizer.params().items()}
         if fit.get("encoder", old.encoder) == old.encoder:
             options |= {f"encoder.{name}": value for name, value in old.params.items()}
+        options |= {f"schedule.{name}": value for name, value in old.training.items() if name != "seed"}
         options |= fit.get("options") or {}
         before = {"bits": self.bits, "encoder": old.encoder, "vectorizer": old.vectorizer.name}
+        before |= {"seed": old.training["seed"]} if "seed" in old.training else {}
         return {**before, **fit, "options": options}
 
     @contextmanager
@@ -415,7 +499,7 @@ class Index:
         now = snapshot(self)
         now.store = copy(self.store)
         try:
-            with now.store.write(write_file) as change:
+            with now.store.write(file_image) as change:
                 now._follow()
                 yield change, now
         finally:
@@ -426,35 +510,26 @@ class Index:
         """Take up the generation that the store has now, and its hasher where that is another."""
         self._codes = self._searcher = None
         if self.hasher.fingerprint != self.store.manifest.fingerprint:
-            self.hasher = Hasher.load(self.store.hasher_path)
+            self.hasher = _hasher_of(self.store)
 
     def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> int:
-        """Encode and append documents in batches; how many. `policy`: what becomes of ids that are there already."""
+        """Encode and append documents in batches; how many. `policy`: what to do with ids that are there already."""
         seen: set[str] = set()
         root = str(change.about.get("root") or "")
         added = 0
-        for batch in batches(track(documents, "encoding", expected(documents)), BATCH):
+        for batch in batches(track(documents, "encoding", expected(documents)), BATCH, bytes_of, BATCH_BYTES):
             fresh = select(change, batch, seen, policy)
             append(change, self.hasher, fresh, [as_record(document, root) for document in fresh])
             added += len(fresh)
         return added
 
-    def _changed(self, source: Stamped) -> set[str]:
-        """Ids of the source's files that are new, or whose size or time is not as stored."""
-        changed = set()
-        for id, stamp in source.stamps():
-            row = self.store.find(id)
-            if row is None or any(self.store.record(row).metadata.get(key) != value for key, value in stamp.items()):
-                changed.add(id)
-        return changed
-
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
         self.store.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process goes the path, and the index is opened there."""
-        return type(self).open, (str(self.path.absolute()),)
+        """Pickled, it is its path, and the index is opened where it arrives."""
+        return type(self).open, (str(self.path),)
 
     def __enter__(self) -> Self:
         return self
@@ -468,30 +543,49 @@ def _opened(path: Path) -> tuple[Store, Hasher]:
     while True:
         store = Store.open(path)
         try:
-            return store, Hasher.load(store.hasher_path)
+            return store, _hasher_of(store)
         except HashretError:
             if Store.open(path).manifest.hasher == store.manifest.hasher:
-                raise  # else it was replaced between the two, and has gone
+                raise  # otherwise it was replaced between the two, and is gone
 
 
-def write_file(path: Path, codes: Codes, bits: int) -> None:
-    """Write FAISS's file of a segment; what only reads an index does without FAISS."""
+def _hasher_of(store: Store) -> Hasher:
+    """The hasher of the generation that a store has open."""
+    return Hasher.from_files(store.hasher_reader(), f"{store.path / store.manifest.hasher}")
+
+
+def _holds(rows: np.ndarray, row: int) -> bool:
+    """Whether a row is among ascending rows."""
+    place = int(np.searchsorted(rows, row))
+    return place < len(rows) and int(rows[place]) == row
+
+
+def _report_gone(ids: Sequence[str], pruned: bool) -> None:
+    if ids:
+        named = ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
+        what = "they are deleted" if pruned else "they stay in the index until they are pruned"
+        log.warning("the files of %d documents are gone, and %s: %s", len(ids), what, named)
+
+
+def file_image(codes: Codes, bits: int) -> bytes:
+    """FAISS's file of a segment's codes; reading an index needs no FAISS."""
     from hashret.search import faiss
 
-    faiss.write_file(path, codes, bits)
+    return faiss.file_image(codes, bits)
 
 
 def verify(path: str | Path) -> list[Problem]:
-    """Everything that is wrong with the index at a path, even where it cannot be opened; UsageError where none is."""
+    """Everything that is wrong with the index at a path, even one that cannot be opened; UsageError where none is."""
     from hashret.store.check import Problem, problems
 
-    wrong = problems(Path(path))
+    place = resolved(path)
+    wrong = problems(place)
     if not wrong:
         try:
-            with Index.open(path) as index:
+            with Index.open(place) as index:
                 if index.hasher.fingerprint == index.store.manifest.fingerprint:
                     return []
-            what = "is not the one that made the codes: its fingerprint does not fit"
+            what = "is not the one that made the codes: its fingerprint does not match"
         except HashretError as error:
             what = f"cannot be used: {error}"
         wrong.append(Problem("hasher", what, "queries cannot be trusted; index the source again, or restore a copy"))
@@ -499,7 +593,10 @@ def verify(path: str | Path) -> list[Problem]:
 
 
 def repair(path: str | Path) -> Repaired:
-    """Mend the index at a path as far as can be, and tell what was done and what is lost; UsageError where none is."""
+    """Mend the index at a path as far as possible, and report what was done and what is lost.
+
+    UsageError where there is no index.
+    """
     from hashret.store.repair import repair
 
-    return repair(Path(path), write_file)
+    return repair(resolved(path), file_image)

@@ -2,40 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hashret.documents import Content, Document
+from hashret.documents import Content, Document, check_metadata
 from hashret.errors import DataError
 from hashret.features import Rows
 from hashret.hasher import Hasher
 from hashret.pictures import load, thumbnail
 from hashret.search.rerank import shrink
-from hashret.sources.base import Source
+from hashret.sources.base import Source, Stamped
 from hashret.sources.memory import Memory
-from hashret.store import Record, Transaction
+from hashret.sources.several import join
+from hashret.store import Record, Store, Transaction
 
 
 def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
     """What an index remembers of where its documents came from."""
-    path = source.path.absolute()
     given = isinstance(source, Memory)
+    path = source.path.resolve()
+    parts = [] if given else parts_of(source)
     return {
         "kind": hasher.reads,
         "root": "" if given else str(path if path.is_dir() else path.parent),
-        "sources": [] if given else [str(part.path.absolute()) for part in getattr(source, "sources", [source])],
+        "sources": [str(part.path.resolve()) for part, _ in parts],
+        "prefixes": [prefix for _, prefix in parts],
         "fields": source.fields.as_json(),
     }
 
 
+def parts_of(source: Source) -> list[tuple[Source, str]]:
+    """The sources that a source consists of, each with what its ids begin with."""
+    return getattr(source, "parts", None) or [(source, "")]
+
+
+def placed(source: Source, about: Mapping[str, Any]) -> tuple[dict[str, Any], Source]:
+    """What the index remembers with this source added, and the source with the prefixes that the index knows for it.
+
+    So a folder gives the ids that it gave before, whatever was indexed beside it then and however it is spelled now.
+    """
+    if isinstance(source, Memory):
+        return dict(about), source
+    sources, prefixes = list(about.get("sources") or ()), list(about.get("prefixes") or ())
+    prefixes += [""] * (len(sources) - len(prefixes))
+    known = dict(zip(sources, prefixes, strict=False))
+    parts = []
+    for part, prefix in parts_of(source):
+        place = part.path.resolve()
+        above = next((own for own in (place, *place.parents) if str(own) in known), None)
+        if isinstance(part, Stamped) and above is not None and place.is_dir():
+            inner = place.relative_to(above).as_posix()
+            prefix = known[str(above)] + ("" if inner == "." else f"{inner}/")
+        elif str(place) not in known:
+            sources.append(str(place))
+            prefixes.append(prefix)
+        parts.append((part, prefix))
+    remembered = {**about, "sources": sources, "prefixes": prefixes}
+    return remembered, source if parts == parts_of(source) else join(*zip(*parts, strict=True))
+
+
+def changed(source: Stamped, store: Store) -> tuple[set[str], set[str]]:
+    """Ids of the source's files that are new or whose size or time changed; and those of them that are stored."""
+    fresh, known = set(), set()
+    for id, stamp in source.stamps():
+        row = store.find(id)
+        if row is None or any(store.record(row).metadata.get(key) != value for key, value in stamp.items()):
+            fresh.add(id)
+            known |= set() if row is None else {id}
+    return fresh, known
+
+
+def gone(source: Source, store: Store, about: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Rows and ids of stored documents whose files in this source are gone: the system says that they do not exist."""
+    assert isinstance(source, Stamped)
+    there, found = {id for id, _ in source.stamps()}, []
+    folders = [(part.path.resolve(), prefix) for part, prefix in parts_of(source) if part.path.is_dir()]
+    others = zip(about.get("sources") or (), about.get("prefixes") or (), strict=False)
+    known = [*folders, *((Path(path), prefix) for path, prefix in others)]
+    for row, id in enumerate(store.ids()):
+        if id in there or store.deleted[row] or not any(id.startswith(prefix) for _, prefix in folders):
+            continue
+        places = [folder / id[len(prefix) :] for folder, prefix in known if id.startswith(prefix)]
+        if all(map(_is_missing, places)) and {"bytes", "modified"} <= store.record(row).metadata.keys():
+            found.append((row, id))
+    return found
+
+
+def _is_missing(place: Path) -> bool:
+    """Whether there is no such file in a folder that can be read; a disk that is not mounted says nothing."""
+    try:
+        place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def each_once(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents; DataError after the last where an id occurs twice, so that nothing is learned in vain."""
+    """The documents, their metadata checked; DataError after the last where an id occurs twice.
+
+    So nothing is learned from documents that could not be stored.
+    """
     seen: set[str] = set()
     twice: list[str] = []
     for document in documents:
+        check_metadata(document)
         twice += [document.id] if document.id in seen else []
         seen.add(document.id)
         yield document
@@ -48,7 +123,7 @@ def _repeated(ids: list[str]) -> DataError:
 
 
 def select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
-    """The documents of a batch that are to be added, after what the policy says of ids that are there already."""
+    """The documents of a batch that are to be added, by the policy for ids that are there already."""
     fresh, twice, there = [], [], []
     rows = change.rows_of([document.id for document in batch])
     for document, row in zip(batch, rows, strict=True):
@@ -84,6 +159,7 @@ def as_record(document: Document, root: str) -> Record:
     elif document.kind == "picture":
         small = thumbnail(load(document.content, document.id))
         if isinstance(path := document.content, Path):
+            path = path.absolute()
             content = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.as_posix()
     return Record(document.id, content, document.labels, document.metadata, small)
 

@@ -1,31 +1,27 @@
-"""The remainder of a saved hasher: what an encoder learned and its program does not hold, such as a decoder.
+"""The encoder state of a saved hasher: what an encoder learned beyond its program, such as a decoder.
 
-It lies in a file of its own, read only when an encoder is asked for more than codes. A tensor that the program has
-already is not stored twice: the file's metadata name the program's, with .T behind it where that one is transposed.
+It is a file of its own, read only when an encoder is asked for more than codes. A tensor that the program contains
+already is not stored twice: `shared` gives its name in the program, with .T appended where that one is transposed.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from hashret.errors import StoreError
 from hashret.features import Floats
 
-FILE = "encoder.safetensors"
 TURNED = ".T"
 
 
-def write(folder: Path, state: Mapping[str, Floats], program: Mapping[str, Floats]) -> None:
-    """Write the tensors of `state` that are not among the program's."""
+def split(state: Mapping[str, Floats], program: Mapping[str, Floats]) -> tuple[bytes, dict[str, str]]:
+    """The file with the tensors of `state` that are not among the program's, and the names of those that are."""
     from safetensors.numpy import save
 
-    same = {name: found for name, tensor in state.items() if (found := _among(program, tensor))}
-    own = {name: np.ascontiguousarray(tensor) for name, tensor in state.items() if name not in same}
-    (folder / FILE).write_bytes(save(own, metadata={"same": json.dumps(same)}))
+    shared = {name: found for name, tensor in state.items() if (found := _among(program, tensor))}
+    return save({name: np.ascontiguousarray(own) for name, own in state.items() if name not in shared}), shared
 
 
 def _among(program: Mapping[str, Floats], tensor: Floats) -> str:
@@ -39,21 +35,16 @@ def _among(program: Mapping[str, Floats], tensor: Floats) -> str:
     return ""
 
 
-def read(folder: Path, program: Mapping[str, Floats]) -> dict[str, Floats]:
-    """What `write` was given, nothing where nothing was written; StoreError where it does not fit."""
-    from safetensors import SafetensorError, safe_open
+def join(data: bytes, shared: Mapping[str, str], program: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The state that `split` was given; StoreError where the two do not fit."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
-    if not (folder / FILE).is_file():
-        return {}
     try:
-        with safe_open(folder / FILE, "numpy") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            same = json.loads(file.metadata()["same"])
-        for name, source in same.items():
+        state = load(data)
+        for name, source in shared.items():
             found = program[source.removesuffix(TURNED)]
             state[name] = found.T if source.endswith(TURNED) else found
-    except (KeyError, SafetensorError) as error:
-        raise StoreError(
-            f"the encoder's file in {str(folder)!r} is damaged ({error!r}); build the index again"
-        ) from None
+    except (KeyError, AttributeError, TypeError, ValueError, SafetensorError) as error:
+        raise StoreError(f"the encoder's file of the hasher is damaged ({error!r}); build the index again") from None
     return state

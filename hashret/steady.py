@@ -1,7 +1,7 @@
 """Steady: a call sees one generation of an index from beginning to end, whatever other threads change meanwhile.
 
-A method marked `steady` runs on a copy of its object, made at once; what the copy has learned meanwhile, such as a
-searcher built, is kept if the object is still of that generation.
+A method marked `steady` runs on a copy of its object. What the copy computed, such as a searcher, is kept if the object
+is still of that generation and is still searched in the same way.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def steady(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P]
         try:
             return method(own, *args, **kwargs)
         finally:
-            become(self, own, lambda now: now.store is own.store)
+            become(self, own, lambda now: now.store is own.store and now._way is own._way)
 
     return call
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashret import Index
+from hashret import Index, files
 from hashret.index import repair, verify
 
 Files = dict[str, bytes]
@@ -27,7 +27,6 @@ Held = list[tuple[str, str]]
 """What an index holds: ids and contents."""
 
 CALLS = ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "mkdir"))
-WRITES = ("write_bytes", "write_text")  # of Path: what all bytes of an index go through
 
 
 class Disk:
@@ -53,8 +52,7 @@ class Disk:
         with patch.context() as patched:
             for module, name in CALLS:
                 patched.setattr(module, name, self._noting(getattr(module, name)))
-            for name in WRITES:
-                patched.setattr(Path, name, halfway(getattr(Path, name), lambda path: self._note()))
+            patched.setattr(files, "write_all", halfway(self._note))
             yield
             self._note()
 
@@ -72,8 +70,8 @@ class Disk:
     def _visible(self) -> dict[str, tuple[int, bytes]]:
         """What another process would see: path -> inode and bytes."""
         found = {}
-        for folder, _, files in os.walk(self.root):
-            for name in files:
+        for folder, _, own in os.walk(self.root):
+            for name in own:
                 path = Path(folder, name)
                 found[path.relative_to(self.root).as_posix()] = (path.stat().st_ino, path.read_bytes())
         return found
@@ -95,8 +93,8 @@ class Disk:
     def _hold(self) -> None:
         """Hold what there is, and let go what is neither there nor named by a folder as the disk has it."""
         needed = {inode for names in self.names.values() for inode in names.values()}
-        for place, folders, files in os.walk(self.root):
-            for path in (Path(place), *(Path(place, name) for name in (*folders, *files))):
+        for place, folders, own in os.walk(self.root):
+            for path in (Path(place), *(Path(place, name) for name in (*folders, *own))):
                 inode = path.stat().st_ino
                 needed.add(inode)
                 if inode not in self.held:
@@ -138,13 +136,13 @@ class Disk:
         return found
 
 
-def halfway(write: Any, then: Callable[[Path], object]) -> Any:
-    """A write of a file, in whose midst something else is done."""
+def halfway(then: Callable[[], object], write: Callable[[int, bytes], None] = files.write_all) -> Any:
+    """What all bytes of an index go through, with something else done in the middle of it."""
 
-    def written(path: Path, data: Any, *args: Any, **kwargs: Any) -> Any:
-        write(path, data[: len(data) // 2], *args, **kwargs)
-        then(path)
-        return write(path, data, *args, **kwargs)
+    def written(descriptor: int, data: bytes) -> None:
+        write(descriptor, data[: len(data) // 2])
+        then()
+        write(descriptor, data[len(data) // 2 :])
 
     return written
 
@@ -188,8 +186,8 @@ for n in range(1000):
     elif what == "refit":
         index.refit(bits=chance.choice([8, 16, 24]))
     else:
-        files = [file for kind in ("segments", "faiss", "spares", "deletions") for file in (path / kind).iterdir()]
-        file = chance.choice(files)
+        there = [file for kind in ("segments", "faiss", "spares", "deletions") for file in (path / kind).iterdir()]
+        file = chance.choice(there)
         data = bytearray(file.read_bytes())
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         file.unlink()  # the file that is open keeps its bytes

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from hashret import Document, Index
+from hashret import Document, Index, files
 from hashret.errors import HashretError
 from hashret.index import verify
-from tests.faults import CALLS, WRITES, Disk, flip_bits, halfway, kill_writers, lay, state
+from tests.faults import CALLS, Disk, flip_bits, halfway, kill_writers, lay, state
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim asks /proc which file is forced to disk")
 
@@ -101,7 +101,7 @@ def test_a_disk_that_fails_at_any_call_says_rightly_whether_anything_changed(
         if len(calls) <= number:
             break
     assert number > 10
-    assert {"write_bytes", "fsync", "replace"} <= set(calls)
+    assert {"write_all", "fsync", "replace"} <= set(calls)
 
 
 OWN = {"manifest.json", "spares/manifest.json", "lock"}
@@ -140,8 +140,7 @@ def fail_at(number: int, error: int, patched: pytest.MonkeyPatch) -> list[str]:
     for module, name in CALLS:
         if name != "unlink":  # that only tidies up
             patched.setattr(module, name, failing(getattr(module, name)))
-    for name in WRITES:
-        patched.setattr(Path, name, halfway(getattr(Path, name), lambda path, name=name: fails(name)))
+    patched.setattr(files, "write_all", halfway(lambda: fails("write_all")))
     return calls
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from hashret import files
 from hashret.codes import check_codes
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
@@ -24,7 +26,13 @@ from hashret.errors import DataError, HashretError, StoreError, UsageError
 from hashret.hasher import Hasher, Settings
 from hashret.options import option
 
-FILES = ["config.json", "encoder.safetensors", "vocabulary.json", "weights.safetensors"]
+PARTS = ["config", "encoder", "vocabulary", "weights"]
+
+
+def part(folder: Path, name: str) -> Path:
+    """The file of a part of a saved hasher; the names of all but config.json depend on their content."""
+    [found] = folder.glob(f"{name.partition('.')[0]}*")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +73,9 @@ class TestSaving:
         assert (found.encode(documents[kind]) == wanted.encode(documents[kind])).all()
         assert (found.logits(documents[kind]) == wanted.logits(documents[kind])).all()
         found.save(tmp_path / "again")
-        for name in FILES:
-            assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "a" / "b" / name).read_bytes()
+        for name in PARTS:
+            again, first = part(tmp_path / "again", name), part(tmp_path / "a" / "b", name)
+            assert (again.name, again.read_bytes()) == (first.name, first.read_bytes())
 
     def test_the_fingerprint_stands_for_what_decides_a_code(
         self, hashers: dict[str, Hasher], texts: list[Document]
@@ -80,11 +89,61 @@ class TestSaving:
         assert len({fit(), *(fit(**other) for other in others), hashers["text"].fingerprint}) == 6
 
     def test_these_files_are_written_and_none_could_run_code(self, saved: Path) -> None:
-        assert sorted(file.name for file in saved.iterdir()) == FILES
+        names = sorted(file.name for file in saved.iterdir())
+        assert [name.partition("-")[0].removesuffix(".json") for name in names] == PARTS
         config = json.loads((saved / "config.json").read_text("utf-8"))
         assert config["format"] == 1
-        assert isinstance(json.loads((saved / "vocabulary.json").read_text("utf-8")), list)
-        assert load_file(saved / "weights.safetensors")
+        assert isinstance(json.loads(part(saved, "vocabulary").read_text("utf-8")), list)
+        assert load_file(part(saved, "weights"))
+
+    def test_a_folder_of_other_files_is_left_alone(self, hashers: dict[str, Hasher], saved: Path) -> None:
+        other = saved.parent / "app"
+        other.mkdir()
+        (other / "config.json").write_text('{"name": "a web app"}')
+        with pytest.raises(UsageError, match=r"holds other files, such as 'config.json'"):
+            hashers["text"].save(other)
+        assert (other / "config.json").read_text() == '{"name": "a web app"}'
+        assert len(list(other.iterdir())) == 1
+        hashers["vector"].save(saved)  # a hasher of ours is replaced
+        assert Hasher.load(saved).fingerprint == hashers["vector"].fingerprint
+        assert len(list(saved.iterdir())) == len(PARTS)
+
+    def test_a_save_cut_off_anywhere_leaves_the_old_hasher_or_the_new(
+        self, hashers: dict[str, Hasher], saved: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        old, new = hashers["text"].fingerprint, hashers["vector"].fingerprint
+        for number in range(100):
+            calls: list[str] = []
+
+            def count(name: str, calls: list[str] = calls, number: int = number) -> None:
+                calls.append(name)
+                if len(calls) == number + 1:
+                    raise KeyboardInterrupt
+
+            with monkeypatch.context() as patched:
+                for name in ("write", "replace", "rename", "sync", "remove"):
+                    real = getattr(files.Root, name)
+                    patched.setattr(files.Root, name, lambda *args, real=real, name=name: (count(name), real(*args))[1])
+                try:
+                    hashers["vector"].save(saved)
+                except KeyboardInterrupt:
+                    assert Hasher.load(saved).fingerprint in (old, new)
+                    continue
+            break
+        assert number > 5
+        assert Hasher.load(saved).fingerprint == new
+
+    def test_a_pickled_hasher_makes_the_same_codes(self, hashers: dict[str, Hasher], saved: Path, texts: Any) -> None:
+        for hasher in (hashers["text"], Hasher.load(saved)):
+            again = pickle.loads(pickle.dumps(hasher))
+            assert again.fingerprint == hasher.fingerprint
+            assert again.training == hasher.training
+            assert (again.encode(texts) == hasher.encode(texts)).all()
+            assert again.fitted.params() == hasher.fitted.params()
+
+    def test_one_text_has_one_code(self, saved: Path) -> None:
+        hasher = Hasher.load(saved)
+        assert hasher.encode("the ship sails").tolist() == hasher.encode(["the ship sails"]).tolist()
 
     def test_no_module_names_pickle(self) -> None:
         import hashret
@@ -108,8 +167,8 @@ class TestSaving:
 
 def damage_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
-        value = json.loads((folder / name).read_text("utf-8"))
-        (folder / name).write_text(json.dumps(change(value)), "utf-8")
+        file = part(folder, name)
+        file.write_text(json.dumps(change(json.loads(file.read_text("utf-8")))), "utf-8")
 
     return damage
 
@@ -127,23 +186,25 @@ def without(*keys: str) -> Callable[[Any], Any]:
 
 def damage_weights(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
-        save_file(change(load_file(folder / "weights.safetensors")), folder / "weights.safetensors")
+        save_file(change(load_file(part(folder, "weights"))), part(folder, "weights"))
 
     return damage
 
 
 def cut(name: str) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
-        data = (folder / name).read_bytes()
-        (folder / name).write_bytes(data[: len(data) // 2])
+        file = part(folder, name)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
     return damage
 
 
 DAMAGE: dict[str, Callable[[Path], None]] = {
-    **{f"cut {name}": cut(name) for name in FILES},
-    **{f"empty {name}": (lambda folder, name=name: (folder / name).write_bytes(b"")) for name in FILES},
-    **{f"lost {name}": (lambda folder, name=name: (folder / name).unlink()) for name in FILES[1:]},
+    **{f"cut {name}": cut(name) for name in PARTS},
+    **{f"empty {name}": (lambda folder, name=name: part(folder, name).write_bytes(b"")) for name in PARTS},
+    **{f"lost {name}": (lambda folder, name=name: part(folder, name).unlink()) for name in PARTS[1:]},
+    "another kind": damage_json("config.json", lambda c: c | {"kind": "web app"}),
+    "a file outside": damage_json("config.json", lambda c: c | {"files": c["files"] | {"weights": "../weights"}}),
     "no UTF-8": lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\x00{}"),
     "deep": lambda folder: (folder / "config.json").write_text("[" * 100_000),
     "newer": damage_json("config.json", lambda c: c | {"format": 2}),
@@ -193,7 +254,7 @@ class TestDamage:
     @pytest.mark.parametrize("how", ["cut", "empty", "lost"])
     def test_what_only_the_encoder_needs_may_be_damaged(self, how: str, saved: Path, texts: list[Document]) -> None:
         before = Hasher.load(saved).encode(texts)
-        DAMAGE[f"{how} encoder.safetensors"](saved)
+        DAMAGE[f"{how} encoder"](saved)
         assert (Hasher.load(saved).encode(texts) == before).all()
 
     def test_an_encoder_comes_back_whole(self, saved: Path, hashers: dict[str, Hasher], texts: list[Document]) -> None:

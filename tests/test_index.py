@@ -149,7 +149,7 @@ def test_an_index_is_never_overwritten_unasked(index: Index) -> None:
 
 def test_a_folder_of_other_things_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match="holds other things"):
+    with pytest.raises(UsageError, match="holds other files"):
         Index.create(tmp_path, corpus(10), encoder="lsh")
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 

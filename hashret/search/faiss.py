@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
 
@@ -130,8 +129,8 @@ class Factory:
         return self.flat.within(queries, radius)
 
 
-def write_file(path: Path, codes: Codes, bits: int) -> None:
-    """Write codes as the file that `faiss.read_index_binary` reads; row i of the segment is vector i."""
+def file_image(codes: Codes, bits: int) -> bytes:
+    """The file that `faiss.read_index_binary` reads; row i of the segment is vector i."""
     index = faiss.IndexBinaryFlat(8 * codes.shape[1])
     index.add(codes)
-    path.write_bytes(faiss.serialize_index_binary(index).tobytes())  # which raises OSError where the disk is full
+    return bytes(faiss.serialize_index_binary(index).tobytes())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from hashret.documents import Content, Document
+from hashret.documents import Documents
 from hashret.errors import DataError, UsageError
 from hashret.registry import Registry
 from hashret.sources.base import USUAL, Fields, Source, Stamped, shown
@@ -60,12 +60,20 @@ def read(
     return join(list(sources.values()))
 
 
-def as_source(documents: Source | str | Path | Iterable[Document | Content]) -> Source:
-    """A source as it is, a path read, documents given from Python kept so that they can be iterated again."""
+def as_source(documents: Source | Documents) -> Source:
+    """A source as it is, a path read, documents given from Python kept so that they can be iterated again.
+
+    A single text is taken for a path: give a list for a text that is to be a document.
+    """
     if isinstance(documents, Source):
         return documents
     if isinstance(documents, str | Path):
-        return read(documents)
+        try:
+            return read(documents)
+        except UsageError as error:
+            if isinstance(documents, str) and "no such file" in str(error):
+                raise UsageError(f"{error}; give a list, such as [{documents[:20]!r}], to add a text itself") from None
+            raise
     from hashret.sources.memory import Memory
 
     return Memory(documents)

@@ -65,6 +65,10 @@ class Source(ABC):
         """How many documents there are, where that is known without reading them."""
         return None
 
+    def without(self, folder: Path) -> Source:
+        """The same source, the files in this folder left out: that of an index to which the documents are added."""
+        return self
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
@@ -76,8 +80,8 @@ class Stamped(Protocol):
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Each file's id with its {"bytes", "modified"}; some of the files may turn out to hold no document."""
 
-    def only(self, ids: Container[str]) -> Source:
-        """The same source, reading the files of these ids alone."""
+    def only(self, ids: Container[str], empty: Container[str] = ()) -> Source:
+        """The same source, reading the files of these ids alone; those of `empty` also where they hold nothing."""
 
 
 def no_fields(fields: Fields, what: str) -> None:

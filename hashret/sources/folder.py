@@ -30,6 +30,8 @@ class Folder(Source):
         if fields.id or fields.text or fields.label not in (None, "folder"):
             raise UsageError(f"a folder of {self.holds}s has no fields; --label folder takes the folder's name")
         self._chosen: Container[str] | None = None
+        self._empty: Container[str] = ()  # ids of files that are documents even where they hold nothing
+        self._left_out: Path | None = None
         self._told = False
 
     @abstractmethod
@@ -43,7 +45,7 @@ class Folder(Source):
 
     def __iter__(self) -> Iterator[Document]:
         tally, number = Tally(), 0
-        for found in walk(self.path, tally):
+        for found in walk(self.path, tally, self._left_out):
             if self._chosen is not None and found.id not in self._chosen:
                 continue
             try:
@@ -63,14 +65,20 @@ class Folder(Source):
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Each file's id with its {"bytes", "modified"}, without reading it."""
-        for found in walk(self.path, Tally()):
+        for found in walk(self.path, Tally(), self._left_out):
             if self._chosen is None or found.id in self._chosen:
                 yield found.id, found.stamp()
 
-    def only(self, ids: Container[str]) -> Self:
-        """The same folder, reading the files of these ids alone."""
+    def only(self, ids: Container[str], empty: Container[str] = ()) -> Self:
+        """The same folder, reading the files of these ids alone; those of `empty` also where they hold nothing."""
         view = copy.copy(self)
-        view._chosen, view._told = ids, False
+        view._chosen, view._empty, view._told = ids, empty, False
+        return view
+
+    def without(self, folder: Path) -> Self:
+        """The same folder, the files in this one left out."""
+        view = copy.copy(self)
+        view._left_out = folder
         return view
 
 

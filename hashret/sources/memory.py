@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from hashret.documents import Content, Document, as_documents
-from hashret.errors import DataError
-from hashret.sources.base import Source
+from hashret.documents import Content, Document, Documents, as_documents, is_one
+from hashret.errors import DataError, UsageError
+from hashret.sources.base import USUAL, Source
+from hashret.sources.rules import Rules
 from hashret.sources.spool import Spool
 
 
 class Memory(Source):
-    """What can be iterated again, as it is; what can be iterated once, kept in a temporary file."""
+    """Documents, bare contents, or mappings with the fields of JSON lines (id, text, labels, ...).
+
+    What can be iterated once only is kept in a temporary file.
+    """
 
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = "documents given from Python"
 
-    def __init__(self, items: Iterable[Document | Content]) -> None:
+    def __init__(self, items: Documents) -> None:
         super().__init__(Path("memory"))
-        self._items = items
+        self._items = cast("Iterable[Any]", [items] if is_one(items) else items)
         self._spool: Spool | None = None
-        if iter(items) is items:
+        try:
+            once = iter(self._items) is self._items
+        except TypeError:
+            raise UsageError(f"documents must be a collection of texts or documents, got {items!r:.60}") from None
+        if once:
             self._spool = Spool()
-            self._spool.write(map(_pack, as_documents(items)))
+            self._spool.write(map(_pack, as_documents(_records(self._items))))
             self._items = ()
 
     @classmethod
@@ -38,7 +46,7 @@ class Memory(Source):
 
     def __iter__(self) -> Iterator[Document]:
         if self._spool is None:
-            yield from as_documents(self._items)
+            yield from as_documents(_records(self._items))
             return
         with self._spool.path.open(encoding="utf-8") as stream:
             yield from map(_unpack, stream)
@@ -46,6 +54,13 @@ class Memory(Source):
     def count(self) -> int | None:
         """The length of what has one."""
         return len(self._items) if isinstance(self._items, list | tuple) and self._spool is None else None
+
+
+def _records(items: Iterable[Any]) -> Iterator[Document | Content]:
+    """The items, mappings read as records of JSON lines are."""
+    rules = Rules("documents", Path.cwd(), USUAL, "document")
+    for number, item in enumerate(items):
+        yield rules.document({"id": str(number), **item}, number) if isinstance(item, Mapping) else item
 
 
 def _pack(document: Document) -> str:

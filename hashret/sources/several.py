@@ -18,9 +18,12 @@ class Several(Source):
     name: ClassVar[str] = "several"
     summary: ClassVar[str] = "several sources, one after the other"
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], prefixes: Sequence[str] | None = None) -> None:
         super().__init__(Path(os.path.commonpath([source.path.absolute() for source in sources])), sources[0].fields)
         self.sources = list(sources)
+        if prefixes is not None:
+            self.prefixes = list(prefixes)
+            return
         self.prefixes = [_prefix(source) for source in sources]
         names = [prefix for prefix in self.prefixes if prefix]
         for number, prefix in enumerate(names):
@@ -33,6 +36,15 @@ class Several(Source):
     def recognises(cls, path: Path) -> bool:
         """Never: it lies at no one path."""
         return False
+
+    @property
+    def parts(self) -> list[tuple[Source, str]]:
+        """The sources, each with what its ids begin with."""
+        return list(zip(self.sources, self.prefixes, strict=True))
+
+    def without(self, folder: Path) -> Several:
+        """The same sources, this folder left out."""
+        return type(self)([source.without(folder) for source in self.sources], self.prefixes)
 
     @property
     def kind(self) -> str:
@@ -64,13 +76,13 @@ class SeveralFolders(Several):
             for id, stamp in source.stamps():
                 yield prefix + id, stamp
 
-    def only(self, ids: Container[str]) -> Several:
-        """The same sources, reading the files of these ids alone."""
-        view = SeveralFolders(self.sources)
-        for number, (prefix, source) in enumerate(zip(self.prefixes, self.sources, strict=True)):
+    def only(self, ids: Container[str], empty: Container[str] = ()) -> Several:
+        """The same sources, reading the files of these ids alone; those of `empty` also where they hold nothing."""
+        sources = []
+        for prefix, source in zip(self.prefixes, self.sources, strict=True):
             assert isinstance(source, Stamped)
-            view.sources[number] = source.only(_Within(ids, prefix))
-        return view
+            sources.append(source.only(_Within(ids, prefix), _Within(empty, prefix)))
+        return SeveralFolders(sources, self.prefixes)
 
 
 class _Within:
@@ -83,9 +95,10 @@ class _Within:
         return self.prefix + id in self.ids
 
 
-def join(sources: Sequence[Source]) -> Several:
-    """Several sources as one, which tells what changed where all of them do."""
-    return SeveralFolders(sources) if all(isinstance(source, Stamped) for source in sources) else Several(sources)
+def join(sources: Sequence[Source], prefixes: Sequence[str] | None = None) -> Several:
+    """Several sources as one, which reports what changed where all of them do; ids begin with the prefixes given."""
+    kind = SeveralFolders if all(isinstance(source, Stamped) for source in sources) else Several
+    return kind(sources, prefixes)
 
 
 def _prefix(source: Source) -> str:

@@ -49,7 +49,7 @@ class Texts(Folder):
             return None
         if text is None:
             tally.skip(found.path, "are no text")
-        elif not text.strip():
+        elif not text.strip() and found.id not in self._empty:
             tally.skip(found.path, "hold no words")
             return None
         return text

@@ -25,10 +25,14 @@ class Found(NamedTuple):
         return {"bytes": self.bytes, "modified": self.modified}
 
 
-def walk(root: Path, tally: Tally) -> Iterator[Found]:
-    """The files under a folder at any depth, sorted, or the file itself; what is hidden is left out.
+INDEX = ("lock", "manifest.json", "segments", "spares")  # what the folder of an index holds
 
-    A link is followed where it stays inside the folder; no folder is entered by two links, so none goes on forever.
+
+def walk(root: Path, tally: Tally, left_out: Path | None = None) -> Iterator[Found]:
+    """The files under a folder at any depth, sorted, or the file itself; hidden files and indexes are left out.
+
+    `left_out` is the resolved path of an index that is perhaps not complete yet. A link is followed where it stays
+    inside the folder; no folder is entered by two links, so none goes on forever.
     """
     root = root.absolute()
     if not root.is_dir():
@@ -60,6 +64,9 @@ def walk(root: Path, tally: Tally) -> Iterator[Found]:
                     tally.skip(path, "are links to folders read already", named=True)
                     continue
                 entered.add(target)
+            if _is_index(entry.path, left_out):
+                tally.note("folders of an index of hashret, left out")
+                continue
             stack.append(_entries(entry.path, tally))
         elif stat.S_ISREG(status.st_mode):
             name = portable(entry.path[prefix:].replace(os.sep, "/"))
@@ -74,6 +81,12 @@ def _entries(folder: str, tally: Tally) -> Iterator[os.DirEntry[str]]:
         tally.skip(Path(folder), "cannot be read", named=True)
         return iter(())
     return iter(sorted(visible, key=lambda entry: entry.name))
+
+
+def _is_index(folder: str, left_out: Path | None) -> bool:
+    if left_out is not None and os.path.realpath(folder) == str(left_out):
+        return True
+    return all(os.path.lexists(os.path.join(folder, name)) for name in INDEX)  # noqa: PTH118  a path is slower
 
 
 def _inside(path: str, real_root: str) -> bool:

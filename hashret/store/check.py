@@ -1,4 +1,4 @@
-"""Check: all that can be wrong with an index on disk, each with what it means."""
+"""Check: everything that can be wrong with an index on disk, and what it means."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from hashret import files
 from hashret.errors import DataError, StoreError, UsageError
-from hashret.store import deletions, files, hdf5, spare
+from hashret.files import Root
+from hashret.store import deletions, hdf5, spare
 from hashret.store.manifest import (
     NAME,
     SPARE,
+    FileEntry,
     Manifest,
     SegmentEntry,
     faiss_path,
@@ -23,12 +26,12 @@ from hashret.store.manifest import (
 )
 from hashret.store.segment import Segment, hash_id
 
-TRIES = 5
+TRIES = 10  # a check that loses the race with writers more often is given up
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the file, what is the matter with it, and what that means."""
+    """One thing that is wrong: the file, what is wrong with it, and what that means."""
 
     file: str
     what: str
@@ -39,97 +42,124 @@ class Problem:
 
 
 def problems(folder: Path) -> list[Problem]:
-    """All that is wrong with the index in a folder, even where it cannot be opened; UsageError where there is none."""
-    for _ in range(TRIES):
-        try:
-            manifest = Manifest.read(folder)
-        except FileNotFoundError:
-            if not (folder / SPARE).exists():
-                raise UsageError(f"no index at {str(folder)!r}; hashret index SOURCE -i {folder} makes one") from None
-            return [Problem(NAME, "is missing", "the index cannot be opened; hashret repair takes its spare")]
-        except StoreError as error:
-            return [Problem(NAME, "cannot be read", str(error))]
-        found = [*spare_manifest(folder, manifest), *changed(folder, manifest)]
-        found += [] if found else _contents(folder, manifest)
-        with suppress(FileNotFoundError, StoreError):
-            if found and Manifest.read(folder) != manifest:
-                continue  # somebody wrote meanwhile, and swept what was looked at
-        break
-    return found
+    """Everything wrong with the index in a folder, even one that cannot be opened; UsageError where there is none.
+
+    Files that a writer replaces meanwhile are not wrong: then the new generation is checked instead.
+    """
+    sound: dict[str, FileEntry] = {}  # files that need not be read again
+    try:
+        for _ in range(TRIES):
+            with Root(folder) as root:
+                try:
+                    found, manifest = _problems(root, sound)
+                except FileNotFoundError:  # a writer was faster
+                    continue
+                with suppress(FileNotFoundError, StoreError):
+                    if found and manifest and Manifest.read(root) != manifest:
+                        continue
+                return found
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_index(folder) from None
+    except OSError as error:
+        raise StoreError(f"index {str(folder)!r} cannot be read: {files.reason(error)}") from error
+    raise StoreError(f"index {str(folder)!r} changed {TRIES} times while it was verified; try again later")
 
 
-def spare_manifest(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _no_index(folder: Path) -> UsageError:
+    return UsageError(f"no index at {str(folder)!r}; hashret index SOURCE -i {folder} makes one")
+
+
+def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], Manifest | None]:
+    """What is wrong, and the generation that was looked at where its manifest can be read."""
+    try:
+        manifest = Manifest.read(root)
+    except FileNotFoundError:
+        if not root.exists(SPARE):
+            raise _no_index(root.path) from None
+        what = "the index cannot be opened; hashret repair restores it from its second copy"
+        return [Problem(NAME, "is missing", what)], None
+    except StoreError as error:
+        return [Problem(NAME, "cannot be read", str(error))], None
+    found = [*spare_manifest(root, manifest), *changed(root, manifest, sound)]
+    return found or [*_contents(root, manifest)], manifest
+
+
+def spare_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
     """Whether the manifest's second copy is one."""
     try:
-        files.own(folder, SPARE)
-        other = Manifest.read(folder, SPARE)
-        # a killed writer leaves one of a generation that never came to be
+        other = Manifest.read(root, SPARE)
+        # a killed writer leaves one of a generation that was never committed
         if other == manifest or other.generation == manifest.generation + 1:
             return
         what = "is of another generation"
     except FileNotFoundError:
-        if not any(name.startswith("spares/") for name in manifest.files):
-            return  # format 1 had none
         what = "is missing"
     except StoreError:
         what = "is damaged"
-    yield Problem(SPARE, what, "nothing is lost, it is a second copy; hashret repair writes it anew")
+    yield Problem(SPARE, what, "nothing is lost, it is a second copy; hashret repair rewrites it")
 
 
-def changed(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """The files that are not as the manifest says."""
+def changed(root: Root, manifest: Manifest, sound: dict[str, FileEntry] | None = None) -> Iterator[Problem]:
+    """The files that are not as the manifest lists them; those in `sound` are not read again, and others enter it."""
+    sound = {} if sound is None else sound
     for name, entry in manifest.files.items():
+        if sound.get(name) == entry:
+            continue
         try:
-            size = files.own(folder, name).st_size
+            size = root.stat(name).st_size
             if size != entry.bytes:
                 what = f"has {size:,} bytes, not {entry.bytes:,}"
-            elif files.sha256(folder / name) != entry.sha256:
-                what = "has changed: its checksum does not fit"
+            elif root.sha256(name) != entry.sha256:
+                what = "has changed: its checksum does not match"
             else:
+                sound[name] = entry
                 continue
         except (FileNotFoundError, NotADirectoryError):
             what = "is missing"
         except OSError as error:
-            what = f"cannot be read: {error.strerror or error}"
+            if error.errno in files.BUSY:
+                raise
+            what = f"cannot be read: {files.reason(error)}"
         except StoreError as error:
             what = f"cannot be read: {error}"
         yield Problem(name, what, meaning(name, manifest))
 
 
 def meaning(name: str, manifest: Manifest) -> str:
-    """What it means that a file is lost or damaged."""
+    """What the loss of a file means."""
     for segment in manifest.segments:
         if name == segment_path(segment.number):
             return f"it holds {segment.rows:,} documents; hashret repair saves those that the damage did not touch"
     if name.startswith("faiss/"):
-        return "other programs read it, no answer here depends on it; hashret repair writes it anew"
+        return "other programs read it, no answer here depends on it; hashret repair rewrites it"
     if name.startswith("spares/"):
-        return "nothing is lost, it is a second copy; hashret repair writes it anew"
+        return "nothing is lost, it is a second copy; hashret repair rewrites it"
     if name.startswith("deletions/"):
-        return "it tells which documents are deleted; hashret repair takes its second copy"
-    if name.endswith("encoder.safetensors"):
-        return "what the encoder can do beside codes is lost, queries are answered; restore it from a copy"
+        return "it says which documents are deleted; hashret repair restores it from its second copy"
+    if "/encoder-" in name:
+        return "what the encoder can do beyond codes is lost, queries are answered; restore it from a copy"
     if name.startswith("hasher/"):
         return "queries cannot be trusted, the documents are safe; restore it from a copy, or index the source again"
     return "nothing depends on it"
 
 
-def _contents(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """What does not hang together in files that are as they were written."""
+def _contents(root: Root, manifest: Manifest) -> Iterator[Problem]:
+    """What is inconsistent in files that are as they were written."""
     means = "it was not written by hashret, or by one with a fault; index the source again, or restore a copy"
     gone = np.zeros(manifest.rows, bool)
     name = manifest.deletions
     try:
         if name:
-            gone = deletions.read(folder / name, manifest.rows)
+            gone = deletions.read(root, name, manifest.rows)
         if int(gone.sum()) != manifest.deleted:
             yield Problem(NAME, f"counts {manifest.deleted} deleted rows, {gone.sum()} are marked", means)
         seen: set[str] = set()
         start = 0
         for entry in manifest.segments:
             name = segment_path(entry.number)
-            segment = Segment(folder / name, entry.rows, manifest.bits, manifest.files[name].arrays)
-            for what in _segment(folder, manifest, entry, segment):
+            arrays = manifest.files[name].arrays
+            segment = Segment(root.open(name), root.path / name, entry.rows, manifest.bits, arrays)
+            for what in _segment(root, manifest, entry, segment):
                 yield Problem(name, what, means)
             living = [id for id, own in zip(segment.ids(), gone[start : start + entry.rows], strict=True) if not own]
             twice = [id for id in living if id in seen] or ([] if len(set(living)) == len(living) else living[:1])
@@ -141,27 +171,28 @@ def _contents(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         yield Problem(name, f"cannot be read: {error}", means)
 
 
-def _segment(folder: Path, manifest: Manifest, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
+def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
     codes, ids, arrays = segment.codes(), segment.ids(), manifest.files[segment_path(entry.number)].arrays
     try:
-        if arrays and dict(hdf5.places(segment.path)) != dict(arrays):
+        if dict(hdf5.places(segment.path)) != dict(arrays):
             yield "has its arrays in other places than the manifest says"
     except (OSError, ValueError, RuntimeError) as error:
-        yield f"is no HDF5 file of ours ({error})"
+        yield f"is not an HDF5 file as hashret writes it ({error})"
     if sum(1 for _ in segment.records()) != entry.rows:
         yield "holds another number of documents"
     hashes = np.array([hash_id(id) for id in ids], np.uint64)
     known, rows = segment.array("lookup/hashes"), segment.array("lookup/rows")
     if (np.sort(hashes) != known).any() or (hashes[rows.clip(0, max(0, len(ids) - 1))] != known).any():
         yield "does not find all its ids"
-    faiss, beside = folder / faiss_path(entry.number), folder / spare_path(entry.number)
-    if faiss_path(entry.number) in manifest.files and not faiss.read_bytes().endswith(codes.tobytes()):
-        yield f"holds other codes than {faiss_path(entry.number)}"
-    if spare_path(entry.number) not in manifest.files:
-        return  # format 1
+    faiss, beside = faiss_path(entry.number), spare_path(entry.number)
+    if faiss not in manifest.files or not root.read(faiss).endswith(codes.tobytes()):
+        yield f"holds other codes than {faiss}"
+    if beside not in manifest.files:
+        yield f"has no {beside}"
+        return
     try:
-        other = spare.read(beside, entry.rows)
-        if other.ids != ids or other.blocks != files.block_checksums(segment.path.read_bytes()):
-            yield f"is not what {spare_path(entry.number)} tells of"
+        other = spare.read(root, beside, entry.rows)
+        if other.ids != ids or other.blocks != files.block_checksums(root.read(segment_path(entry.number))):
+            yield f"does not belong to {beside}"
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
-        yield f"has a spare that cannot be read ({error!r})"
+        yield f"has a second copy that cannot be read ({error!r})"

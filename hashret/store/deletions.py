@@ -1,47 +1,46 @@
-"""Deletions: which rows are gone, as an immutable file of bits. It lies there twice: nothing else tells it."""
+"""Deletions: which rows are deleted, as an immutable file of bits. There are two copies, since nothing else says it."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import StoreError
-from hashret.store import files
+from hashret.files import Root
 from hashret.store.manifest import SPARES
 
 Mask = npt.NDArray[np.bool_]
 
 
 def path(number: int) -> str:
-    """Where the deletions of a number lie, relative to the index."""
+    """Path of the file of this number, relative to the index."""
     return f"deletions/{number:06d}.npy"
 
 
 def spare_path(name: str) -> str:
-    """Where their second copy lies."""
+    """Path of the second copy."""
     return name.replace("deletions/", f"{SPARES}/")
 
 
-def write(path: Path, deleted: Mask) -> None:
-    """Write which rows are deleted, bool [rows]."""
+def image(deleted: Mask) -> bytes:
+    """The file that says which rows are deleted, bool [rows]."""
     data = io.BytesIO()
     np.save(data, np.packbits(deleted, bitorder="little"), allow_pickle=False)
-    files.write(path, data.getvalue())
+    return data.getvalue()
 
 
-def read(path: Path, rows: int) -> Mask:
-    """Which of so many rows are deleted, bool [rows]; StoreError where the file does not say that."""
+def read(root: Root, name: str, rows: int) -> Mask:
+    """Which of the rows are deleted, bool [rows]; StoreError where the file is damaged."""
+    place = root.path / name
     try:
-        if path.stat().st_size > rows + 4096:
-            raise ValueError(f"{path.stat().st_size} bytes for {rows} rows")
-        with path.open("rb") as file:
-            bitmap = np.lib.format.read_array(file, allow_pickle=False)
+        if (size := root.stat(name).st_size) > rows + 4096:
+            raise ValueError(f"{size} bytes for {rows} rows")
+        bitmap = np.lib.format.read_array(io.BytesIO(root.read(name)), allow_pickle=False)
         if bitmap.dtype != np.uint8 or bitmap.shape != ((rows + 7) // 8,):
             raise ValueError(f"{bitmap.dtype} {bitmap.shape}")
     except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, TokenError) as error:  # numpy's header is Python
-        raise StoreError(f"{path} is damaged ({error}); hashret repair takes its spare") from error
+        raise StoreError(f"{place} is damaged ({error}); hashret repair restores it from its second copy") from error
     return np.unpackbits(bitmap, count=rows, bitorder="little").astype(bool)

@@ -1,4 +1,4 @@
-"""A segment as an HDF5 file, which other programs read: how it is made, and where in it each array lies.
+"""A segment as an HDF5 file, which other programs can read: how it is made, and the place of each array in it.
 
     codes                           uint8 [n, bytes]
     ids, contents, thumbnails, metadata      each a group: bytes uint8 [total], offsets int64 [n + 1]
@@ -27,7 +27,7 @@ from hashret.codes import Codes
 from hashret.errors import DataError
 from hashret.features import Vectors
 from hashret.store.manifest import Place
-from hashret.store.segment import DTYPES, PACKED, PIECE, Packed, Record, hash_id, label_names
+from hashret.store.segment import DTYPES, PIECE, Record, hash_id, label_names
 
 Arrays = Mapping[str, Place]
 
@@ -87,8 +87,10 @@ def _packed(file: h5py.File, name: str, values: Sequence[bytes]) -> None:
         piece = data[start : start + PIECE].ljust(PIECE, b"\0")
         array.id.write_direct_chunk((start,), zlib.compress(piece, 1))
     file.flush()
-    places = [array.id.get_chunk_info(number) for number in range(len(starts))]
-    file[f"{name}/pieces"] = np.array([(place.byte_offset, place.size) for place in places], np.int64).reshape(-1, 2)
+    found: list[tuple[int, int, int]] = []
+    if data:
+        array.id.chunk_iter(lambda place: found.append((place.chunk_offset[0], place.byte_offset, place.size)))
+    file[f"{name}/pieces"] = np.array([own[1:] for own in sorted(found)], np.int64).reshape(-1, 2)
 
 
 def _utf8(text: str) -> bytes:
@@ -105,7 +107,7 @@ def _json(record: Record) -> bytes:
 
 
 def places(path: Path) -> Arrays:
-    """Where the arrays of a segment lie in its file; ValueError where one is not as we write it."""
+    """The places of a segment's arrays as HDF5 gives them; ValueError where one is not as we write it."""
     with h5py.File(path, "r") as file:
         return dict(_contiguous(file))
 
@@ -116,26 +118,8 @@ def _contiguous(file: h5py.File) -> Iterator[tuple[str, Place]]:
         if array is not None and array.chunks is None:
             offset = array.id.get_offset() if array.size else 0
             if offset is None:
-                raise ValueError(f"{name} does not lie in one piece")
+                raise ValueError(f"{name} is not contiguous")
             yield name, (offset, array.size)
-
-
-def pieces(path: Path) -> dict[str, Packed]:
-    """Where the compressed pieces of a segment lie that has no table of them (format 1), by the array's name."""
-    with h5py.File(path, "r") as file:
-        return {name: _pieces(array) for name in PACKED if (array := _find(file, name)) is not None and array.chunks}
-
-
-def _pieces(array: h5py.Dataset) -> Packed:
-    if array.ndim != 1 or array.compression != "gzip" or array.shuffle or array.fletcher32:
-        raise ValueError(f"{array.name} is not compressed as hashret does")
-    found = [array.id.get_chunk_info(number) for number in range(array.id.get_num_chunks())]
-    if [place.chunk_offset[0] for place in found] != list(range(0, array.size, array.chunks[0])):
-        raise ValueError(f"{array.name} lacks a piece")
-    if any(place.filter_mask for place in found):
-        raise ValueError(f"{array.name} is compressed in part")
-    table = np.array([(place.byte_offset, place.size) for place in found], np.int64).reshape(-1, 2)
-    return Packed(array.chunks[0], array.size, table)
 
 
 def _find(file: h5py.File, name: str) -> h5py.Dataset | None:

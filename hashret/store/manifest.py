@@ -1,7 +1,7 @@
-"""Manifest: the one file that says which files an index consists of.
+"""Manifest: the file that lists the files of an index.
 
-It lies there twice. A change writes the spare first and then the manifest, which is the commit; where the manifest is
-damaged, `repair` takes the spare, which is the same or says more.
+There are two copies. A change writes the spare first and then the manifest, which is the commit; where the manifest is
+damaged, `repair` takes the spare, which is equal or newer.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 from hashret.codes import MAX_BITS
 from hashret.errors import StoreError
-from hashret.store import files
+from hashret.files import Root
 
-FORMAT = 2
-NEEDS = "0.1.0"  # the first hashret that reads this format
+KIND = "hashret index"  # the first entry of each manifest: nothing else is ever replaced as an index
+FORMAT = 1
+NEEDS = "0.1.0"  # the first version of hashret that reads this format
 NAME = "manifest.json"
-SPARES = "spares"  # the folder of what lies there twice, because nothing else tells it
+SPARES = "spares"  # the folder of second copies
 SPARE = f"{SPARES}/manifest.json"
-MOST_BYTES = 16 << 20  # of a manifest; a larger one is no work of ours
+MOST_BYTES = 4 << 20  # of a manifest; an index of a hundred million documents needs less
 
 Place = tuple[int, int]  # of an array in its file: at which byte it begins, how many numbers it holds
 
@@ -37,7 +39,7 @@ class SegmentEntry:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file: its size, its checksum, and of a segment where its arrays lie (`segment.DTYPES`; format 1: nothing)."""
+    """One file: its size, its checksum, and for a segment the places of its arrays (`segment.DTYPES`)."""
 
     bytes: int
     sha256: str
@@ -51,7 +53,8 @@ class Manifest:
     bits: int
     hasher: str  # folder, relative
     fingerprint: str
-    about: Mapping[str, Any] = field(default_factory=dict)  # what the index remembers of itself: kind, fields, sources
+    identity: str = ""  # random, new for each index that is created: generations of two indexes do not compare
+    about: Mapping[str, Any] = field(default_factory=dict)  # kind of documents, fields, sources, training
     generation: int = 0
     counter: int = 0  # the last number given to a file; none is given twice
     segments: tuple[SegmentEntry, ...] = ()
@@ -64,66 +67,78 @@ class Manifest:
         """Rows in all segments, deleted ones included."""
         return sum(segment.rows for segment in self.segments)
 
-    def write(self, folder: Path) -> None:
+    def write(self, root: Root) -> None:
         """Make this the index's generation; the commit point."""
-        body = asdict(self) | {"format": FORMAT, "needs": NEEDS}
+        body = {"kind": KIND, "format": FORMAT, "needs": NEEDS, **asdict(self)}
         text = json.dumps(body | {"checksum": _checksum(body)}, ensure_ascii=False, separators=(",", ":"))
         data = text.encode("utf-8", "surrogatepass")  # a source's path may be any bytes
-        files.make_folder(folder / SPARES)
-        for path in (folder / SPARE, folder / NAME):
-            files.replace(path, data)
-            files.sync(path.parent)
+        for name in (SPARE, NAME):
+            root.replace(name, data)
+            root.sync(name.rpartition("/")[0])
 
     @classmethod
-    def read(cls, folder: Path, name: str = NAME) -> Self:
+    def read(cls, root: Root, name: str = NAME) -> Self:
         """The index's current generation.
 
-        FileNotFoundError where there is none; StoreError where it is damaged, newer than this or not to be trusted.
+        FileNotFoundError where there is none; StoreError where it is damaged, newer than this version or unsafe.
         """
-        path = folder / name
-        if files.own(folder, name).st_size > MOST_BYTES:
+        path = root.path / name
+        if root.stat(name).st_size > MOST_BYTES:
             raise StoreError(f"{path} has more than {MOST_BYTES:,} bytes; it is not a manifest of hashret")
         try:
-            body = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+            data = root.read(name)
+            body = json.loads(data.decode("utf-8", "surrogatepass"))
             checksum = body.pop("checksum", None)
-            _check_format(folder, body)
+            _check_format(root, body)
             if checksum != _checksum(body):
-                raise ValueError("its checksum does not fit")
+                raise ValueError("its checksum does not match")
             return cls(**_checked(body))
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, EOFError) as error:
             raise StoreError(
-                f"{path} is damaged ({_short(error)}); hashret repair -i {folder} brings it back from its spare"
+                f"{path} is damaged ({_short(error)}); hashret repair -i {root.path} restores it from its second copy"
             ) from error
 
 
+def is_ours(root: Root) -> bool:
+    """Whether one of the two manifests, damaged or not, was written by hashret."""
+    for name in (NAME, SPARE):
+        with suppress(OSError, EOFError, StoreError):
+            start = root.open(name).pieces()
+            if KIND.encode() in next(start, b"")[:64]:
+                return True
+    return False
+
+
 def segment_path(number: int) -> str:
-    """Where the segment of a number lies, relative to the index."""
+    """Path of a segment's file, relative to the index."""
     return f"segments/{number:06d}.h5"
 
 
 def spare_path(number: int) -> str:
-    """Where it lies what a segment holds, for the day it is lost."""
+    """Path of a segment's recovery file."""
     return f"{SPARES}/{number:06d}.json"
 
 
 def faiss_path(number: int) -> str:
-    """Where a segment's codes lie for FAISS."""
+    """Path of a segment's codes as a FAISS index."""
     return f"faiss/{number:06d}.faiss"
 
 
-def _check_format(folder: Path, body: Mapping[str, Any]) -> None:
-    """StoreError for a format that is not ours yet, before anything else is made of the manifest."""
+def _check_format(root: Root, body: Mapping[str, Any]) -> None:
+    """StoreError for a file of another program or a newer format, before anything else is read from it."""
+    if body.get("kind") != KIND:
+        raise StoreError(f"{root.path / NAME} was not written by a released version of hashret; index the source again")
     if body["format"] > FORMAT:
         needs = repr(str(body["needs"])[:20]) if "needs" in body else "of a later version"
         raise StoreError(
-            f"index {str(folder)!r} has format {body['format']:d}, this hashret reads up to {FORMAT}; "
+            f"index {str(root.path)!r} has format {body['format']:d}, this hashret reads up to {FORMAT}; "
             f"install hashret {needs} or newer"
         )
 
 
 def _checked(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields as their types; ValueError for anything that is not as we write it."""
-    body = {key: value for key, value in body.items() if key not in ("format", "needs")}
+    """The fields as their types; ValueError for anything that we would not write."""
+    body = {key: value for key, value in body.items() if key not in ("kind", "format", "needs")}
     segments = tuple(SegmentEntry(**entry) for entry in body.pop("segments"))
     named = {_relative(name): _file(entry) for name, entry in body.pop("files").items()}
     numbers = [body["generation"], body["counter"], body["deleted"], *(n for s in segments for n in (s.number, s.rows))]
@@ -138,15 +153,31 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"bits {body['bits']!r}")
     for name in (body["hasher"], body["deletions"]):
         _relative(name)
-    if not isinstance(body["about"], dict) or not isinstance(body["fingerprint"], str):
-        raise ValueError("about or fingerprint is of another type")
+    if not isinstance(body["fingerprint"], str) or not isinstance(body["identity"], str):
+        raise ValueError("fingerprint and identity must be strings")
+    _check_about(body["about"])
     return body | {"segments": segments, "files": named}
+
+
+ABOUT: Mapping[str, Any] = {"kind": str, "root": str, "sources": list, "fields": dict, "training": dict}
+
+
+def _check_about(about: Any) -> None:
+    """ValueError where what the index remembers is of another type."""
+    if not isinstance(about, dict):
+        raise ValueError("about must be an object")
+    if wrong := [name for name, type_ in ABOUT.items() if not isinstance(about.get(name, type_()), type_)]:
+        raise ValueError(f"about.{wrong[0]} must be of type {ABOUT[wrong[0]].__name__}")
+    fields, texts = about.get("fields") or {}, [*about.get("sources", ()), *about.get("prefixes", ())]
+    texts += [fields[name] for name in ("id", "label") if fields.get(name) is not None]
+    if not all(isinstance(text, str) for text in [*texts, *(fields.get("text") or ())]):
+        raise ValueError("about holds a name that is not a string")
 
 
 def _file(entry: dict[str, Any]) -> FileEntry:
     arrays = {name: (offset, items) for name, (offset, items) in entry.pop("arrays", {}).items()}
     if not isinstance(entry["sha256"], str):
-        raise ValueError("a checksum is no text")
+        raise ValueError("a checksum must be a string")
     return FileEntry(**entry, arrays=arrays)
 
 

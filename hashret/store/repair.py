@@ -1,8 +1,9 @@
-"""Repair: bring back all that can be known, isolate what is lost, guess nothing.
+"""Repair: restore everything that can be known, isolate what is lost, guess nothing.
 
-A bit that flipped is flipped back: the checksum of its block tells which it was, that of the file that it was the right
-one. What is more than that costs the documents that it touched. Files that can be made of others are made anew. What
-was damaged is kept in the folder `damaged`, which nothing reads.
+A bit that flipped is flipped back: the checksum of its block says which bit it was, and the checksum of the file proves
+it. Other damage, also blocks that the disk cannot read and a file that is too short or too long, costs the documents
+that it touched. Files that follow from others are rewritten. Damaged files are kept in the folder `damaged`, which
+nothing reads.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hashret import files
 from hashret.codes import Codes, width
 from hashret.errors import StoreError, UsageError
-from hashret.store import deletions, files, spare
+from hashret.files import BLOCK, Memory, Root
+from hashret.store import deletions, spare
 from hashret.store.check import Problem, changed, problems, spare_manifest
 from hashret.store.lock import locked
 from hashret.store.manifest import (
@@ -33,11 +36,11 @@ from hashret.store.manifest import (
 )
 from hashret.store.segment import DTYPES, PIECE, Segment
 from hashret.store.spare import Spare
-from hashret.store.store import DAMAGED, Store
+from hashret.store.store import DAMAGED, Store, sweep
 from hashret.store.transaction import Attach, Part, Transaction
 
 Mask = npt.NDArray[np.bool_]
-MOST_BLOCKS = 64  # in which a flipped bit is looked for; more damage is no flipped bit
+MOST_BLOCKS = 64  # in which a flipped bit is looked for; more damage is not a flipped bit
 
 
 @dataclass
@@ -46,120 +49,157 @@ class Repaired:
 
     done: list[tuple[str, str]] = field(default_factory=list)  # file, what was done
     lost: list[tuple[str, str]] = field(default_factory=list)  # file, id
-    nameless: list[tuple[str, int]] = field(default_factory=list)  # file, number of documents whose ids nothing tells
+    nameless: list[tuple[str, int]] = field(default_factory=list)  # file, number of lost documents of unknown id
     left: list[Problem] = field(default_factory=list)
 
 
 def repair(folder: Path, attach: Attach) -> Repaired:
-    """Mend the index in a folder; UsageError where there is none, StoreError where nothing tells what belongs to it."""
+    """Mend the index in a folder; UsageError where there is none, StoreError where no manifest can be read."""
     if not any((folder / name).exists() for name in (NAME, SPARE)):
         raise UsageError(f"no index at {str(folder)!r}; hashret index SOURCE -i {folder} makes one")
     report = Repaired()
-    with locked(folder):
-        try:
-            manifest = _manifest(folder, report)
-            wrong = {problem.file for problem in changed(folder, manifest)}
+    try:
+        with locked(folder) as root:
+            manifest = _manifest(root, report)
+            wrong = {problem.file for problem in changed(root, manifest)}
             if any(not name.startswith("hasher/") for name in wrong):
-                _mend(folder, manifest, wrong, attach, report)
-            report.done += [(problem.file, "was written anew") for problem in spare_manifest(folder, manifest)]
-            Store(folder, None).sweep()  # which does it
-        except OSError as error:
-            raise StoreError(f"index {str(folder)!r} cannot be repaired: {error.strerror or error}") from error
+                _mend(root, manifest, wrong, attach, report)
+            report.done += [(problem.file, "was rewritten") for problem in spare_manifest(root, manifest)]
+            sweep(root)  # which does it
+    except OSError as error:
+        raise StoreError(f"index {str(folder)!r} cannot be repaired: {files.reason(error)}") from error
     report.left = problems(folder)
     return report
 
 
-def _manifest(folder: Path, report: Repaired) -> Manifest:
-    """The manifest, or where it is lost or damaged its spare, put in its place."""
+def _manifest(root: Root, report: Repaired) -> Manifest:
+    """The manifest, or where it is lost or damaged its second copy, put in its place."""
     try:
-        return Manifest.read(folder)
+        return Manifest.read(root)
     except (FileNotFoundError, StoreError) as error:
         try:
-            manifest = Manifest.read(folder, SPARE)
+            manifest = Manifest.read(root, SPARE)
         except (FileNotFoundError, StoreError):
             if isinstance(error, StoreError):
                 raise error from None
             raise StoreError(
-                f"{folder / NAME} is lost and {SPARE} is damaged: nothing tells which files count"
+                f"{root.path / NAME} is lost and {SPARE} is damaged: nothing else says which files count"
             ) from None
-        files.replace(folder / NAME, (folder / SPARE).read_bytes())
-        files.sync(folder)
-        report.done.append((NAME, "was put back from its spare"))
+        root.replace(NAME, root.read(SPARE))
+        root.sync()
+        report.done.append((NAME, "was restored from its second copy"))
         return manifest
 
 
-def _mend(folder: Path, manifest: Manifest, wrong: set[str], attach: Attach, report: Repaired) -> None:
-    """Put the files right that are wrong, as a change like any other: one new generation, or none."""
-    store = Store(folder, None)
-    store.manifest, store.deleted = manifest, _deleted(folder, manifest, wrong)
-    change = Transaction(store, attach)
+def _mend(root: Root, manifest: Manifest, wrong: set[str], attach: Attach, report: Repaired) -> None:
+    """Mend the files that are wrong, as a change like any other: one new generation, or none."""
+    store = Store(root.path)
+    store.manifest, store.deleted = manifest, _deleted(root, manifest, wrong)
+    change = Transaction(store, root, attach)
     kept: list[str] = []
-    for entry in manifest.segments:
-        name, beside = segment_path(entry.number), spare_path(entry.number)
-        known = _spare(folder, manifest, entry, wrong)
-        if name in wrong and _flip_back(folder, name, manifest.files[name], known):
-            report.done.append((name, "has its flipped bits back"))
-        elif name in wrong:
-            _save(change, entry, known, faiss_path(entry.number) not in wrong, report)
-            kept.append(name)
-            continue
-        if {beside, faiss_path(entry.number)} & wrong:
-            change.write_beside(entry, wrong)
-            report.done.append((name, "has the files beside it written anew"))
-    if any(name.startswith("deletions/") or name == deletions.spare_path(manifest.deletions) for name in wrong):
-        report.done.append((manifest.deletions, "and its spare were written anew"))
-    change.commit()
-    _put_aside(folder, kept)
+    try:
+        for entry in manifest.segments:
+            name, beside = segment_path(entry.number), spare_path(entry.number)
+            known = _spare(root, manifest, entry, wrong)
+            data = _Salvaged.read(root, name, manifest.files[name].bytes, known) if name in wrong else None
+            if data and known and _flip_back(root, name, manifest.files[name], known, data):
+                report.done.append((name, "has its flipped bits back"))
+            elif name in wrong:
+                _save(change, entry, known, data, faiss_path(entry.number) not in wrong, report)
+                kept.append(name)
+                continue
+            if {beside, faiss_path(entry.number)} & wrong:
+                change.write_beside(entry, wrong)
+                report.done.append((name, "has the files that belong to it rewritten"))
+        if any(name.startswith("deletions/") or name == deletions.spare_path(manifest.deletions) for name in wrong):
+            report.done.append((manifest.deletions, "and its second copy were rewritten"))
+        change.commit()
+    except BaseException:
+        if Manifest.read(root) == manifest:
+            change.undo()
+        raise
+    _put_aside(root, kept)
 
 
-def _put_aside(folder: Path, names: Sequence[str]) -> None:
-    """Keep damaged files where nothing reads them: others may get more out of them."""
+def _put_aside(root: Root, names: Sequence[str]) -> None:
+    """Keep damaged files where nothing reads them: other tools may get more out of them."""
     for name in names:
-        if (folder / name).exists():
-            files.make_folder(folder / DAMAGED)
-            (folder / name).rename(folder / DAMAGED / Path(name).name)
+        if root.exists(name):
+            root.make_folder(DAMAGED)
+            root.rename(name, f"{DAMAGED}/{Path(name).name}")
 
 
-def _deleted(folder: Path, manifest: Manifest, wrong: set[str]) -> Mask:
-    """Which rows are deleted; StoreError where neither copy tells."""
+def _deleted(root: Root, manifest: Manifest, wrong: set[str]) -> Mask:
+    """Which rows are deleted; StoreError where neither copy can be read."""
     if not manifest.deletions:
         return np.zeros(manifest.rows, bool)
     for name in (manifest.deletions, deletions.spare_path(manifest.deletions)):
         if name in manifest.files and name not in wrong:
-            return deletions.read(folder / name, manifest.rows)
+            return deletions.read(root, name, manifest.rows)
     raise StoreError(
-        f"{folder / manifest.deletions} is damaged and so is its spare: nothing else tells what is deleted; "
+        f"{root.path / manifest.deletions} is damaged and so is its second copy: nothing else says what is deleted; "
         "restore one of the two from a copy, or index the source again"
     )
 
 
-def _spare(folder: Path, manifest: Manifest, entry: SegmentEntry, wrong: set[str]) -> Spare | None:
+def _spare(root: Root, manifest: Manifest, entry: SegmentEntry, wrong: set[str]) -> Spare | None:
     name = spare_path(entry.number)
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+    with suppress(OSError, EOFError, ValueError, KeyError, TypeError, RecursionError):
         if name in manifest.files and name not in wrong:
-            return spare.read(folder / name, entry.rows)
+            return spare.read(root, name, entry.rows)
     return None
 
 
-def _flip_back(folder: Path, name: str, entry: FileEntry, known: Spare | None) -> bool:
-    """Undo single flipped bits of a file, each in a block of its own; whether that made it what it was."""
-    data = _bytes(folder, name)
-    if known is None or data is None or len(data) != entry.bytes:
+@dataclass
+class _Salvaged:
+    """What can be read of a damaged file, at its right place; the rest is zero bytes."""
+
+    data: bytearray
+    bad: list[int]  # numbers of the blocks that are not as they were written
+
+    @classmethod
+    def read(cls, root: Root, name: str, size: int, known: Spare | None) -> _Salvaged | None:
+        """Read block by block what the disk gives; None where that is nothing, or nothing says what is right."""
+        try:
+            file = root.open(name)
+        except (OSError, StoreError):
+            return None
+        if known is None or len(known.blocks) != -(-size // BLOCK):
+            return None
+        data, bad = bytearray(size), []
+        moved = (0,) if file.size == size else (0, file.size - size)  # bytes lost or put in shift what follows them
+        for number, checksum in enumerate(known.blocks):
+            start, length = number * BLOCK, min(BLOCK, size - number * BLOCK)
+            pieces = [_some(file, start + shift, length) for shift in moved]
+            right = [piece for piece in pieces if zlib.crc32(piece) == checksum and len(piece) == length]
+            data[start : start + length] = (right or pieces)[0].ljust(length, b"\0")
+            bad += [] if right else [number]
+        return cls(data, bad)
+
+
+def _some(file: files.File, start: int, length: int) -> bytes:
+    """Bytes of a file as far as it has them and the disk can read them."""
+    with suppress(OSError, EOFError, OverflowError):
+        length = min(length, file.size - start)
+        return file.read(start, length) if start >= 0 and length > 0 else b""
+    return b""
+
+
+def _flip_back(root: Root, name: str, entry: FileEntry, known: Spare, found: _Salvaged) -> bool:
+    """Undo single flipped bits of a file, each in a block of its own; whether that restored it."""
+    if len(found.bad) > MOST_BLOCKS:
         return False
-    bad = _bad_blocks(data, known)
-    if len(bad) > MOST_BLOCKS:
-        return False
-    mended = bytearray(data)
-    for number in bad:
-        start = number * files.BLOCK
-        block = mended[start : start + files.BLOCK]
+    mended = bytearray(found.data)
+    for number in found.bad:
+        start = number * BLOCK
+        block = mended[start : start + BLOCK]
         if (bit := _flipped(bytes(block), known.blocks[number])) is None:
             return False
         mended[start + bit // 8] ^= 1 << bit % 8
     if files.sha256_of(mended) != entry.sha256:
         return False
-    files.replace(folder / name, bytes(mended))
-    files.sync((folder / name).parent)
+    root.replace(name, bytes(mended))
+    root.sync(name.rpartition("/")[0])
     return True
 
 
@@ -175,29 +215,21 @@ def _flipped(block: bytes, checksum: int) -> int | None:
     return None
 
 
-def _bytes(folder: Path, name: str) -> bytes | None:
-    """A file of the index, None where it is lost."""
-    with suppress(OSError, StoreError):
-        files.own(folder, name)
-        return (folder / name).read_bytes()
-    return None
-
-
-def _bad_blocks(data: bytes, known: Spare) -> list[int]:
-    found = files.block_checksums(data)
-    return [n for n, right in enumerate(known.blocks) if n >= len(found) or found[n] != right]
-
-
-def _save(change: Transaction, entry: SegmentEntry, known: Spare | None, codes_beside: bool, report: Repaired) -> None:
-    """Put the rows of a damaged segment that are whole in its place, and name the others."""
-    folder, name = change.store.path, segment_path(entry.number)
-    living = change.living(entry)
+def _save(
+    change: Transaction,
+    entry: SegmentEntry,
+    known: Spare | None,
+    data: _Salvaged | None,
+    codes_beside: bool,
+    report: Repaired,
+) -> None:
+    """Put the undamaged rows of a damaged segment in its place, and list the ids of the others."""
+    name, living = segment_path(entry.number), change.living(entry)
     whole = np.zeros(entry.rows, bool)
-    data, file = _bytes(folder, name), change.files[name]
     saved = None
-    if known and data is not None and len(data) == file.bytes and file.arrays:
+    if known and data and len(data.bad) < len(known.blocks):
         with suppress(StoreError):
-            saved = Saved(folder, entry, change.bits, file, known, data, codes_beside)
+            saved = Saved(change, entry, known, data, codes_beside)
             whole = saved.whole & living
     change.put(entry, saved.parts(whole) if saved else ())
     lost = living & ~whole
@@ -212,28 +244,23 @@ class Saved:
     """What of a damaged segment is as it was written."""
 
     def __init__(
-        self,
-        folder: Path,
-        entry: SegmentEntry,
-        bits: int,
-        file: FileEntry,
-        known: Spare,
-        data: bytes,
-        codes_beside: bool,
+        self, change: Transaction, entry: SegmentEntry, known: Spare, data: _Salvaged, codes_beside: bool
     ) -> None:
-        self.known, self.rows, self.arrays = known, entry.rows, file.arrays
-        self.segment = Segment(folder / segment_path(entry.number), entry.rows, bits, file.arrays)
-        self.bad = np.array(_bad_blocks(data, known), np.int64) * files.BLOCK
+        name, bits = segment_path(entry.number), change.bits
+        self.known, self.rows, self.arrays = known, entry.rows, change.files[name].arrays
+        self.segment = Segment(Memory(data.data), change.root.path / name, entry.rows, bits, self.arrays)
+        self.bad = np.array(data.bad, np.int64) * BLOCK
         touched = np.zeros(entry.rows, bool)
-        for name in ("contents", "thumbnails", "metadata"):
-            touched |= self._strings(name)
+        for part in ("contents", "thumbnails", "metadata"):
+            touched |= self._strings(part)
         touched |= self._ranges("labels", self._items("labels/rows"))
         if self.segment.dim:
             touched |= self._items("vectors").reshape(self.rows, -1).any(axis=1) | self._items("scales")
         codes = self._items("codes").reshape(self.rows, -1).any(axis=1)
-        self.codes = self.segment.array("codes").reshape(self.rows, -1)
+        self.codes = self.segment.items("codes").reshape(self.rows, -1)
         if codes_beside and codes.any():
-            self.codes, codes = self._from_faiss(folder / faiss_path(entry.number), width(bits)), np.zeros_like(codes)
+            image = change.root.read(faiss_path(entry.number))
+            self.codes, codes = self._from_faiss(image, width(bits)), np.zeros_like(codes)
         self.whole = ~(touched | codes)
 
     def parts(self, rows: Mask) -> Iterator[Part]:
@@ -249,25 +276,23 @@ class Saved:
     def _items(self, name: str) -> Mask:
         """Which numbers of an array lie in a damaged block."""
         offset, items = self.arrays[name]
-        return self._bytes_touched(offset, items, np.dtype(DTYPES[name]).itemsize)
+        size = np.dtype(DTYPES[name]).itemsize
+        return self._bytes_touched(offset + size * np.arange(items), size)
 
-    def _bytes_touched(self, offset: int, items: int, size: int) -> Mask:
-        touched = np.zeros(items, bool)
-        for start in (self.bad - offset).tolist():
-            touched[max(0, start // size) : max(0, -(-(start + files.BLOCK) // size))] = True
-        return touched
+    def _bytes_touched(
+        self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64] | int
+    ) -> npt.NDArray[np.bool_]:
+        """Which of the ranges of bytes that begin at `starts` overlap a damaged block."""
+        first = np.searchsorted(self.bad, starts - BLOCK, "right")
+        return np.asarray(np.searchsorted(self.bad, starts + lengths, "left") > first)
 
     def _strings(self, name: str) -> Mask:
-        """Which rows have a string of this name that is touched."""
+        """Which rows have a string of this name that the damage touches."""
         if f"{name}/pieces" not in self.arrays:
             return self._ranges(name, self._items(f"{name}/bytes"))
-        table = self.segment.array(f"{name}/pieces").reshape(-1, 2).tolist()
-        entries = self._items(f"{name}/pieces").tolist()
-        pieces = [
-            entries[2 * number] or entries[2 * number + 1] or bool(self._bytes_touched(offset, length, 1).any())
-            for number, (offset, length) in enumerate(table)
-        ]
-        return self._ranges(name, np.array(pieces, bool), PIECE)
+        table = self.segment.array(f"{name}/pieces").reshape(-1, 2)
+        entries = self._items(f"{name}/pieces").reshape(-1, 2).any(axis=1)
+        return self._ranges(name, entries | self._bytes_touched(table[:, 0], table[:, 1]), PIECE)
 
     def _ranges(self, name: str, bad: Mask, size: int = 1) -> Mask:
         """Which rows lie, by their offsets, in what is bad; `size`: offsets for each element of `bad`."""
@@ -278,7 +303,6 @@ class Saved:
         found = (before[stops] > before[starts]) & (offsets[1:] > offsets[:-1])
         return np.asarray(found | broken[:-1] | broken[1:])
 
-    def _from_faiss(self, path: Path, bytes_: int) -> Codes:
-        """The codes at the end of the file beside the segment, whose checksum fits."""
-        data = path.read_bytes()[-self.rows * bytes_ :]
-        return np.frombuffer(data, np.uint8).reshape(self.rows, bytes_)
+    def _from_faiss(self, image: bytes, bytes_: int) -> Codes:
+        """The codes at the end of the FAISS file of the segment, whose checksum matches."""
+        return np.frombuffer(image[-self.rows * bytes_ :], np.uint8).reshape(self.rows, bytes_)

@@ -1,16 +1,16 @@
-"""Segment: an immutable file, a row a document, in order of insertion; `hdf5.py` says what lies in it.
+"""Segment: an immutable file, one row per document, in order of insertion; `hdf5.py` lists what it contains.
 
-Its arrays are mapped from where the manifest says that they lie: opening reads nothing, and a query reads the pages
-that it needs. HDF5 itself is asked only for the places in a file of format 1, whose manifest does not tell them.
+Its arrays are read from the places that the manifest gives, without HDF5: opening reads nothing, and a query reads only
+the bytes that it needs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import mmap
+import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -21,20 +21,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hashret import files
 from hashret.codes import Codes, check_codes, width
 from hashret.errors import StoreError
 from hashret.features import Vectors
+from hashret.files import Reader
 from hashret.store.manifest import Place
 
 PIECE = 1 << 13  # bytes compressed together: about what one look-up has to unpack
 KEPT = 256  # pieces held unpacked, 2 MiB: the metadata of some thousands of documents
+DOCUMENT_BYTES = 64 << 20  # of one document's content or metadata
+UNPACKED = 4 * DOCUMENT_BYTES  # of all contents or all metadata of a segment; more was not written by hashret
 STRINGS = ("ids", "contents", "thumbnails", "metadata", "labels/names")
-PACKED = {f"{name}/bytes" for name in STRINGS}  # contents and metadata; format 1 packed them all but thumbnails
+PACKED = ("contents", "metadata")
 DTYPES: dict[str, type[np.generic]] = {
     "codes": np.uint8,
     **{f"{name}/bytes": np.uint8 for name in STRINGS},
     **{f"{name}/offsets": np.int64 for name in (*STRINGS, "labels")},
-    **{f"{name}/pieces": np.int64 for name in ("contents", "metadata")},
+    **{f"{name}/pieces": np.int64 for name in PACKED},
     "labels/rows": np.int32,
     "lookup/hashes": np.uint64,
     "lookup/rows": np.int64,
@@ -54,15 +58,6 @@ class Record:
     thumbnail: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Bytes compressed in pieces."""
-
-    size: int  # of a piece, unpacked
-    total: int  # of all, unpacked
-    table: npt.NDArray[np.int64]  # [pieces, 2], where each begins in the file and how long it is there
-
-
 def hash_id(id: str) -> int:
     """64 bits that stand for an id when it is looked up."""
     return int.from_bytes(hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
@@ -74,34 +69,28 @@ def label_names(records: Sequence[Record]) -> list[str]:
 
 
 class Segment:
-    """A segment opened for reading; its file stays open, so that it can be read even after it was replaced."""
+    """A segment open for reading; it stays readable after its file was replaced or removed."""
 
-    def __init__(self, path: Path, rows: int, bits: int, places: Mapping[str, Place] = {}) -> None:
-        self.path, self.rows, self.bits = path, rows, bits
-        self._arrays: dict[str, npt.NDArray[Any]] = {}  # those mapped so far
+    def __init__(self, file: Reader, path: Path, rows: int, bits: int, places: Mapping[str, Place]) -> None:
+        self.path, self.rows, self.bits, self.places = path, rows, bits, places
+        self._file: Reader | None = file
+        self._arrays: dict[str, npt.NDArray[Any]] = {}  # those read so far
+        self._loading = threading.Lock()
         self._piece = lru_cache(KEPT)(self._read_piece)
-        with path.open("rb") as file, self._reading():  # FileNotFoundError is for the caller
-            self._file = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            self._pieces: Mapping[str, Packed] | None = None  # where HDF5 tells them, not a table in the file
-            if not places:
-                from hashret.store import hdf5
-
-                places, self._pieces = hdf5.places(path), hdf5.pieces(path)
-            self.places = places
+        with self._reading():
             self._check()
 
     def _check(self) -> None:
         """ValueError unless all arrays are there, in the file, and of the number of rows."""
         rows = self.rows
         for name, (offset, items) in self.places.items():
-            if name not in DTYPES or offset + items * np.dtype(DTYPES[name]).itemsize > len(self._file):
-                raise ValueError(f"{name} does not lie in the file")
-        packed = "bytes" if self._pieces is None else "pieces"
-        free = {"vectors", "scales", f"contents/{packed}", f"metadata/{packed}"}
-        for name in DTYPES.keys() - self.places.keys() - (self._pieces or {}).keys() - free:
-            raise ValueError(f"{name} is not an array {np.dtype(DTYPES[name])} in this file")
+            if name not in DTYPES or offset + items * np.dtype(DTYPES[name]).itemsize > self.file.size:
+                raise ValueError(f"{name} lies outside the file")
+        free = {"vectors", "scales", *(f"{name}/bytes" for name in PACKED), *(f"{name}/pieces" for name in PACKED)}
+        for name in DTYPES.keys() - self.places.keys() - free:
+            raise ValueError(f"{name} is missing")
         if len({"vectors", "scales"} & self.places.keys()) == 1:
-            raise ValueError("of vectors and scales one is not an array in this file")
+            raise ValueError("`vectors` and `scales` must both be present")
         wanted = {f"{name}/offsets": rows + 1 for name in ("ids", "contents", "thumbnails", "metadata", "labels")}
         wanted |= {"codes": rows * width(self.bits), "lookup/hashes": rows, "lookup/rows": rows}
         wanted |= {"scales": rows} if "scales" in self.places else {}
@@ -111,18 +100,35 @@ class Segment:
         if self.dim * rows != self.places.get("vectors", (0, 0))[1]:
             raise ValueError("vectors are of unequal length")
 
+    @property
+    def file(self) -> Reader:
+        """The file; StoreError after `close`."""
+        if self._file is None:
+            raise StoreError(f"{self.path} is closed; open the index again")
+        return self._file
+
+    def items(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Items start to stop of an array, read from the file."""
+        offset, count = self.places[name]
+        stop = count if stop is None else stop
+        dtype = np.dtype(DTYPES[name])
+        if not 0 <= start <= stop <= count:
+            raise ValueError(f"{name} has no items {start} to {stop}")
+        data = self.file.read(offset + start * dtype.itemsize, (stop - start) * dtype.itemsize)
+        return np.frombuffer(data, dtype)
+
     def array(self, name: str) -> npt.NDArray[Any]:
-        """An array as it lies in the file, of which only what is used is read."""
-        if name not in self._arrays:
-            offset, items = self.places[name]
-            mapped = np.frombuffer(self._file, DTYPES[name], items, offset) if items else np.zeros(0, DTYPES[name])
-            self._arrays[name] = mapped
-        return self._arrays[name]
+        """A complete array, read once and kept."""
+        with self._loading:
+            if name not in self._arrays:
+                self._arrays[name] = self.items(name)
+            return self._arrays[name]
 
     def codes(self) -> Codes:
-        """All codes, uint8 [rows, bytes], mapped."""
+        """All codes, uint8 [rows, bytes]."""
         with self._reading():
-            return check_codes(self.array("codes").reshape(self.rows, -1 if self.rows else width(self.bits)), self.bits)
+            codes = self.items("codes").reshape(self.rows, -1 if self.rows else width(self.bits))
+            return check_codes(codes, self.bits)
 
     @property
     def dim(self) -> int:
@@ -134,7 +140,11 @@ class Segment:
         with self._reading():
             if "vectors" not in self.places:
                 raise ValueError("no vectors are kept in it")
-            return Vectors(self.array("vectors").reshape(self.rows, -1), self.array("scales")).take(rows)
+            if len(rows) * 8 > self.rows:
+                return Vectors(self.array("vectors").reshape(self.rows, -1), self.array("scales")).take(rows)
+            each = [self.items("vectors", row * self.dim, (row + 1) * self.dim) for row in rows.tolist()]
+            values = np.array(each, np.int8).reshape(len(rows), self.dim)
+            return Vectors(values, self.array("scales")[rows])
 
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""
@@ -179,9 +189,9 @@ class Segment:
         return self._texts("labels/names", 0, self.places["labels/names/offsets"][1] - 1)
 
     def _labels(self, start: int, stop: int, names: Sequence[str] | None = None) -> list[tuple[str, ...]]:
-        numbers, names = self.array("labels/rows"), self._names if names is None else names
-        edges = self._edges("labels", start, stop, len(numbers))
-        here = numbers[edges[0] : edges[-1]]
+        names = self._names if names is None else names
+        edges = self._edges("labels", start, stop, self.places["labels/rows"][1])
+        here = self.items("labels/rows", edges[0], edges[-1])
         if len(here) and not 0 <= here.min() <= here.max() < len(names):
             raise ValueError("a label has no name")
         of = [names[number] for number in here.tolist()]
@@ -205,63 +215,59 @@ class Segment:
 
     def _bytes(self, name: str, start: int, stop: int) -> list[bytes]:
         """The byte strings of rows start to stop."""
-        total, read = self._reader(name)
-        edges = self._edges(name, start, stop, total)
-        data = read(edges[0], edges[-1])
+        packed = name in PACKED and f"{name}/pieces" in self.places
+        edges = self._edges(name, start, stop, UNPACKED if packed else self.places[f"{name}/bytes"][1])
+        if packed:
+            data = self._unpack(name, edges[0], edges[-1])
+        else:
+            data = self.items(f"{name}/bytes", edges[0], edges[-1]).tobytes()
         return [data[a - edges[0] : b - edges[0]] for a, b in pairwise(edges)]
 
     def _edges(self, name: str, start: int, stop: int, most: int) -> list[int]:
-        """Where the strings of rows start to stop begin, and the last ends; ValueError where that cannot be."""
-        if not 0 <= start <= stop < self.places[f"{name}/offsets"][1]:
+        """Offsets of the strings of rows start to stop; ValueError where they do not ascend or exceed `most`."""
+        if not 0 <= start <= stop <= self.rows and name != "labels/names":
             raise ValueError(f"{name} has no row {start}")
-        edges: list[int] = self.array(f"{name}/offsets")[start : stop + 1].tolist()
+        edges: list[int] = self.items(f"{name}/offsets", start, stop + 1).tolist()
         if edges[0] < 0 or edges[-1] > most or any(a > b for a, b in pairwise(edges)):
             raise ValueError(f"{name} has offsets that do not ascend")
         return edges
 
-    def _reader(self, name: str) -> tuple[int, Callable[[int, int], bytes]]:
-        """How many bytes the strings of a name have, and what reads some of them."""
-        packed = (self._pieces or {}).get(f"{name}/bytes")
-        if packed is None and self._pieces is None and f"{name}/pieces" in self.places:
-            table = self.array(f"{name}/pieces").reshape(-1, 2)
-            packed = Packed(PIECE, int(self.array(f"{name}/offsets")[-1]), table)
-        if packed is None:
-            offset, size = self.places[f"{name}/bytes"]
-            return size, lambda start, stop: self._file[offset + start : offset + stop]
-        if -(-packed.total // packed.size) != len(packed.table):
-            raise ValueError(f"{name} has {len(packed.table)} pieces for {packed.total} bytes")
-        return packed.total, lambda start, stop: self._unpack(packed, start, stop)
+    def _unpack(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes start to stop of compressed strings."""
+        if start == stop:
+            return b""
+        first, last = start // PIECE, -(-stop // PIECE)
+        table = self.items(f"{name}/pieces", 2 * first, 2 * last).reshape(-1, 2).tolist()
+        data = b"".join(self._piece(offset, length) for offset, length in table)
+        return data[start - first * PIECE : stop - first * PIECE]
 
-    def _unpack(self, packed: Packed, start: int, stop: int) -> bytes:
-        first, last = start // packed.size, -(-stop // packed.size)
-        return b"".join(
-            self._piece(offset, length, packed.size)
-            for offset, length in packed.table[first : max(first, last)].tolist()
-        )[start - first * packed.size : stop - first * packed.size]
-
-    def _read_piece(self, offset: int, length: int, size: int) -> bytes:
-        return _inflated(self._file[offset : offset + length], size)
+    def _read_piece(self, offset: int, length: int) -> bytes:
+        if not 0 <= length <= 2 * PIECE or offset < 0:
+            raise ValueError(f"a compressed piece of {length} bytes cannot be one of {PIECE}")
+        return _inflated(self.file.read(offset, length), PIECE)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Whatever goes wrong while reading is damage."""
+        """Errors of the system as such, everything else that goes wrong while reading as damage."""
         try:
             yield
-        except (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as error:
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be read: {files.reason(error)}") from error
+        except (EOFError, KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as error:
             what = f"{error}"[:120]
             raise StoreError(f"{self.path} is damaged ({what}); hashret verify says more") from error
 
     def close(self) -> None:
-        """Let go of the file, as soon as no array of it is used any more."""
-        self.places, self._arrays = {}, {}
+        """Close the file, once no other thread reads it any more."""
+        self._arrays = {}
         self._piece.cache_clear()
-        del self._file
+        self._file = None
 
 
 def _inflated(packed: bytes, size: int) -> bytes:
-    """One piece unpacked; ValueError where that gives more or less than it should, before more than that is made."""
+    """One piece unpacked; ValueError unless that gives `size` bytes, and no more than those are ever made."""
     unpacker = zlib.decompressobj()
     piece = unpacker.decompress(packed, size + 1)
     if len(piece) != size or not unpacker.eof:
-        raise ValueError("a compressed piece does not give what it should")
+        raise ValueError("a compressed piece has another length than it should")
     return piece

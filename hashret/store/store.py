@@ -1,19 +1,18 @@
-"""Store: an index's files as a whole, for reading; changed by a Transaction alone.
+"""Store: the files of an index, for reading; changed only by a Transaction.
 
     with store.write(attach) as change:
         change.delete(rows)
         change.add(codes, records)
-    # committed: the manifest names the new generation, the folder is forced to disk
+    # committed: the manifest lists the new generation, and the folder is forced to disk
 
-A transaction that raises leaves the generation before it, and sweeps what it wrote.
+A transaction that raises leaves the previous generation, and removes the files that it wrote.
 """
 
 from __future__ import annotations
 
 import errno
-import shutil
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
@@ -22,108 +21,131 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from hashret import files
 from hashret.codes import Codes, width
 from hashret.errors import StoreError, UsageError
 from hashret.features import Vectors, joined
-from hashret.store import deletions, files
+from hashret.files import Root
+from hashret.store import deletions
 from hashret.store.deletions import Mask
-from hashret.store.files import unfinished
 from hashret.store.lock import HOLDER, LOCK, locked
-from hashret.store.manifest import NAME, SPARE, SPARES, Manifest, SegmentEntry, segment_path
+from hashret.store.manifest import NAME, SPARE, SPARES, Manifest, SegmentEntry, is_ours, segment_path
 from hashret.store.segment import Record, Segment, hash_id
-from hashret.store.transaction import Attach, Transaction
+from hashret.store.transaction import Attach, Transaction, own_files
 
 if TYPE_CHECKING:
     from hashret.store.check import Problem
 
-FOLDERS = ("segments", "faiss", "deletions", "hasher", "cache", SPARES)
-DAMAGED = "damaged"  # the folder of what `repair` took out; nothing reads it
-TRIES = 10  # a reader that always loses the race with writers has another trouble
+FOLDERS = ("segments", "faiss", "deletions", "hasher", SPARES)
+DAMAGED = "damaged"  # the folder of files that `repair` took out of use; nothing reads it
+TRIES = 10  # a reader that loses the race with writers more often has another problem
 REPAIR = "hashret verify says more, hashret repair mends what can be mended"
 
 
 class Store:
     """One generation of an index, all its files open."""
 
-    manifest: Manifest  # not there before an index is made
+    manifest: Manifest  # not there before an index is created
     starts: list[int]  # the row at which each segment begins
 
-    def __init__(self, path: Path, manifest: Manifest | None, force: bool = False) -> None:
+    def __init__(self, path: Path, force: bool = False) -> None:
         self.path = path
-        self.force = force  # whether a manifest that cannot be read may be replaced
+        self.force = force  # whether an index that is there may be replaced
+        self.created = False  # whether this store is to create the index
         self.segments: list[Segment] = []
         self.deleted: Mask = np.zeros(0, bool)
-        if manifest is not None:
-            self._load(manifest)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The newest generation; UsageError where no index is, StoreError where it is damaged."""
-        folder = Path(path)
-        lost: tuple[int, FileNotFoundError] | None = None
+        """The newest generation; UsageError where there is no index, StoreError where it is damaged."""
+        store = cls(resolved(path))
+        lost: tuple[Manifest, FileNotFoundError] | None = None
         for _ in range(TRIES):
             try:
-                manifest = Manifest.read(folder)
+                with Root(store.path) as root:
+                    manifest = Manifest.read(root)
+                    if lost and lost[0] == manifest:
+                        break
+                    try:
+                        store._load(root, manifest)
+                        return store
+                    except FileNotFoundError as error:  # a writer was faster; or the file is lost
+                        lost = manifest, error
             except (FileNotFoundError, NotADirectoryError):
                 raise UsageError(f"no index at {str(path)!r}; hashret index SOURCE -i {path} makes one") from None
-            if lost and lost[0] == manifest.generation:
-                break
-            try:
-                return cls(folder, manifest)
-            except FileNotFoundError as error:  # a writer was faster than we; or the file is lost
-                lost = manifest.generation, error
+            except OSError as error:
+                raise StoreError(f"index {str(path)!r} cannot be read: {files.reason(error)}") from error
         raise StoreError(f"index {str(path)!r} lacks a file ({lost and lost[1]}); {REPAIR}")
 
     @classmethod
     def new(cls, path: str | Path, force: bool = False) -> Self:
-        """The store at a path where an index shall be made; UsageError where something else is in the way."""
-        folder = Path(path)
-        if (folder / NAME).exists():
-            if not force:
-                raise UsageError(f"index {str(path)!r} exists already; --force replaces it, hashret add adds to it")
-            return cls(folder, None, force)
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{str(path)!r} is a file; name a folder for the index")
-        if (folder / SPARE).exists() and not force:
-            raise UsageError(
-                f"index {str(path)!r} has lost its {NAME}; hashret repair -i {path} brings it back, --force replaces it"
-            )
-        ours = {*FOLDERS, LOCK, HOLDER, DAMAGED, *(file.name for file in unfinished(folder / NAME))}
-        if folder.is_dir() and any(entry.name not in ours for entry in folder.iterdir()):
-            raise UsageError(f"folder {str(path)!r} holds other things; name a new folder for the index")
-        return cls(folder, None, force)
+        """The store at a path where an index is to be created; UsageError where something else is in the way.
 
-    def _load(self, manifest: Manifest) -> None:
-        """Be this generation; what it shares with the one before stays open, the rest is let go by its last user."""
-        opened = [self._open(manifest, entry) for entry in manifest.segments]
+        Nothing is written yet. `write` looks again once it holds the lock.
+        """
+        store = cls(resolved(path), force)
+        store.created = True
+        if store.path.exists() and not store.path.is_dir():
+            raise UsageError(f"{str(path)!r} is a file; name a folder for the index")
+        with suppress(FileNotFoundError), Root(store.path) as root:
+            store._check_vacant(root)
+        return store
+
+    def _check_vacant(self, root: Root) -> None:
+        """UsageError unless an index may be created here: in an empty folder, or in place of an index with `force`."""
+        path = str(self.path)
+        if is_ours(root):
+            if not self.force and not root.exists(NAME):
+                raise UsageError(
+                    f"index {path!r} has lost its {NAME}; hashret repair -i {path} restores it, --force replaces it"
+                )
+            if not self.force:
+                raise UsageError(f"index {path!r} exists already; --force replaces it, hashret add adds to it")
+            return
+        if strange := [name for name in root.names() if name not in (LOCK, HOLDER, *FOLDERS)]:
+            strange = [name for name in strange if not _is_temporary(name)]
+        ours = set(own_files(root))
+        for folder in FOLDERS:
+            for name in root.names(folder):
+                inner = [f"{folder}/{name}/{own}" for own in root.names(f"{folder}/{name}")] or [f"{folder}/{name}"]
+                strange += [own for own in inner if own not in ours and not _is_number(name, folder)]
+        if strange:
+            raise UsageError(
+                f"folder {path!r} holds other files, such as {strange[0]!r}; name a new folder for the index"
+            )
+
+    def _load(self, root: Root, manifest: Manifest) -> None:
+        """Become this generation; segments that it shares with the previous one stay open."""
+        opened = [self._open(root, manifest, entry) for entry in manifest.segments]
         deleted = np.zeros(manifest.rows, bool)
         if manifest.deletions:
-            files.own(self.path, manifest.deletions)
-            deleted = deletions.read(self.path / manifest.deletions, manifest.rows)
+            deleted = deletions.read(root, manifest.deletions, manifest.rows)
         starts = [0, *accumulate(s.rows for s in manifest.segments)]
         # all at once, so that a copy made by another thread is of one generation
         self.__dict__.update(manifest=manifest, segments=opened, deleted=deleted, starts=starts)
 
-    def _open(self, manifest: Manifest, entry: SegmentEntry) -> Segment:
+    def _open(self, root: Root, manifest: Manifest, entry: SegmentEntry) -> Segment:
         """A segment of a generation, the one that is open already if it is the same file."""
         name = segment_path(entry.number)
-        file = manifest.files[name]
-        if self.segments and self.manifest.files.get(name) == file:
+        entry_of = manifest.files[name]
+        if self.segments and self.manifest.identity == manifest.identity and self.manifest.files.get(name) == entry_of:
             for segment in self.segments:
                 if segment.path == self.path / name and segment.rows == entry.rows:
                     return segment
-        if (size := files.own(self.path, name).st_size) != file.bytes:
-            raise StoreError(f"{self.path / name} is damaged: it has {size} bytes, not {file.bytes}; {REPAIR}")
-        return Segment(self.path / name, entry.rows, manifest.bits, file.arrays)
+        file = root.open(name)
+        if file.size != entry_of.bytes:
+            raise StoreError(f"{self.path / name} is damaged: it has {file.size} bytes, not {entry_of.bytes}; {REPAIR}")
+        return Segment(file, self.path / name, entry.rows, manifest.bits, entry_of.arrays)
 
-    @property
-    def hasher_path(self) -> Path:
-        """The folder that holds the hasher; StoreError where a link in it leads elsewhere."""
-        folder = self.path / self.manifest.hasher
-        with suppress(FileNotFoundError):  # which the hasher itself tells better
-            for file in folder.iterdir():
-                files.own(self.path, f"{self.manifest.hasher}/{file.name}")
-        return folder
+    def hasher_reader(self) -> Callable[[str], bytes]:
+        """What reads the files of this generation's hasher, by name."""
+        path, folder = self.path, self.manifest.hasher
+
+        def read(name: str) -> bytes:
+            with Root(path) as root:
+                return root.read(f"{folder}/{name}")
+
+        return read
 
     def codes(self) -> Codes:
         """Codes of all rows, deleted ones included, uint8 [rows, bytes]."""
@@ -171,122 +193,157 @@ class Store:
         for segment, start in zip(self.segments, self.starts, strict=False):
             for place, row in segment.find(hashes, ids):
                 if not 0 <= row < segment.rows:
-                    raise StoreError(f"{segment.path} is damaged (it looks up a row that is none); {REPAIR}")
+                    raise StoreError(f"{segment.path} is damaged (a look-up gives row {row}); {REPAIR}")
                 if not self.deleted[start + row]:
                     rows[place] = start + row
         return rows
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
         for segment in self.segments:
             segment.close()
 
     @contextmanager
     def write(self, attach: Attach) -> Iterator[Transaction]:
         """Change the index; StoreError where another process does. Afterwards this store is the new generation."""
-        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        fresh = not any((self.path / name).exists() for name in (NAME, SPARE))
+        made: list[Path] = []
         try:
-            with self._alone():
-                change = Transaction(self, attach)
+            with self._alone(made) as root:
+                change, before = Transaction(self, root, attach), _read(root, NAME)
                 try:
                     yield change
                     change.commit()
                 except BaseException as error:
-                    done = self._replaced()
-                    if not done:  # else nobody knows which generation the disk will have, and both need their files
-                        self.sweep(fresh)
+                    done = _read(root, NAME) != before  # then only the very last step can have failed
+                    if done:  # both generations need their files until the disk has confirmed one
+                        with suppress(StoreError):
+                            self._renew(root, committed=True)
+                    else:
+                        change.undo()
+                        self._remove_lock(root, made)
                     if isinstance(error, OSError):
                         raise self._unwritten(error, done) from error
                     raise
-                else:
-                    self.sweep()
-                finally:
-                    self._renew()
+                sweep(root)
+                self.created = False
+                self._renew(root, committed=True)
         finally:
-            if not (self.path / NAME).exists() and made:
-                shutil.rmtree(self.path, ignore_errors=True)
-                for folder in made[1:]:
-                    with suppress(OSError):
-                        folder.rmdir()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Be the one writer, on the newest generation."""
-        try:
-            files.make_folder(self.path)
-        except OSError as error:
-            raise self._unwritten(error) from error
-        with locked(self.path):
-            self._renew()
-            yield
-
-    def _replaced(self) -> bool:
-        """Whether the manifest is another than that which this store has read: only the last step can have failed."""
-        try:
-            return Manifest.read(self.path) != getattr(self, "manifest", None)
-        except (OSError, StoreError):
-            return False
-
-    def _unwritten(self, error: OSError, done: bool = False) -> StoreError:
-        """What a failed write means: nothing, unless it was the very last step that failed."""
-        reason = error.strerror or str(error)
-        if done:
-            return StoreError(
-                f"index {str(self.path)!r} was changed, but the disk does not say that it keeps it: {reason}"
-            )
-        hint = "; free some and run it again" if error.errno == errno.ENOSPC else ""
-        return StoreError(f"index {str(self.path)!r} was not changed: {reason}{hint}")
-
-    def _renew(self) -> None:
-        """Take up what other writers have done since."""
-        if (self.path / NAME).exists():
-            try:
-                manifest = Manifest.read(self.path)
-            except StoreError:
-                if self.force:  # what cannot be read can still be replaced
-                    return
-                raise
-            if not hasattr(self, "manifest") or self.manifest != manifest:
-                self._load(manifest)
-
-    def sweep(self, fresh: bool = False) -> None:
-        """Remove files that the manifest does not name: left by a killed writer, or of older generations.
-
-        `fresh`: there was no index, so that without a manifest nothing here is of any. What cannot be removed is left
-        for the next writer: it harms nobody.
-        """
-        try:
-            named = {SPARE, *Manifest.read(self.path).files}
-            files.sync(self.path)  # that it is the newest must be safe before those of older ones go
-            self._level_spare()
-        except (StoreError, OSError):
-            if not fresh or (self.path / NAME).exists():
-                return  # nobody knows what is an orphan
-            named = set()
-        for file in unfinished(self.path / NAME):
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
-        folders = [self.path / name for name in FOLDERS if not (self.path / name).is_symlink()]  # those are not ours
-        for file in [file for folder in folders for file in folder.rglob("*") if file.is_symlink() or file.is_file()]:
-            if file.relative_to(self.path).as_posix() not in named and file.parent.name != "cache":
-                with suppress(OSError):
-                    file.unlink(missing_ok=True)
-        for folder in (self.path / "hasher").glob("*"):
-            with suppress(OSError):
-                if folder.is_dir() and not any(folder.iterdir()):
+            for folder in reversed(made):
+                with suppress(OSError):  # it holds an index now, or files of others
                     folder.rmdir()
 
-    def _level_spare(self) -> None:
-        """Have the manifest's spare be what the manifest is, where a change was left between the two."""
-        data, spare = (self.path / NAME).read_bytes(), self.path / SPARE
-        if not spare.exists() or spare.read_bytes() != data:
-            files.make_folder(spare.parent)
-            files.replace(spare, data)
-            files.sync(spare.parent)
+    @contextmanager
+    def _alone(self, made: list[Path]) -> Iterator[Root]:
+        """Hold the lock, on the newest generation."""
+        try:
+            with locked(self.path, made if self.created else None) as root:
+                if self.created and not hasattr(self, "manifest"):
+                    self._check_vacant(root)
+                else:
+                    self._renew(root)
+                yield root
+        except FileNotFoundError as error:
+            if self.created or self.path.exists():
+                raise self._unwritten(error) from error
+            raise StoreError(f"index {str(self.path)!r} is gone; create it again") from error
+        except OSError as error:
+            raise self._unwritten(error) from error
+
+    def _remove_lock(self, root: Root, made: list[Path]) -> None:
+        """Remove the lock file of a creation that failed, if it made it: still held, so that nobody else holds it."""
+        if self.path / LOCK in made:
+            for name in (HOLDER, LOCK):
+                with suppress(OSError, StoreError):
+                    root.remove(name)
+
+    def _unwritten(self, error: OSError, done: bool = False) -> StoreError:
+        """The error for a failed write: nothing has changed, unless it was the very last step that failed."""
+        why = files.reason(error)
+        if done:
+            return StoreError(f"index {str(self.path)!r} was changed, but the disk did not confirm it: {why}")
+        hint = "; free some and run it again" if error.errno == errno.ENOSPC else ""
+        return StoreError(f"index {str(self.path)!r} was not changed: {why}{hint}")
+
+    def _renew(self, root: Root, committed: bool = False) -> None:
+        """Load what writers have committed since; `committed`: this store is the writer."""
+        try:
+            manifest = Manifest.read(root)
+            known: Manifest | None = getattr(self, "manifest", None)
+            if known is not None and not committed and known.identity != manifest.identity:
+                raise StoreError(
+                    f"index {str(self.path)!r} was replaced by another one since it was opened; open it again"
+                )
+            if known != manifest:
+                self._load(root, manifest)
+        except FileNotFoundError as error:
+            raise StoreError(f"index {str(self.path)!r} lacks a file ({error}); {REPAIR}") from error
+        except (OSError, StoreError) as error:
+            if not committed:
+                raise
+            why = files.reason(error) if isinstance(error, OSError) else str(error)
+            raise StoreError(f"index {str(self.path)!r} was changed, but cannot be read again: {why}") from error
 
     def verify(self) -> list[Problem]:
-        """Everything that is wrong with the files of the index; none where all is well."""
+        """Everything that is wrong with the files of the index; empty where all is well."""
         from hashret.store.check import problems
 
         return problems(self.path)
+
+
+def resolved(path: str | Path) -> Path:
+    """The absolute path of an index, with links and `..` resolved, so that it keeps its meaning after `chdir`."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, a zero byte
+        raise UsageError(f"{str(path)!r} is not a path that can be used: {error}") from error
+
+
+def _read(root: Root, name: str) -> bytes | None:
+    """The bytes of a manifest, None where it is missing or cannot be read."""
+    with suppress(OSError, EOFError, StoreError):
+        return root.read(name)
+    return None
+
+
+def sweep(root: Root) -> None:
+    """Remove files of hashret that the manifest does not list: left by a killed writer, or of older generations.
+
+    Files with other names were put there by somebody else and stay. What cannot be removed is left for the next writer.
+    """
+    try:
+        listed = Manifest.read(root).files
+        root.sync()  # the new generation must be safe before the files of older ones go
+        _level_spare(root)
+    except (StoreError, OSError):
+        return  # nobody knows what is an orphan
+    for name in own_files(root):
+        if name not in listed:
+            with suppress(OSError, StoreError):
+                root.remove(name)
+    for name in (f"{place}{own}" for place in ("", f"{SPARES}/") for own in root.names(place.rstrip("/"))):
+        if _is_temporary(name.rpartition("/")[2]):
+            with suppress(OSError, StoreError):
+                root.remove(name)
+    for name in root.names("hasher"):
+        if _is_number(name, "hasher"):
+            root.remove_folder(f"hasher/{name}")
+
+
+def _level_spare(root: Root) -> None:
+    """Copy the manifest to its spare, where a change was cut off between the two."""
+    data = root.read(NAME)
+    if not root.exists(SPARE) or root.read(SPARE) != data:
+        root.make_folder(SPARES)
+        root.replace(SPARE, data)
+        root.sync(SPARES)
+
+
+def _is_temporary(name: str) -> bool:
+    """Whether a killed writer left this file while it replaced the manifest."""
+    before, _, number = name.removesuffix(".tmp").rpartition(".")
+    return before == f".{NAME}" and name.endswith(".tmp") and number.isdecimal()
+
+
+def _is_number(name: str, folder: str) -> bool:
+    """Whether this is a folder of a hasher, which has a number for a name."""
+    return folder == "hasher" and name.isdecimal() and len(name) >= 6

@@ -3,46 +3,64 @@
 from __future__ import annotations
 
 import re
-import shutil
+import uuid
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hashret import files
 from hashret.codes import Codes
-from hashret.errors import DataError
+from hashret.errors import DataError, StoreError
 from hashret.features import Vectors, joined
+from hashret.files import Root
 from hashret.store import deletions as bitmaps
-from hashret.store import files, merging, spare
-from hashret.store.files import sha256
-from hashret.store.manifest import FileEntry, Manifest, Place, SegmentEntry, faiss_path, segment_path, spare_path
-from hashret.store.segment import Record, Segment
+from hashret.store import merging, spare
+from hashret.store.manifest import (
+    SPARE,
+    SPARES,
+    FileEntry,
+    Manifest,
+    Place,
+    SegmentEntry,
+    faiss_path,
+    segment_path,
+    spare_path,
+)
+from hashret.store.segment import DOCUMENT_BYTES, Record, Segment
 
 if TYPE_CHECKING:
     from hashret.store.store import Store
 
 SEGMENT_ROWS = 1 << 17
-SEGMENT_BYTES = 64 << 20  # of contents and vectors; what a writer holds at once
+SEGMENT_BYTES = 64 << 20  # of contents, metadata and vectors; what a writer holds at once
 ID_BYTES = 4096
+HASHER_FILES = r"config\.json|(vocabulary|weights|encoder)-[0-9a-f]{16}\.(json|safetensors)"
+OWN = re.compile(
+    r"segments/(\d{6,15})\.h5|faiss/(\d{6,15})\.faiss|deletions/(\d{6,15})\.npy|spares/(\d{6,15})\.(?:json|npy)"
+    rf"|hasher/(\d{{6,15}})/(?:{HASHER_FILES})"
+)
+"""Names of the files that a transaction writes. What has another name was put there by somebody else, and stays."""
 
-Attach = Callable[[Path, Codes, int], None]
-"""Writes another program's file of a segment's codes: attach(path, codes, bits)."""
+Attach = Callable[[Codes, int], bytes]
+"""Makes the file of a segment's codes for another program: attach(codes, bits) -> its bytes."""
 
 
 Part = tuple[Codes, list[Record], Vectors | None]
 
 
 class Transaction:
-    """Changes gathered, files written under their final names; nothing counts before `commit`."""
+    """Collects changes and writes files under their final names; nothing counts before `commit`."""
 
-    def __init__(self, store: Store, attach: Attach) -> None:
-        self.store, self.attach = store, attach
+    def __init__(self, store: Store, root: Root, attach: Attach) -> None:
+        self.store, self.root, self.attach = store, root, attach
         old: Manifest | None = getattr(store, "manifest", None)
         self.bits = old.bits if old else 0
         self.hasher, self.fingerprint = (old.hasher, old.fingerprint) if old else ("", "")
+        self.identity = old.identity if old else ""
         self.about: Mapping[str, Any] = old.about if old else {}
-        largest = 0 if old else _largest(store.path)
+        largest = 0 if old else _largest(root)
         self.generation, self.counter = (old.generation, old.counter) if old else (largest, largest)
         self.entries = list(old.segments) if old else []
         self.files = dict(old.files) if old else {}
@@ -52,38 +70,40 @@ class Transaction:
         self.vectors: list[Vectors] = []
         self.pending: list[Record] = []
         self.pending_bytes = 0
-        self.folders: set[Path] = set()  # that got new files, and are to be forced to disk
+        self.written: list[str] = []  # files of this transaction, for the clean-up of one that fails
+        self.made: list[str] = []  # folders of this transaction
+        self.folders: set[str] = set()  # that received new files, and are to be forced to disk
+        self.spare: bytes | None = None  # the manifest's second copy as it was
 
-    def start_over(self, bits: int, fingerprint: str, about: Mapping[str, Any], save: Callable[[Path], None]) -> None:
-        """Drop all that there is; `save` writes the new hasher's files into the folder it is given."""
+    def start_over(
+        self, bits: int, fingerprint: str, about: Mapping[str, Any], hasher: Mapping[str, bytes], new: bool = True
+    ) -> None:
+        """Drop all documents; `hasher` holds the new hasher's files by name. `new`: this becomes another index."""
         self.entries, self.files, self.deleted, self.started_over = [], {}, np.zeros(0, bool), True
         self.bits, self.fingerprint, self.about = bits, fingerprint, dict(about)
+        if new:
+            self.identity = uuid.uuid4().hex
         self.hasher = f"hasher/{self._number():06d}"
-        folder = self.store.path / self.hasher
-        files.make_folder(folder.parent)
-        shutil.rmtree(folder, ignore_errors=True)  # a killed writer may have left some of one
-        save(folder)
-        for file in sorted(folder.iterdir()):
-            files.sync(file)
-            self._name(file)
-        self.folders |= {folder, folder.parent}  # the new folder's own name has to be safe, too
+        for name, data in sorted(hasher.items()):
+            self._write(f"{self.hasher}/{name}", data)
 
     def add(self, codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> None:
-        """Append documents: codes [n, bytes], n records, whose ids the caller has checked, and where kept n vectors."""
-        for record in records:
-            if len(record.id) > ID_BYTES or len(record.id.encode("utf-8", "surrogatepass")) > ID_BYTES:
-                raise DataError(f"ids have at most {ID_BYTES:,} bytes, that of {record.id[:40]!r}... has more")
-        self.codes.append(codes)
-        if vectors is not None:
-            self.vectors.append(vectors)
-            self.pending_bytes += vectors.values.nbytes
-        self.pending += records
-        self.pending_bytes += sum(len(record.content) + len(record.thumbnail) for record in records)
-        if len(self.pending) >= SEGMENT_ROWS or self.pending_bytes >= SEGMENT_BYTES:
-            self._flush()
+        """Append documents: codes [n, bytes], n records whose ids the caller has checked, and n vectors if kept."""
+        start = 0
+        for stop, record in enumerate(records, 1):
+            self.pending_bytes += _size_of(record) + (vectors.values.shape[1] if vectors is not None else 0)
+            full = len(self.pending) + stop - start >= SEGMENT_ROWS or self.pending_bytes >= SEGMENT_BYTES
+            if full or stop == len(records):
+                self.codes.append(codes[start:stop])
+                self.pending += records[start:stop]
+                if vectors is not None:
+                    self.vectors.append(vectors.take(np.arange(start, stop)))
+                start = stop
+            if full:
+                self._flush()
 
     def rows_of(self, ids: Sequence[str]) -> list[int | None]:
-        """The rows of the generation before that have these ids and stay, or None."""
+        """The rows of the previous generation that have these ids and are not deleted, or None."""
         rows = [None] * len(ids) if self.started_over else self.store.find_all(ids)
         return [None if row is None or self.deleted[row] else row for row in rows]
 
@@ -92,16 +112,16 @@ class Transaction:
         return self.rows_of([id])[0]
 
     def delete(self, rows: Sequence[int]) -> None:
-        """Mark rows of the generation before as deleted."""
+        """Mark rows of the previous generation as deleted."""
         self.deleted[list(rows)] = True
 
     def compact(self) -> None:
-        """Write what is not deleted anew, in order, in as few segments as may be."""
+        """Rewrite what is not deleted, in order, in as few segments as possible."""
         self._flush()
         self._rewrite(0, len(self.entries))
 
     def commit(self) -> None:
-        """Make it count."""
+        """Write the manifest; from then on the changes count."""
         self._flush()
         self._merge()
         deletions = ""
@@ -111,14 +131,17 @@ class Transaction:
         if self.deleted.any():
             deletions = bitmaps.path(self._number())
             for name in (deletions, bitmaps.spare_path(deletions)):
-                bitmaps.write(self._place(name), self.deleted)
-                self._name(self.store.path / name)
+                self._write(name, bitmaps.image(self.deleted))
+        self._make(SPARES)
         for folder in sorted(self.folders):
-            files.sync(folder)
+            self.root.sync(folder)
+        self.spare = self.root.read(SPARE) if self.root.exists(SPARE) else None
+        self.written += [] if self.spare else [SPARE]
         Manifest(
             bits=self.bits,
             hasher=self.hasher,
             fingerprint=self.fingerprint,
+            identity=self.identity,
             about=self.about,
             generation=self.generation + 1,
             counter=self.counter,
@@ -126,23 +149,30 @@ class Transaction:
             deletions=deletions,
             deleted=int(self.deleted.sum()),
             files=self.files,
-        ).write(self.store.path)
+        ).write(self.root)
+
+    def undo(self) -> None:
+        """Remove the files and folders that this transaction made, by name."""
+        with suppress(OSError, StoreError):
+            if self.spare and self.root.read(SPARE) != self.spare:
+                self.root.replace(SPARE, self.spare)
+        for name in self.written:
+            with suppress(OSError, StoreError):
+                self.root.remove(name)
+        for folder in reversed(self.made):
+            self.root.remove_folder(folder)
 
     def _flush(self) -> None:
-        """Write what is gathered as a segment."""
+        """Write the pending documents as a segment."""
         if not self.pending:
             return
         from hashret.store import hdf5
 
         number, codes, records = self._number(), np.concatenate(self.codes), self.pending
         image, arrays = hdf5.image(codes, records, joined(self.vectors) if self.vectors else None)
-        segment, beside, faiss = map(self._place, (segment_path(number), spare_path(number), faiss_path(number)))
-        files.write(segment, image)
-        spare.write(beside, spare.of(records, image))
-        files.write_by(faiss, lambda path: self.attach(path, codes, self.bits))
-        self._name(segment, arrays)
-        self._name(beside)
-        self._name(faiss)
+        self._write(segment_path(number), image, arrays)
+        self._write(spare_path(number), spare.of(records, image).image())
+        self._write(faiss_path(number), self.attach(codes, self.bits))
         self.entries.append(SegmentEntry(number, len(records)))
         self.deleted = np.concatenate([self.deleted, np.zeros(len(records), bool)])
         self.codes, self.vectors, self.pending, self.pending_bytes = [], [], [], 0
@@ -164,27 +194,26 @@ class Transaction:
         return np.asarray(~self.deleted[start : start + entry.rows])
 
     def put(self, entry: SegmentEntry, parts: Iterable[Part]) -> None:
-        """Have these documents in the place of a segment: what was saved of it."""
+        """Put documents in the place of a segment: those that were saved of it."""
         place = self.entries.index(entry)
         self._put(place, place + 1, parts)
 
     def write_beside(self, entry: SegmentEntry, names: Container[str]) -> None:
-        """Write those of the files beside a segment anew that have one of these names."""
+        """Rewrite those of the files that belong to a segment which have one of these names."""
         segment, faiss, beside = self._open(entry), faiss_path(entry.number), spare_path(entry.number)
         if faiss in names:
-            files.write_by(self._place(faiss), lambda path: self.attach(path, segment.codes(), self.bits))
-            self._name(self.store.path / faiss)
+            self._write(faiss, self.attach(segment.codes(), self.bits))
         if beside in names:
-            spare.write(self._place(beside), spare.of(list(segment.records()), segment.path.read_bytes()))
-            self._name(self.store.path / beside)
+            image = self.root.read(segment_path(entry.number))
+            self._write(beside, spare.of(list(segment.records()), image).image())
 
     def _rewrite(self, first: int, stop: int) -> None:
-        """Write the segments from the first to before the second number anew, without what is deleted."""
+        """Rewrite the segments from the first to before the second number, without deleted documents."""
         chosen = [(self._open(entry), self.living(entry)) for entry in self.entries[first:stop]]
         self._put(first, stop, (part for segment, kept in chosen for part in _parts(segment, kept)))
 
     def _put(self, first: int, stop: int, parts: Iterable[Part]) -> None:
-        """Have these documents in the place of the segments from the first to before the second number."""
+        """Put documents in the place of the segments from the first to before the second number."""
         edges = np.cumsum([0, *(entry.rows for entry in self.entries)]).tolist()
         before, chosen, after = self.entries[:first], self.entries[first:stop], self.entries[stop:]
         gone = self.deleted
@@ -199,27 +228,66 @@ class Transaction:
                 self.files.pop(name, None)
 
     def _open(self, entry: SegmentEntry) -> Segment:
-        """A segment of the generation before, or one written since."""
+        """A segment of the previous generation, or one written since."""
         name = segment_path(entry.number)
-        there = [segment for segment in self.store.segments if segment.path.name == Path(name).name]
-        arrays = self.files[name].arrays if name in self.files else {}
-        return there[0] if there else Segment(self.store.path / name, entry.rows, self.bits, arrays)
+        there = [segment for segment in self.store.segments if segment.path == self.root.path / name]
+        if there:
+            return there[0]
+        return Segment(self.root.open(name), self.root.path / name, entry.rows, self.bits, self.files[name].arrays)
 
     def _number(self) -> int:
         self.counter += 1
         return self.counter
 
-    def _place(self, name: str) -> Path:
-        """Where a file of the index shall lie, its folder made."""
-        path = self.store.path / name
-        files.make_folder(path.parent)
-        self.folders.add(path.parent)
-        return path
+    def _make(self, folder: str) -> None:
+        """Have a folder that receives new files."""
+        if self.root.make_folder(folder):
+            self.made.append(folder)
+        self.folders.add(folder)
 
-    def _name(self, path: Path, arrays: Mapping[str, Place] = {}) -> None:
-        """Have the manifest name a file."""
-        name = path.relative_to(self.store.path).as_posix()
-        self.files[name] = FileEntry(path.stat().st_size, sha256(path), arrays)
+    def _write(self, name: str, data: bytes, arrays: Mapping[str, Place] = {}) -> None:
+        """Write a file and list it in the manifest."""
+        *folders, _ = name.split("/")
+        for depth in range(1, len(folders) + 1):
+            self._make("/".join(folders[:depth]))
+        self.written.append(name)
+        self.root.write(name, data)
+        self.files[name] = FileEntry(len(data), files.sha256_of(data), arrays)
+
+
+def own_files(root: Root) -> Iterator[str]:
+    """The names of all files in an index's folders that a transaction has written, at any time, finished or not."""
+    for folder in ("segments", "faiss", "deletions", SPARES, *(f"hasher/{name}" for name in root.names("hasher"))):
+        for name in root.names(folder):
+            final = re.sub(r"\A\.(.+)\.\d+\.tmp\Z", r"\1", name)
+            if OWN.fullmatch(f"{folder}/{final}"):
+                yield f"{folder}/{name}"
+
+
+def _size_of(record: Record) -> int:
+    """About how many bytes a record takes; DataError where a part is too large."""
+    if len(record.id) > ID_BYTES or len(record.id.encode("utf-8", "surrogatepass")) > ID_BYTES:
+        raise DataError(f"ids have at most {ID_BYTES:,} bytes, that of {record.id[:40]!r}... has more")
+    content = len(record.content)
+    if 4 * content > DOCUMENT_BYTES:  # else UTF-8 cannot exceed the limit
+        content = len(record.content.encode("utf-8", "surrogatepass"))
+    if content > DOCUMENT_BYTES:
+        raise DataError(
+            f"the text of {record.id!r} has {content:,} bytes; a document has at most {DOCUMENT_BYTES:,}: split it"
+        )
+    metadata = sum(len(str(key)) + _weight(value) for key, value in record.metadata.items())
+    if metadata > DOCUMENT_BYTES:
+        raise DataError(f"metadata of {record.id!r} has more than {DOCUMENT_BYTES:,} bytes; leave fields out")
+    return content + metadata + len(record.thumbnail) + len(record.id) + sum(map(len, record.labels))
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a value takes as JSON."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(str(key)) + _weight(own) for key, own in value.items())
+    return sum(map(_weight, value)) if isinstance(value, list | tuple) else 8
 
 
 def _parts(segment: Segment, kept: bitmaps.Mask) -> Iterator[Part]:
@@ -231,6 +299,7 @@ def _parts(segment: Segment, kept: bitmaps.Mask) -> Iterator[Part]:
             yield codes[rows], segment.some(rows), segment.vectors(rows) if segment.dim else None
 
 
-def _largest(folder: Path) -> int:
-    """The largest number in a file's name: where no manifest tells which was given last, none is given again."""
-    return max((int(n) for path in folder.rglob("*") for n in re.findall(r"\A\d{6,18}", path.name)), default=0)
+def _largest(root: Root) -> int:
+    """The largest number among the files: where no manifest can be read, no number is used again."""
+    numbers = [match for name in own_files(root) for match in re.findall(r"(?<!\d)\d{6,15}(?!\d)", name)]
+    return max(map(int, numbers), default=0)

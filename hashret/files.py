@@ -1,0 +1,356 @@
+"""Files: everything the store reads from a disk or does to it goes through a `Root`, by names relative to the index.
+
+No link inside an index is followed: each folder on the way to a file is opened by its descriptor with O_NOFOLLOW, so
+that a link put there at any instant is an error and never a way out. The index's own folder may be a link.
+
+Files are read with `pread` and never mapped into memory: a bad sector or a file cut short while it is read raises
+OSError or EOFError where a mapping would end the process.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from hashret.errors import StoreError
+
+BLOCK = 1 << 10  # bytes of a file that have a checksum of their own
+PIECE = 1 << 20  # bytes read by one call of the system
+BY_DESCRIPTOR = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")  # not on Windows
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # opening a pipe must not wait for a writer
+BUSY = {
+    errno.EMFILE: "this process has too many files open; close some, or raise the limit (ulimit -n)",
+    errno.ENFILE: "the system has too many files open",
+    errno.ENOMEM: "the system has no memory left",
+}
+"""Errors of the system that say nothing about the file itself."""
+
+
+class Reader(Protocol):
+    """Bytes that are read by their place."""
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+
+    def read(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start` on; EOFError where there are fewer, OSError where the disk fails."""
+
+
+class File:
+    """A file open for reading. It stays readable after it was replaced or removed.
+
+    It is closed when nothing refers to it any more, so that a thread that still reads never meets a closed descriptor,
+    or another file under its number.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self.size = os.fstat(descriptor).st_size
+
+    def __del__(self) -> None:
+        with suppress(OSError, AttributeError):
+            os.close(self._descriptor)
+
+    def read(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start` on; EOFError where there are fewer, OSError where the disk fails."""
+        if size <= PIECE and len(data := self._some(start, size)) == size:
+            return data
+        parts, done = [], 0
+        while done < size:
+            data = self._some(start + done, min(PIECE, size - done))
+            if not data:
+                raise EOFError(f"the file ends at byte {start + done:,}, and {start + size:,} were expected")
+            parts.append(data)
+            done += len(data)
+        return b"".join(parts)
+
+    def _some(self, start: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._descriptor, size, start)
+        with self._lock:  # Windows
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            return os.read(self._descriptor, size)
+
+    def pieces(self) -> Iterator[bytes]:
+        """All bytes, piece by piece."""
+        start = 0
+        while data := self._some(start, PIECE):
+            yield data
+            start += len(data)
+
+
+class Memory:
+    """Bytes in memory, read as a file is."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data, self.size = data, len(data)
+
+    def read(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start` on; EOFError where there are fewer."""
+        if start + size > self.size:
+            raise EOFError(f"there are {self.size:,} bytes, and {start + size:,} were expected")
+        return bytes(self.data[start : start + size])
+
+
+class Root:
+    """The folder of an index, held open: a change of the working folder or a renaming does not redirect it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the folder; FileNotFoundError or NotADirectoryError where there is none."""
+        self.path = path
+        self._descriptor: int | None = None
+        if BY_DESCRIPTOR:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | getattr(os, "O_CLOEXEC", 0))
+        elif not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+    def close(self) -> None:
+        """Close the folder; closing twice is fine."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Root:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with suppress(OSError, AttributeError):
+            self.close()
+
+    @contextmanager
+    def _parent(self, name: str) -> Iterator[tuple[str, int | None]]:
+        """The last part of a name and a descriptor of the folder that holds it; a full path and None on Windows."""
+        *folders, last = name.split("/")
+        if self._descriptor is None:
+            place = self.path
+            for folder in folders:
+                place /= folder
+                if place.is_symlink():
+                    raise _link(place)
+            yield str(place / last), None
+            return
+        descriptor = os.dup(self._descriptor)
+        try:
+            place = self.path
+            for folder in folders:
+                place /= folder
+                descriptor = self._enter(descriptor, folder, place)
+            yield last, descriptor
+        finally:
+            os.close(descriptor)
+
+    def _enter(self, descriptor: int, folder: str, place: Path) -> int:
+        """Open a folder inside another one, whose descriptor is closed."""
+        try:
+            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=descriptor)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR) and _is_link(folder, descriptor):
+                raise _link(place) from None
+            raise
+        os.close(descriptor)
+        return inner
+
+    def stat(self, name: str) -> os.stat_result:
+        """Size and times of a file; FileNotFoundError where it is missing, StoreError unless it is a plain file."""
+        with self._parent(name) as (last, where):
+            found = os.stat(last, dir_fd=where, follow_symlinks=False)
+        if not stat.S_ISREG(found.st_mode):
+            raise _link(self.path / name) if stat.S_ISLNK(found.st_mode) else _not_plain(self.path / name)
+        return found
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file, link or folder of this name."""
+        with suppress(FileNotFoundError, NotADirectoryError), self._parent(name) as (last, where):
+            os.stat(last, dir_fd=where, follow_symlinks=False)
+            return True
+        return False
+
+    def open(self, name: str) -> File:
+        """A file open for reading; errors as for `stat`."""
+        self.stat(name)
+        with self._parent(name) as (last, where):
+            file = File(_open(last, os.O_RDONLY | NOFOLLOW | NONBLOCK, where, self.path / name))
+        if not stat.S_ISREG(os.fstat(file._descriptor).st_mode):
+            raise _not_plain(self.path / name)
+        return file
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a file; errors as for `stat`."""
+        file = self.open(name)
+        return file.read(0, file.size)
+
+    def sha256(self, name: str) -> str:
+        """Checksum of a file's bytes."""
+        digest = hashlib.sha256()
+        for data in self.open(name).pieces():
+            digest.update(data)
+        return digest.hexdigest()
+
+    def write(self, name: str, data: bytes) -> None:
+        """A new file with these bytes, forced to disk; its name is not until its folder is, see `sync`.
+
+        A file of this name, left by a killed writer, is removed and never written over: somebody may have it open.
+        """
+        with self._parent(name) as (last, where):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW
+            try:
+                descriptor = _open(last, flags, where, self.path / name)
+            except FileExistsError:
+                os.unlink(last, dir_fd=where)
+                descriptor = _open(last, flags, where, self.path / name)
+            try:
+                write_all(descriptor, data)
+                os.fsync(descriptor)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(last, dir_fd=where)
+                raise
+            finally:
+                os.close(descriptor)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put a new file in the place of another; killed at any instant, the old one is there or the new one."""
+        folder, _, last = name.rpartition("/")
+        temporary = f"{folder}{'/' if folder else ''}.{last}.{os.getpid()}.tmp"
+        self.write(temporary, data)
+        try:
+            self.rename(temporary, name)
+        except BaseException:
+            with suppress(OSError, StoreError):
+                self.remove(temporary)
+            raise
+
+    def rename(self, name: str, other: str) -> None:
+        """Give a file another name, in place of what has that name."""
+        with self._parent(name) as (old, old_folder), self._parent(other) as (new, new_folder):
+            os.replace(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a link; nothing happens where there is none."""
+        with suppress(FileNotFoundError), self._parent(name) as (last, where):
+            os.unlink(last, dir_fd=where)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder if it is empty."""
+        with suppress(OSError), self._parent(name) as (last, where):
+            os.rmdir(last, dir_fd=where)
+
+    def make_folder(self, name: str) -> bool:
+        """Make a folder in the index, its name forced to disk; whether it is new."""
+        with self._parent(name) as (last, where):
+            try:
+                os.mkdir(last, dir_fd=where)
+            except FileExistsError:
+                return False
+        self.sync(name.rpartition("/")[0])
+        return True
+
+    def names(self, folder: str = "") -> list[str]:
+        """What lies in a folder of the index, sorted; nothing where there is no such folder or a link in its place."""
+        with suppress(OSError, StoreError), self._folder(folder) as place:
+            return sorted(os.listdir(place))  # noqa: PTH208  of a descriptor
+        return []
+
+    def sync(self, folder: str = "") -> None:
+        """Force a folder's list of names to disk."""
+        if BY_DESCRIPTOR:  # Windows cannot, and need not
+            with self._folder(folder) as descriptor:
+                os.fsync(descriptor)
+
+    @contextmanager
+    def _folder(self, name: str) -> Iterator[int]:
+        """The descriptor of a folder of the index, or its path on Windows."""
+        with self._parent(f"{name}/x" if name else "x") as (last, where):
+            yield where if where is not None else Path(last).parent  # type: ignore[misc]
+
+    def open_lock(self, name: str) -> tuple[int, bool]:
+        """The descriptor of a file to lock, and whether the file is new; nothing is ever written to it."""
+        flags = os.O_RDWR | NOFOLLOW | NONBLOCK
+        with self._parent(name) as (last, where):
+            try:
+                return _open(last, flags | os.O_CREAT | os.O_EXCL, where, self.path / name), True
+            except FileExistsError:
+                return _open(last, flags, where, self.path / name), False
+
+
+def _open(last: str, flags: int, where: int | None, place: Path) -> int:
+    try:
+        return os.open(last, flags, 0o666, dir_fd=where)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _link(place) from None
+        raise
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes to a descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _is_link(name: str, descriptor: int) -> bool:
+    with suppress(OSError):
+        return stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode)
+    return False
+
+
+def _link(place: Path) -> StoreError:
+    return StoreError(f"{place} is a link; the files of an index must lie in the index itself")
+
+
+def _not_plain(place: Path) -> StoreError:
+    return StoreError(f"{place} is not a plain file; the files of an index must lie in the index itself")
+
+
+def make_root(path: Path) -> list[Path]:
+    """Make a folder and those above it, each forced to disk as a name in the one above; those that are new."""
+    if path.is_dir():
+        return []
+    made = make_root(path.parent)
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return made
+    sync_path(path.parent)
+    return [*made, path]
+
+
+def sync_path(folder: Path) -> None:
+    """Force a folder's list of names to disk."""
+    if BY_DESCRIPTOR:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sha256_of(data: bytes | bytearray) -> str:
+    """Checksum of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def block_checksums(data: bytes | bytearray) -> list[int]:
+    """CRC-32 of each block; it changes with any one bit."""
+    view = memoryview(data)
+    return [zlib.crc32(view[start : start + BLOCK]) for start in range(0, len(data), BLOCK)]
+
+
+def reason(error: OSError) -> str:
+    """What a system's error means, in a few words."""
+    return BUSY.get(error.errno or 0) or error.strerror or str(error)
