@@ -387,7 +387,7 @@ class Index:
         manifest, codes = self.store.manifest, self.codes
         buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
         return {
-            "path": str(self.path),
+            "path": self.store.name,
             "documents": len(self),
             "holds": self.hasher.reads,
             "bits": self.bits,

@@ -127,7 +127,10 @@ def faiss_path(number: int) -> str:
 def _check_format(root: Root, body: Mapping[str, Any]) -> None:
     """StoreError for a file of another program or a newer format, before anything else is read from it."""
     if body.get("kind") != KIND:
-        raise StoreError(f"{root.path / NAME} was not written by a released version of hashret; index the source again")
+        raise StoreError(
+            f"{root.path / NAME} is damaged, or was not written by a released version of hashret; "
+            f"hashret repair -i {root.path} restores a damaged one from its second copy"
+        )
     if body["format"] > FORMAT:
         needs = repr(str(body["needs"])[:20]) if "needs" in body else "of a later version"
         raise StoreError(

@@ -48,8 +48,9 @@ class Store:
     manifest: Manifest  # not there before an index is created
     starts: list[int]  # the row at which each segment begins
 
-    def __init__(self, path: Path, force: bool = False) -> None:
-        self.path = path
+    def __init__(self, path: str | Path, force: bool = False) -> None:
+        self.path = resolved(path)
+        self.name = str(path)  # as it was given, for messages
         self.force = force  # whether an index that is there may be replaced
         self.created = False  # whether this store is to create the index
         self.segments: list[Segment] = []
@@ -58,7 +59,7 @@ class Store:
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """The newest generation; UsageError where there is no index, StoreError where it is damaged."""
-        store = cls(resolved(path))
+        store = cls(path)
         lost: tuple[Manifest, FileNotFoundError] | None = None
         for _ in range(TRIES):
             try:
@@ -83,7 +84,7 @@ class Store:
 
         Nothing is written yet. `write` looks again once it holds the lock.
         """
-        store = cls(resolved(path), force)
+        store = cls(path, force)
         store.created = True
         if store.path.exists() and not store.path.is_dir():
             raise UsageError(f"{str(path)!r} is a file; name a folder for the index")
@@ -93,7 +94,7 @@ class Store:
 
     def _check_vacant(self, root: Root) -> None:
         """UsageError unless an index may be created here: in an empty folder, or in place of an index with `force`."""
-        path = str(self.path)
+        path = self.name
         if is_ours(root):
             if not self.force and not root.exists(NAME):
                 raise UsageError(
@@ -245,7 +246,7 @@ class Store:
         except FileNotFoundError as error:
             if self.created or self.path.exists():
                 raise self._unwritten(error) from error
-            raise StoreError(f"index {str(self.path)!r} is gone; create it again") from error
+            raise StoreError(f"index {self.name!r} is gone; create it again") from error
         except OSError as error:
             raise self._unwritten(error) from error
 
@@ -260,9 +261,9 @@ class Store:
         """The error for a failed write: nothing has changed, unless it was the very last step that failed."""
         why = files.reason(error)
         if done:
-            return StoreError(f"index {str(self.path)!r} was changed, but the disk did not confirm it: {why}")
+            return StoreError(f"index {self.name!r} was changed, but the disk did not confirm it: {why}")
         hint = "; free some and run it again" if error.errno == errno.ENOSPC else ""
-        return StoreError(f"index {str(self.path)!r} was not changed: {why}{hint}")
+        return StoreError(f"index {self.name!r} was not changed: {why}{hint}")
 
     def _renew(self, root: Root, committed: bool = False) -> None:
         """Load what writers have committed since; `committed`: this store is the writer."""
@@ -270,18 +271,16 @@ class Store:
             manifest = Manifest.read(root)
             known: Manifest | None = getattr(self, "manifest", None)
             if known is not None and not committed and known.identity != manifest.identity:
-                raise StoreError(
-                    f"index {str(self.path)!r} was replaced by another one since it was opened; open it again"
-                )
+                raise StoreError(f"index {self.name!r} was replaced by another one since it was opened; open it again")
             if known != manifest:
                 self._load(root, manifest)
         except FileNotFoundError as error:
-            raise StoreError(f"index {str(self.path)!r} lacks a file ({error}); {REPAIR}") from error
+            raise StoreError(f"index {self.name!r} lacks a file ({error}); {REPAIR}") from error
         except (OSError, StoreError) as error:
             if not committed:
                 raise
             why = files.reason(error) if isinstance(error, OSError) else str(error)
-            raise StoreError(f"index {str(self.path)!r} was changed, but cannot be read again: {why}") from error
+            raise StoreError(f"index {self.name!r} was changed, but cannot be read again: {why}") from error
 
     def verify(self) -> list[Problem]:
         """Everything that is wrong with the files of the index; empty where all is well."""
