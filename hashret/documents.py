@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,8 +26,8 @@ T = TypeVar("T")
 class Document:
     """One document: an id of its own, a content, labels, and metadata, which JSON can hold.
 
-    An id or label that is a number becomes its text, and one label may stand for a collection of one. DataError where
-    an id, a label, the content or the metadata is of another type.
+    An id or label that is a number becomes its text, and one label may stand for a collection of one. Anything else is
+    refused with DataError where the document is used.
     """
 
     id: str
@@ -35,16 +36,11 @@ class Document:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if type(self.id) is not str or not self.id:
-            object.__setattr__(self, "id", as_id(self.id))
+        if type(self.id) is not str:
+            object.__setattr__(self, "id", _name(self.id) or self.id)
         if type(self.labels) is not tuple or not all(type(label) is str for label in self.labels):
-            object.__setattr__(self, "labels", as_labels(self.labels, self.id))
-        if not isinstance(self.content, str | Path | np.ndarray):
-            raise DataError(
-                f"the content of {self.id!r} must be a text, an image's path or an array, got {_type(self.content)}"
-            )
-        if not isinstance(self.metadata, Mapping):
-            raise DataError(f"the metadata of {self.id!r} must be a mapping of names, got {_type(self.metadata)}")
+            with suppress(DataError):
+                object.__setattr__(self, "labels", as_labels(self.labels))
 
     @property
     def kind(self) -> str:
@@ -60,7 +56,7 @@ def as_id(value: Any) -> str:
     """An id as text; DataError unless it is a text that is not empty, or a number."""
     text = _name(value)
     if not text:
-        raise DataError(f"an id must be a text or a number, got {_brief(value)}")
+        raise DataError(f"an id must be a text that is not empty, or a number, got {_brief(value)}")
     return text
 
 
@@ -108,7 +104,22 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def check_metadata(document: Document) -> None:
+def check(document: Document) -> Document:
+    """The document; DataError where its id, labels, content or metadata are of a type that cannot be stored."""
+    as_id(document.id)
+    if not isinstance(document.content, str | Path | np.ndarray):
+        raise DataError(
+            f"the content of {document.id!r} must be a text, an image's path or an array, got {_type(document.content)}"
+        )
+    if type(document.labels) is not tuple or not all(type(label) is str for label in document.labels):
+        as_labels(document.labels, document.id)
+    if not isinstance(document.metadata, Mapping):
+        raise DataError(f"the metadata of {document.id!r} must be a mapping of names, got {_type(document.metadata)}")
+    _check_metadata(document)
+    return document
+
+
+def _check_metadata(document: Document) -> None:
     """DataError where JSON cannot hold the metadata of a document."""
     plain = (str, int, float, bool, type(None))
     if all(type(key) is str and type(value) in plain for key, value in document.metadata.items()):
@@ -136,7 +147,7 @@ def kind_of(content: Content) -> str:
 def as_documents(items: Documents) -> Iterator[Document]:
     """Documents as they are; bare contents with their number as id. One document or content is a collection of one."""
     for number, item in enumerate([items] if is_one(items) else items):  # type: ignore[arg-type]
-        yield item if isinstance(item, Document) else Document(str(number), item)  # type: ignore[arg-type]
+        yield check(item if isinstance(item, Document) else Document(str(number), item))  # type: ignore[arg-type]
 
 
 def is_one(items: Any) -> bool:

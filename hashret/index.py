@@ -421,15 +421,16 @@ class Index:
     ) -> int:
         """Encode and append documents; how many. All of them are on disk when it returns, or none.
 
-        `documents` are a path of files, a source, or documents, texts or arrays. An id that is there already is refused
-        with DataError, unless `replace` (the old document is deleted; of a folder only files whose size or time changed
-        are read) or `skip` (the new document is left out). A folder that was indexed before gives the ids that it gave
-        then. Documents of its files that are gone are listed in the log, or deleted in the same step with `prune`.
+        `documents` are a source, a Path of files, or documents, texts or arrays; a str is one text, never a path, since
+        it may come from a user. An id that is there already is refused with DataError, unless `replace` (the old
+        document is deleted; of a folder only files whose size or time changed are read) or `skip` (the new document is
+        left out). A folder that was indexed before gives the ids that it gave then. Documents of its files that are
+        gone are listed in the log, or deleted in the same step with `prune`.
         """
         if replace and skip:
             raise UsageError("an id that is there already is replaced or skipped, not both: choose one of the two")
         policy = "replace" if replace else "skip" if skip else "refuse"
-        source = as_source(documents).without(self.path)
+        source = as_source([documents] if isinstance(documents, str) else documents).without(self.path)
         if prune and not isinstance(source, Stamped):
             raise UsageError("only files of a folder can be gone: prune needs folders as its source")
         with self._changing() as (change, now):
@@ -563,8 +564,8 @@ def _holds(rows: np.ndarray, row: int) -> bool:
 def _report_gone(ids: Sequence[str], pruned: bool) -> None:
     if ids:
         named = ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
-        what = "they are deleted" if pruned else "they stay in the index until they are pruned"
-        log.warning("the files of %d documents are gone, and %s: %s", len(ids), what, named)
+        what = "their documents are deleted" if pruned else "their documents stay until they are pruned"
+        log.warning("files that are gone: %d; %s: %s", len(ids), what, named)
 
 
 def file_image(codes: Codes, bits: int) -> bytes:

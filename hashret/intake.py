@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hashret.documents import Content, Document, check_metadata
+from hashret.documents import Content, Document
 from hashret.errors import DataError
 from hashret.features import Rows
 from hashret.hasher import Hasher
@@ -103,14 +103,10 @@ def _is_missing(place: Path) -> bool:
 
 
 def each_once(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents, their metadata checked; DataError after the last where an id occurs twice.
-
-    So nothing is learned from documents that could not be stored.
-    """
+    """The documents; DataError after the last where an id occurs twice, so that nothing is learned in vain."""
     seen: set[str] = set()
     twice: list[str] = []
     for document in documents:
-        check_metadata(document)
         twice += [document.id] if document.id in seen else []
         seen.add(document.id)
         yield document

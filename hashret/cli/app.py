@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 import tomllib
@@ -14,9 +16,17 @@ import typer
 
 from hashret import __version__
 from hashret.cli import about, ask, browse, build, measure
+from hashret.cli.session import discard_output, report
 from hashret.errors import HashretError, UsageError, unknown
 
 CONFIG = "hashret.toml"
+SEARCHING = {"index", "k", "radius", "rerank", "search", "threads", "verify"}
+SHOWING = {"format", "csv_safe", "quiet", "color", "count", "neighbors", "measures", "exclude_self"}
+LEARNING = {"bits", "encoder", "encoders", "vectorizer", "settings", "seed", "seeds", "device", "keep_vectors"}
+READING = {"id", "text", "label"}
+CONFIGURED = SEARCHING | SHOWING | LEARNING | READING
+"""Options that a configuration file may set: how to search, show and learn. A folder may come from anybody, so its file
+cannot name other files to read or write, and cannot force, replace or delete anything."""
 
 app = typer.Typer(
     name="hashret",
@@ -47,7 +57,10 @@ def root(
 
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
-    """Each command's defaults from a hashret.toml: keys at the top are for all commands, tables for one."""
+    """Each command's defaults from a hashret.toml: keys at the top are for all commands, tables for one.
+
+    UsageError for keys that are not options, or that are not among `CONFIGURED`.
+    """
     try:
         given = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -55,31 +68,73 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     group: Any = typer.main.get_command(app)
-    options = {name: {p.name for p in command.params} for name, command in group.commands.items()}
+    options = {
+        name: {p.name for p in command.params if p.param_type_name == "option"}
+        for name, command in group.commands.items()
+    }
     tables = {key: value for key, value in given.items() if isinstance(value, dict)}
     shared = {key: value for key, value in given.items() if key not in tables}
     for key in shared:
         if not any(key in names for names in options.values()):
-            raise unknown("option", key, sorted(set().union(*options.values())), str(path))
+            raise unknown("option", key, sorted(CONFIGURED & set().union(*options.values())), str(path))
+        _check_configured(key, path)
     for command, table in tables.items():
         if command not in options:
             raise unknown("command", command, options, str(path))
         for key in table:
             if key not in options[command]:
-                raise unknown("option", key, sorted(options[command]), f"{path}, [{command}]")
+                raise unknown("option", key, sorted(CONFIGURED & options[command]), f"{path}, [{command}]")
+            _check_configured(key, path)
     return {
         command: {key: value for key, value in shared.items() if key in names} | tables.get(command, {})
         for command, names in options.items()
     }
 
 
-def main() -> None:
-    """Run the command line, exit with its code."""
+def _check_configured(key: str, path: Path) -> None:
+    if key not in CONFIGURED:
+        raise UsageError(
+            f"{path} cannot set {key!r}: a configuration file sets only how to search, show and learn "
+            f"({', '.join(sorted(CONFIGURED))}); give it on the command line"
+        )
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that is closed: a command that prints nothing works, another one says so."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
+def _prepare_streams() -> None:
+    """Have three standard streams, whatever of them was closed before the program began."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # a file opened later must not get this number: what libraries print would go into it
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # ids may hold what no terminal can show
+
+
+def main() -> None:
+    """Run the command line, exit with its code."""
+    _prepare_streams()
+    code: Any = 0
     try:
         app(prog_name="hashret", default_map=defaults(Path(CONFIG)))
-    except HashretError as error:
-        print(f"hashret: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+    except SystemExit as end:
+        code = end.code
+    except (HashretError, OSError, KeyboardInterrupt) as error:
+        code = report(error)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = report(error) or code
+        discard_output()
+    sys.exit(code)

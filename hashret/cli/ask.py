@@ -106,6 +106,7 @@ def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Docu
         whole = {"text": "texts", "picture": "pictures"}.get(index.hasher.reads)
         yield from read(file, source=whole)
     elif text == "-":
+        o.check_stdin()
         lines = (line.rstrip("\r\n") for line in sys.stdin)
         yield from (Document(line, line) for line in lines if line.strip())
     else:

@@ -28,6 +28,7 @@ hashret index news.jsonl.gz --label topic --bits 32
 hashret index photos/ --label folder -i indexes/holiday
 hashret index vectors.npy --encoder itq --bits 128
 """,
+    writes=True,
 )
 def index(
     sources: o.Sources,
@@ -87,7 +88,7 @@ def fit(
     log.info(f"wrote a hasher of {learned.bits} bits by {learned.encoder} to {hasher}")
 
 
-@command("refit", PANEL, "hashret refit -i indexes/news --bits 128")
+@command("refit", PANEL, "hashret refit -i indexes/news --bits 128", writes=True)
 def refit(
     index: o.IndexAt = None,
     bits: o.Bits = None,
@@ -111,13 +112,16 @@ def refit(
     """
 hashret add more.jsonl
 hashret add letters/ --replace
+hashret add letters/ --replace --prune
 """,
+    writes=True,
 )
 def add(
     sources: o.Sources,
     index: o.IndexAt = None,
     replace: Annotated[bool, o.opt("--replace", help="Replace documents whose id is there already.")] = False,
     skip: Annotated[bool, o.opt("--skip", help="Leave out documents whose id is there already.")] = False,
+    prune: Annotated[bool, o.opt("--prune", help="Delete documents of the folder whose files are gone.")] = False,
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
@@ -128,11 +132,11 @@ def add(
 
     with Index.open(o.find_index(index)) as opened:
         documents = o.read_sources(sources, source, id, text, label, opened.fields)
-        added = opened.add(documents, replace=replace, skip=skip)
+        added = opened.add(documents, replace=replace, skip=skip, prune=prune)
         log.info(f"added {added:,} documents; the index holds {len(opened):,}")
 
 
-@command("delete", PANEL, "hashret delete letters/1871-03-02.txt")
+@command("delete", PANEL, "hashret delete letters/1871-03-02.txt", writes=True)
 def delete(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Documents to delete.")], index: o.IndexAt = None
 ) -> None:
@@ -144,7 +148,7 @@ def delete(
         log.info(f"deleted {gone:,} documents; the index holds {len(opened):,}")
 
 
-@command("compact", PANEL, "hashret compact -i indexes/news")
+@command("compact", PANEL, "hashret compact -i indexes/news", writes=True)
 def compact(index: o.IndexAt = None) -> None:
     """Merge the index's files and drop what is deleted; answers stay as they are."""
     from hashret.index import Index
@@ -169,7 +173,12 @@ def verify(index: o.IndexAt = None) -> None:
     log.info(f"index {str(path)!r} is sound: every file is as its checksum says")
 
 
-@command("repair", PANEL, "hashret repair -i indexes/news\nhashret repair -i indexes/news --format ids > lost.txt")
+@command(
+    "repair",
+    PANEL,
+    "hashret repair -i indexes/news\nhashret repair -i indexes/news --format ids > lost.txt",
+    writes=True,
+)
 def repair(index: o.IndexAt = None) -> None:
     """Mend a damaged index: flip bits back, write anew what can be made of the rest, isolate what is lost.
 

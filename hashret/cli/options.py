@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,6 +106,8 @@ def read_sources(
     from hashret.sources import read
     from hashret.sources.base import USUAL
 
+    if "-" in paths:
+        check_stdin()
     try:
         return read(*paths, source=source, fields=fields or USUAL, id=id, text=text, label=label)
     except UsageError:
@@ -113,11 +116,19 @@ def read_sources(
         return read(*paths, source=source)  # what the index remembers is for another kind of source
 
 
+def check_stdin() -> None:
+    """UsageError where standard input is closed."""
+    if sys.stdin is None:
+        raise UsageError("standard input is closed; give a file instead of -")
+
+
 def default_index(sources: Sequence[str]) -> Path:
     """Where the index of a source lies unless said otherwise: indexes/<name of the source>."""
     if sources[0] == "-":
         raise UsageError("standard input has no name to give the index; name it with -i INDEX")
-    name = Path(sources[0]).absolute().name
+    name = Path(sources[0]).resolve().name
+    if not name:
+        raise UsageError(f"{sources[0]!r} has no name to give the index; name it with -i INDEX")
     while Path(name).suffix and not Path(sources[0]).is_dir():
         name = Path(name).stem
     return INDEXES / name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,15 +18,22 @@ FORMATS = ("table", "jsonl", "json", "csv", "ids")
 ONE_LINE = {"text"}  # columns cut to what a line of the table has room for
 Row = Mapping[str, Any]
 
+BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # what ends a line for one program or another
+CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # what JSON leaves, and terminals obey
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula
+
 _chosen = "jsonl"
+_csv_safe = False
 
 
-def choose(format: str | None) -> None:
-    """Settle the format for what is printed from now on."""
-    global _chosen
+def choose(format: str | None, csv_safe: bool = False) -> None:
+    """Set the format for what is printed from now on; `csv_safe` marks CSV cells that look like formulas as text."""
+    global _chosen, _csv_safe
     if format is not None and format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    _chosen = format or ("table" if sys.stdout.isatty() else "jsonl")
+    _chosen, _csv_safe = format or ("table" if sys.stdout.isatty() else "jsonl"), csv_safe
+    if _chosen in ("csv", "ids") and not sys.stdout.isatty() and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape" if _chosen == "ids" else "backslashreplace")
 
 
 def emit(rows: Iterable[Row], columns: Sequence[str] = (), key: str = "id") -> None:
@@ -34,26 +43,58 @@ def emit(rows: Iterable[Row], columns: Sequence[str] = (), key: str = "id") -> N
 
 def _jsonl(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
     for row in rows:
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        sys.stdout.write(_dumps(row) + "\n")
         sys.stdout.flush()
 
 
 def _json(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
-    sys.stdout.write(json.dumps(list(rows), ensure_ascii=False, indent=1) + "\n")
+    sys.stdout.write(_dumps(list(rows), indent=1) + "\n")
+
+
+def _dumps(value: Any, indent: int | None = None) -> str:
+    """JSON that every parser reads, whatever the encoding of standard output; NaN and infinities are null."""
+    ascii = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
+    try:
+        text = json.dumps(value, ensure_ascii=ascii, indent=indent, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=ascii, indent=indent, allow_nan=False)
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(own) for name, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
     writer = None
     for row in rows:
         if writer is None:
+            names = {name: _cell_of_csv(name) for name in row}
             writer = csv.DictWriter(sys.stdout, list(row), extrasaction="ignore", lineterminator="\n")
-            writer.writeheader()
-        writer.writerow({name: cell(value) for name, value in row.items()})
+            writer.writerow(names)
+        writer.writerow({name: _cell_of_csv(value) for name, value in row.items()})
+
+
+def _cell_of_csv(value: Any) -> str:
+    text = printable(cell(value)) if sys.stdout.isatty() else cell(value)
+    formula = _csv_safe and not isinstance(value, int | float) and text.startswith(FORMULA)
+    return f"'{text}" if formula else text
 
 
 def _ids(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
+    """One line per id: line breaks inside an id are written as escapes."""
     for row in rows:
-        sys.stdout.write(f"{row.get(key, '')}\n")
+        text = str(row.get(key, ""))
+        text = printable(text) if sys.stdout.isatty() else BREAKS.sub(lambda found: _escape(found[0]), text)
+        sys.stdout.write(f"{text}\n")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _table(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
@@ -69,7 +110,8 @@ def _table(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=bool(ONE_LINE & set(names)))
     for name in names:
         number = all(isinstance(row.get(name, 0), int | float) for row in rows)
-        table.add_column(name, justify="right" if number else "left", overflow="fold" if name == key else "ellipsis")
+        overflow: Any = "fold" if name == key else "ellipsis"
+        table.add_column(Text(printable(name)), justify="right" if number else "left", overflow=overflow)
         table.columns[-1].no_wrap = number or name in ONE_LINE
         table.columns[-1].ratio = 1 if name in ONE_LINE else None  # takes what the others leave
     for row in rows:
@@ -100,7 +142,9 @@ def cell(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line, with nothing in it that a terminal would obey."""
+    """The text on one line, without anything that a terminal would obey."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -8,15 +8,17 @@ import inspect
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from hashret.cli import output
 from hashret.cli.options import opt
-from hashret.errors import HashretError
+from hashret.errors import HashretError, UsageError
+from hashret.files import BUSY
 from hashret.progress import listening
 
 Format = Annotated[
@@ -27,18 +29,28 @@ Format = Annotated[
         metavar="FORMAT",
     ),
 ]
+CsvSafe = Annotated[bool, opt("--csv-safe", help="Quote CSV cells that a spreadsheet would take for formulas.")]
 Quiet = Annotated[bool, opt("--quiet", "-q", help="No progress and no remarks; errors only.")]
 Debug = Annotated[bool, opt("--debug", help="Show the traceback of an error.")]
-_SHARED = {"format": (Format, None), "quiet": (Quiet, False), "debug": (Debug, False)}
+_SHARED = {"format": (Format, None), "csv_safe": (CsvSafe, False), "quiet": (Quiet, False), "debug": (Debug, False)}
 
 
-def command(name: str, panel: str, examples: str) -> Callable[[Callable[..., None]], Callable[[typer.Typer], None]]:
-    """Make a function a command: its docstring is the help, `examples` follow it, the shared options are added."""
+def command(
+    name: str, panel: str, examples: str, writes: bool = False
+) -> Callable[[Callable[..., None]], Callable[[typer.Typer], None]]:
+    """Make a function a command: its docstring is the help, `examples` follow it, the shared options are added.
+
+    `writes`: it changes an index, which a hashret.toml in the working folder cannot choose.
+    """
 
     def decorate(function: Callable[..., None]) -> Callable[[typer.Typer], None]:
         @functools.wraps(function)
-        def run(format: str | None, quiet: bool, debug: bool, **arguments: Any) -> None:
-            with session(format, quiet, debug):
+        def run(
+            context: typer.Context, format: str | None, csv_safe: bool, quiet: bool, debug: bool, **arguments: Any
+        ) -> None:
+            with session(format, quiet, debug, csv_safe):
+                if writes:
+                    _check_choice(context)
                 function(**arguments)
 
         hints = get_type_hints(function, include_extras=True)
@@ -48,10 +60,11 @@ def command(name: str, panel: str, examples: str) -> Callable[[Callable[..., Non
             for key, (hint, default) in _SHARED.items()
         ]
         by_name: Any = run
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
         by_name.__signature__ = inspect.Signature(
-            [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
+            [context, *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own), *shared]
         )
-        run.__annotations__ = {p.name: p.annotation for p in own} | {key: hint for key, (hint, _) in _SHARED.items()}
+        run.__annotations__ = {p.name: p.annotation for p in [context, *own, *shared]}
         del by_name.__wrapped__
         text = f"{inspect.getdoc(function)}\n\n```console\n{examples.strip()}\n```"
 
@@ -63,33 +76,52 @@ def command(name: str, panel: str, examples: str) -> Callable[[Callable[..., Non
     return decorate
 
 
+def _check_choice(context: typer.Context) -> None:
+    """UsageError where the configuration file of the working folder chooses the index that is to be changed."""
+    source = context.get_parameter_source("index")
+    if source is not None and source.name == "DEFAULT_MAP":
+        raise UsageError(
+            f"hashret.toml chooses index {context.params['index']!r}, and may not choose one that is changed; "
+            "name it with -i INDEX"
+        )
+
+
+class _OneLine(logging.Formatter):
+    """A message as one line without anything that a terminal would obey: it may quote names from outside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"hashret: {output.printable(record.getMessage())}"
+
+
 @contextmanager
-def session(format: str | None, quiet: bool, debug: bool) -> Iterator[None]:
+def session(format: str | None, quiet: bool, debug: bool, csv_safe: bool = False) -> Iterator[None]:
     """Set up output, remarks and progress; turn what goes wrong into one line and an exit code."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("hashret: %(message)s"))
+    handler.setFormatter(_OneLine())
     log = logging.getLogger("hashret")
     log.addHandler(handler)
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     try:
-        output.choose(format)
+        output.choose(format, csv_safe)
         with output.progress(show=not quiet and sys.stderr.isatty()) as listener, listening(listener):
             yield
         sys.stdout.flush()
     except (HashretError, OSError, KeyboardInterrupt, MemoryError) as error:
         if debug:
-            raise
-        raise typer.Exit(_tell(error)) from None
+            for line in traceback.format_exception(error):
+                for part in line.splitlines():
+                    print(output.printable(part), file=sys.stderr)  # noqa: T201
+        raise typer.Exit(report(error)) from None
     finally:
         log.removeHandler(handler)
 
 
-def _tell(error: BaseException) -> int:
-    """Say what went wrong in one line; the exit code for it."""
+def report(error: BaseException) -> int:
+    """Print what went wrong as one line; the exit code for it."""
     if isinstance(error, KeyboardInterrupt):
         words, code = "interrupted; nothing was changed that was not complete", 130
     elif isinstance(error, BrokenPipeError):  # the reader of our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
     elif isinstance(error, HashretError):
         words, code = str(error), error.exit_code
@@ -97,7 +129,17 @@ def _tell(error: BaseException) -> int:
         words, code = "out of memory; take fewer documents at once, or -o sample=N to learn from fewer", 1
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
         words, code = f"no space left on the disk ({error.filename or 'while writing'}); free some and run it again", 1
+    elif isinstance(error, OSError) and error.errno in BUSY:
+        words, code = BUSY[error.errno], 1
+    elif isinstance(error, OSError) and error.strerror:
+        words, code = error.strerror + (f": {error.filename}" if error.filename else ""), 1
     else:
         words, code = str(error), 1
-    print(f"hashret: {words}".replace("\n", " "), file=sys.stderr)  # noqa: T201
+    print(f"hashret: {output.printable(words)}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def discard_output() -> None:
+    """Send what is still to be written to standard output nowhere, so that closing it cannot fail."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -63,17 +63,12 @@ def read(
 def as_source(documents: Source | Documents) -> Source:
     """A source as it is, a path read, documents given from Python kept so that they can be iterated again.
 
-    A single text is taken for a path: give a list for a text that is to be a document.
+    A text alone is a path here: give a list for a text that is to be a document.
     """
     if isinstance(documents, Source):
         return documents
     if isinstance(documents, str | Path):
-        try:
-            return read(documents)
-        except UsageError as error:
-            if isinstance(documents, str) and "no such file" in str(error):
-                raise UsageError(f"{error}; give a list, such as [{documents[:20]!r}], to add a text itself") from None
-            raise
+        return read(documents)
     from hashret.sources.memory import Memory
 
     return Memory(documents)
