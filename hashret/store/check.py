@@ -191,8 +191,8 @@ def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segme
         yield f"has no {beside}"
         return
     try:
-        other = spare.read(root, beside, entry.rows)
-        if other.ids != ids or other.blocks != files.block_checksums(root.read(segment_path(entry.number))):
+        image = root.read(segment_path(entry.number))
+        if spare.read(root, beside, entry.rows) != spare.of(list(segment.records()), image, arrays):
             yield f"does not belong to {beside}"
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         yield f"has a second copy that cannot be read ({error!r})"

@@ -6,8 +6,9 @@
     lookup                          a group: hashes uint64 [n], ascending, rows int64 [n]
     vectors, scales                 int8 [n, dim] and float32 [n]; only where an index keeps vectors
 
-All arrays lie in one piece, so that `segment.py` reads them by their place in the file alone, without HDF5. Only
-contents and metadata are compressed, in pieces; beside them lies `pieces` int64 [pieces, 2]: where each is in the file.
+All arrays are contiguous, so that `segment.py` reads them by their place in the file alone, without HDF5. Only contents
+and metadata are compressed, in pieces, and `pieces` int64 [pieces, 2] has the place and the length of each. The bulk of
+the documents comes last, so that a file that is cut short has lost only the last of them.
 Strings are bytes and offsets because HDF5's own variable-length strings are slow and break under compression.
 """
 
@@ -40,12 +41,21 @@ def image(codes: Codes, records: Sequence[Record], vectors: Vectors | None = Non
     with h5py.File(
         "segment", "w", driver="core", backing_store=False, alignment_threshold=256, alignment_interval=64
     ) as file:
+        packed = {
+            "metadata": [_json(record) for record in records],
+            "contents": [_utf8(record.content) for record in records],
+        }
         for name, values in _arrays(codes, records).items():
             file[name] = values
+        for name, strings in packed.items():
+            file[f"{name}/offsets"] = _offsets([len(value) for value in strings])
+            file[f"{name}/pieces"] = np.ones((-(-sum(map(len, strings)) // PIECE), 2), np.int64)  # filled below
         if vectors is not None:
             file["vectors"], file["scales"] = vectors.values, vectors.scales
-        _packed(file, "contents", [_utf8(record.content) for record in records])
-        _packed(file, "metadata", [_json(record) for record in records])
+        for name, values in _strings("thumbnails", [record.thumbnail for record in records]).items():
+            file[name] = values
+        for name, strings in packed.items():
+            _pack(file, name, b"".join(strings))
         file.flush()
         return file.id.get_file_image(), dict(_contiguous(file))
 
@@ -58,7 +68,6 @@ def _arrays(codes: Codes, records: Sequence[Record]) -> dict[str, npt.NDArray[An
     return {
         "codes": codes,
         **_strings("ids", [_utf8(record.id) for record in records]),
-        **_strings("thumbnails", [record.thumbnail for record in records]),
         **_strings("labels/names", [_utf8(name) for name in names]),
         "labels/rows": np.array([numbers[label] for record in records for label in record.labels], np.int32),
         "labels/offsets": _offsets([len(record.labels) for record in records]),
@@ -76,10 +85,8 @@ def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
 
 
-def _packed(file: h5py.File, name: str, values: Sequence[bytes]) -> None:
-    """Byte strings in compressed pieces, which HDF5 unpacks too; and a table of where each piece lies."""
-    data = b"".join(values)
-    file[f"{name}/offsets"] = _offsets([len(value) for value in values])
+def _pack(file: h5py.File, name: str, data: bytes) -> None:
+    """Bytes in compressed pieces, which HDF5 unpacks too; and the place of each piece."""
     starts = range(0, len(data), PIECE)
     how = {"chunks": (PIECE,), "maxshape": (None,), "compression": "gzip", "compression_opts": 1}
     array = file.create_dataset(f"{name}/bytes", (len(data),), np.uint8, **(how if data else {}))
@@ -90,7 +97,7 @@ def _packed(file: h5py.File, name: str, values: Sequence[bytes]) -> None:
     found: list[tuple[int, int, int]] = []
     if data:
         array.id.chunk_iter(lambda place: found.append((place.chunk_offset[0], place.byte_offset, place.size)))
-    file[f"{name}/pieces"] = np.array([own[1:] for own in sorted(found)], np.int64).reshape(-1, 2)
+        file[f"{name}/pieces"][:] = np.array([own[1:] for own in sorted(found)], np.int64)
 
 
 def _utf8(text: str) -> bytes:

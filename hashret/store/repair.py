@@ -228,7 +228,7 @@ def _save(
     whole = np.zeros(entry.rows, bool)
     saved = None
     if known and data and len(data.bad) < len(known.blocks):
-        with suppress(StoreError):
+        with suppress(StoreError, ValueError, KeyError, zlib.error):
             saved = Saved(change, entry, known, data, codes_beside)
             whole = saved.whole & living
     change.put(entry, saved.parts(whole) if saved else ())
@@ -248,6 +248,10 @@ class Saved:
     ) -> None:
         name, bits = segment_path(entry.number), change.bits
         self.known, self.rows, self.arrays = known, entry.rows, change.files[name].arrays
+        for kept in spare.KEPT:
+            offset, items = self.arrays[kept]
+            copy = known.array(kept, items).tobytes()
+            data.data[offset : offset + len(copy)] = copy
         self.segment = Segment(Memory(data.data), change.root.path / name, entry.rows, bits, self.arrays)
         self.bad = np.array(data.bad, np.int64) * BLOCK
         touched = np.zeros(entry.rows, bool)
@@ -274,8 +278,10 @@ class Saved:
                 yield self.codes[start:stop], records, vectors
 
     def _items(self, name: str) -> Mask:
-        """Which numbers of an array lie in a damaged block."""
+        """Which numbers of an array lie in a damaged block, and have no copy."""
         offset, items = self.arrays[name]
+        if name in spare.KEPT:
+            return np.zeros(items, bool)
         size = np.dtype(DTYPES[name]).itemsize
         return self._bytes_touched(offset + size * np.arange(items), size)
 
@@ -291,17 +297,15 @@ class Saved:
         if f"{name}/pieces" not in self.arrays:
             return self._ranges(name, self._items(f"{name}/bytes"))
         table = self.segment.array(f"{name}/pieces").reshape(-1, 2)
-        entries = self._items(f"{name}/pieces").reshape(-1, 2).any(axis=1)
-        return self._ranges(name, entries | self._bytes_touched(table[:, 0], table[:, 1]), PIECE)
+        return self._ranges(name, self._bytes_touched(table[:, 0], table[:, 1]), PIECE)
 
     def _ranges(self, name: str, bad: Mask, size: int = 1) -> Mask:
         """Which rows lie, by their offsets, in what is bad; `size`: offsets for each element of `bad`."""
-        offsets, broken = self.segment.array(f"{name}/offsets"), self._items(f"{name}/offsets")
+        offsets = self.segment.array(f"{name}/offsets")
         before = np.concatenate([[0], np.cumsum(bad)])
         starts, stops = offsets[:-1] // size, -(-offsets[1:] // size)
         starts, stops = starts.clip(0, len(bad)), stops.clip(0, len(bad))
-        found = (before[stops] > before[starts]) & (offsets[1:] > offsets[:-1])
-        return np.asarray(found | broken[:-1] | broken[1:])
+        return np.asarray((before[stops] > before[starts]) & (offsets[1:] > offsets[:-1]))
 
     def _from_faiss(self, image: bytes, bytes_: int) -> Codes:
         """The codes at the end of the FAISS file of the segment, whose checksum matches."""

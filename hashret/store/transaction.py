@@ -171,7 +171,7 @@ class Transaction:
         number, codes, records = self._number(), np.concatenate(self.codes), self.pending
         image, arrays = hdf5.image(codes, records, joined(self.vectors) if self.vectors else None)
         self._write(segment_path(number), image, arrays)
-        self._write(spare_path(number), spare.of(records, image).image())
+        self._write(spare_path(number), spare.of(records, image, arrays).image())
         self._write(faiss_path(number), self.attach(codes, self.bits))
         self.entries.append(SegmentEntry(number, len(records)))
         self.deleted = np.concatenate([self.deleted, np.zeros(len(records), bool)])
@@ -204,8 +204,9 @@ class Transaction:
         if faiss in names:
             self._write(faiss, self.attach(segment.codes(), self.bits))
         if beside in names:
-            image = self.root.read(segment_path(entry.number))
-            self._write(beside, spare.of(list(segment.records()), image).image())
+            name = segment_path(entry.number)
+            image, arrays = self.root.read(name), self.files[name].arrays
+            self._write(beside, spare.of(list(segment.records()), image, arrays).image())
 
     def _rewrite(self, first: int, stop: int) -> None:
         """Rewrite the segments from the first to before the second number, without deleted documents."""
