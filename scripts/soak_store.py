@@ -1,8 +1,10 @@
-"""Break an index in every way the tests know, for longer: kills, power cuts, flipped bits, strange bytes.
+"""Break an index in every way the tests know, for longer.
 
     python scripts/soak_store.py [PART]... [--minutes N]
 
-Parts: kills (200), cuts (at every instant of a long history), flips (1,000), fuzz (N minutes, 10 unless given). Figures
+Parts: kills (200), cuts (at every instant of a long history), flips (1,000), fuzz (N minutes, 10 unless given), creates
+(200 pairs of processes that create one index), writers (four at once with kills and readers, N minutes), links (swapped
+for folders while two write, N minutes), sectors (500 that cannot be read), truncations (500, while being read). Figures
 are appended to docs/figures/store.jsonl; docs/durability.md has them.
 """
 
@@ -32,7 +34,18 @@ from PIL import Image
 import hashret
 from hashret import Document, HashretError, Index
 from hashret.index import repair, verify
-from tests.faults import Disk, flip_bits, kill_writers, lay, state
+from tests.faults import (
+    Disk,
+    Swapper,
+    bad_sectors,
+    cut_while_read,
+    flip_bits,
+    kill_writers,
+    lay,
+    many_writers,
+    race_creations,
+    state,
+)
 
 RUNS = Path(__file__).parent.parent / "docs" / "figures" / "store.jsonl"
 STRANGE = [b"../", b"\0", b"\xed\xa0\x80", b"[" * 2000, b"1e999", b'"' * 3, b"\x1b[2J"]
@@ -98,6 +111,44 @@ def change(index: Index, chance: random.Random, step: int) -> None:
 def flips(folder: Path, minutes: float) -> dict[str, float]:
     """Single bits, each flipped and put back."""
     return {"bits flipped": 1000, "found": flip_bits(made(folder), 1000)}
+
+
+def creates(folder: Path, minutes: float) -> dict[str, float]:
+    """Two processes that create one index at once."""
+    return {**race_creations(folder, 200)}
+
+
+def writers(folder: Path, minutes: float) -> dict[str, float]:
+    """Four writers at once, killed and started again, beside readers."""
+    return {"minutes": minutes, **many_writers(made(folder), 60 * minutes)}
+
+
+def links(folder: Path, minutes: float) -> dict[str, float]:
+    """Links to somebody's folder in the place of the index's own while two write."""
+    (folder / "precious").mkdir()
+    (folder / "precious" / "diary.txt").write_text("dear")
+    swap = Swapper(made(folder), folder / "precious")
+    figures = many_writers(folder / "index", 60 * minutes, writers=2, meanwhile=swap)
+    assert [file.read_text() for file in (folder / "precious").iterdir()] == ["dear"]
+    return {"minutes": minutes, "swaps": swap.swaps, **figures}
+
+
+def sectors(folder: Path, minutes: float) -> dict[str, float]:
+    """Sectors that the disk cannot read."""
+    return {**bad_sectors(large(folder), 500)}
+
+
+def truncations(folder: Path, minutes: float) -> dict[str, float]:
+    """Files cut short while they are read."""
+    return {**cut_while_read(large(folder), 500)}
+
+
+def large(folder: Path) -> Path:
+    """An index of 2,000 documents whose texts do not compress."""
+    chance = random.Random(0)
+    texts = [Document(f"d{n}", f"boat harbour{n % 7} {chance.randbytes(150).hex()}") for n in range(2000)]
+    with Index.create(folder / "index", texts, bits=16, encoder="lsh", vectorizer="tfidf") as index:
+        return index.path
 
 
 def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
@@ -207,6 +258,11 @@ PARTS: dict[str, Callable[[Path, float], dict[str, float]]] = {
     "cuts": cuts,
     "flips": flips,
     "fuzz": fuzz,
+    "creates": creates,
+    "writers": writers,
+    "links": links,
+    "sectors": sectors,
+    "truncations": truncations,
 }
 
 

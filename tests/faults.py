@@ -1,9 +1,12 @@
-"""Faults: a disk that loses power, a writer that is killed, bits that flip; for the tests, and longer for the soak."""
+"""Faults: power cuts, kills, races, links, bad sectors, flipped bits; for the tests, and longer for the soak."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashret import Index, files
+from hashret import Hasher, HashretError, Index, files
 from hashret.index import repair, verify
 
 Files = dict[str, bytes]
@@ -229,6 +232,207 @@ def kill_writers(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
         assert held in allowed, (number, told[-1])
         assert verify(path) == []
     return dict(changes)
+
+
+CREATOR = """
+import sys
+from hashret import Document, HashretError, Hasher, Index
+path, name, hasher = sys.argv[1], sys.argv[2], Hasher.load(sys.argv[3])
+documents = [Document(f"{name}-{n}", f"boat number{n % 5} of harbour{n % 7}") for n in range(20)]
+sys.stdin.readline()
+try:
+    Index.create(path, documents, hasher=hasher).close()
+    print("done", flush=True)
+except HashretError as error:
+    print("refused", error, flush=True)
+"""
+
+
+def race_creations(folder: Path, rounds: int) -> dict[str, int]:
+    """Two processes create one index at once, so many times; how many were refused.
+
+    AssertionError unless each round leaves the sound index of one that was acknowledged.
+    """
+    refused = 0
+    Hasher.fit(["boat number1", "harbour2"], bits=8, encoder="lsh", vectorizer="tfidf").save(folder / "hasher")
+    for number in range(rounds):
+        path = folder / f"{number}" / "index"
+        commands = [[sys.executable, "-W", "ignore", "-c", CREATOR, path, name, folder / "hasher"] for name in "ab"]
+        both = [
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            for command in commands
+        ]
+        for process in both:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [process.communicate(timeout=60)[0] for process in both]
+        done = [name for name, line in zip("ab", told, strict=True) if line.startswith("done")]
+        assert len(done) == 1, told
+        assert state(path)[0] == [f"{done[0]}-{n}" for n in range(20)]
+        assert verify(path) == []
+        refused += 1
+    return {"rounds": rounds, "refused": refused}
+
+
+ADDER = """
+import random, sys, time
+from hashret import Document, Index
+from hashret.errors import StoreError
+path, name = sys.argv[1], sys.argv[2]
+chance, mine = random.Random(name), []
+for n in range(100_000):
+    new = [f"{name}-{n}-{m}" for m in range(chance.randint(1, 3))]
+    what = chance.choice(["add", "add", "add", "delete", "compact"])
+    old = [mine.pop(chance.randrange(len(mine)))] if what == "delete" and mine else []
+    words = ["add", *new] if what != "delete" else ["delete", *old]
+    try:
+        with Index.open(path) as index:
+            print("begin", *words, flush=True)
+            if what == "delete":
+                index.delete(old)
+            else:
+                index.add([Document(id, "boat " + id) for id in new])
+                mine += new
+            print("done", flush=True)
+            if what == "compact":
+                index.compact()
+    except StoreError as error:
+        if not any(part in str(error) for part in ("another process", "is a link", "not changed", "lacks a file")):
+            raise
+        mine += old
+        print("refused", flush=True)
+        time.sleep(0.002)
+"""
+
+
+def many_writers(path: Path, seconds: float, seed: int = 0, writers: int = 4, meanwhile: Any = None) -> dict[str, int]:
+    """Writers who change one index at once, killed and started again, beside readers; what was acknowledged.
+
+    AssertionError unless everything acknowledged is there, nothing that was deleted, and every reader finds a sound
+    index. `meanwhile` is called again and again.
+    """
+    chance, counts = random.Random(seed), Counter[str]()
+    there, open_ended = {*state(path)[0]}, set[str]()
+    end, number, reads = time.monotonic() + seconds, 0, 0
+    running: list[subprocess.Popen[str]] = []
+
+    def settle(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGKILL)
+        out, err = process.communicate()
+        assert process.returncode == -signal.SIGKILL, err
+        lines = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n")]
+        begun: list[str] = []
+        for words in lines:
+            if words[0] == "begin":
+                begun = words[1:]
+                continue
+            counts[words[0]] += 1
+            if words[0] == "done":
+                there.update(begun[1:]) if begun[0] == "add" else there.difference_update(begun[1:])
+            begun = []
+        open_ended.update(begun[1:])
+
+    while time.monotonic() < end or running:
+        while len(running) < writers and time.monotonic() < end:
+            command = [sys.executable, "-W", "ignore", "-c", ADDER, str(path), f"{seed}.{number}"]
+            running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+            number += 1
+        time.sleep(chance.random() * min(1.0, seconds / 4))
+        if meanwhile:
+            meanwhile()
+        else:
+            assert verify(path) == []
+            reads += len(state(path)[0]) > 0
+        settle(running.pop(chance.randrange(len(running))))
+    found = {*state(path)[0]}
+    assert there - open_ended <= found <= there | open_ended, sorted(there ^ found)[:10]
+    assert verify(path) == []
+    return {
+        "writers killed": number,
+        "changes acknowledged": counts["done"],
+        "refused": counts["refused"],
+        "reads": reads,
+    }
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Let two names change places at one instant (Linux)."""
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if ctypes.CDLL(None, use_errno=True).renameat2(here, bytes(one), here, bytes(other), swap):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+class Swapper:
+    """Puts a link to somebody's folder in the place of an index's own folders, and back, again and again."""
+
+    def __init__(self, index: Path, precious: Path) -> None:
+        self.index, self.precious, self.swaps = index, precious, 0
+
+    def __call__(self) -> None:
+        for _ in range(200):
+            for name in ("segments", "faiss", "spares", "deletions"):
+                place, link = self.index / name, self.index / f"{name}.link"
+                if place.is_dir():
+                    link.symlink_to(self.precious)
+                    exchange(place, link)
+                    exchange(place, link)
+                    link.unlink()
+                    self.swaps += 1
+
+
+def bad_sectors(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
+    """Sectors of a copy of an index that the disk cannot read; how many documents `repair` kept.
+
+    AssertionError unless it keeps all but a few, unchanged, and names the others.
+    """
+    chance, kept, lost, real = random.Random(seed), 0, 0, os.pread
+    ids, contents, _ = state(path)
+    before = dict(zip(ids, contents, strict=True))
+    for number in range(rounds):
+        copy = path.with_name(f"sectors-{number}")
+        shutil.copytree(path, copy)
+        segment = max((copy / "segments").iterdir(), key=lambda file: file.stat().st_size)
+        inode, size = segment.stat().st_ino, segment.stat().st_size
+        first = chance.randrange(size) // 4096 * 4096
+
+        def pread(descriptor: int, length: int, start: int, inode: int = inode, first: int = first) -> bytes:
+            if os.fstat(descriptor).st_ino == inode and start < first + 4096 and start + length > first:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(descriptor, length, start)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(os, "pread", pread)
+            gone = {id for _, id in repair(copy).lost}
+        ids, contents, _ = state(copy)
+        assert dict(zip(ids, contents, strict=True)) == {id: text for id, text in before.items() if id not in gone}
+        assert verify(copy) == []
+        kept, lost = kept + len(ids), lost + len(gone)
+        shutil.rmtree(copy)
+    return {"sectors": rounds, "documents kept": kept, "documents lost": lost}
+
+
+def cut_while_read(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
+    """Files of a copy of an index cut short while it is open and read; how many reads were refused.
+
+    AssertionError unless each read gives what was there, or HashretError.
+    """
+    chance, refused = random.Random(seed), 0
+    before = state(path)[1]
+    for number in range(rounds):
+        copy = path.with_name(f"cut-{number}")
+        shutil.copytree(path, copy)
+        with Index.open(copy) as index:
+            segment = chance.choice(sorted((copy / "segments").iterdir()))
+            os.truncate(segment, chance.randrange(segment.stat().st_size))
+            try:
+                assert [str(document.content) for document in index.documents()] == before
+            except HashretError:
+                refused += 1
+        shutil.rmtree(copy)
+    return {"cuts": rounds, "reads refused": refused}
 
 
 def after(held: Held, change: list[str]) -> Held:

@@ -14,7 +14,20 @@ import pytest
 from hashret import Document, Index, files
 from hashret.errors import HashretError
 from hashret.index import verify
-from tests.faults import CALLS, Disk, flip_bits, halfway, kill_writers, lay, state
+from tests.faults import (
+    CALLS,
+    Disk,
+    Swapper,
+    bad_sectors,
+    cut_while_read,
+    flip_bits,
+    halfway,
+    kill_writers,
+    lay,
+    many_writers,
+    race_creations,
+    state,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim asks /proc which file is forced to disk")
 
@@ -156,3 +169,28 @@ def test_any_bit_that_flips_is_found_or_changes_nothing(tmp_path: Path) -> None:
         index.add(documents(20, 30))
         index.delete(["d2"])
     assert flip_bits(index.path, 40) > 30
+
+
+def test_of_two_processes_that_create_one_index_one_does(tmp_path: Path) -> None:
+    assert race_creations(tmp_path, 2)["refused"] == 2
+
+
+def test_writers_at_once_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    made(tmp_path / "index").close()
+    assert many_writers(tmp_path / "index", 3)["changes acknowledged"] > 3
+
+
+def test_links_put_in_the_place_of_folders_lead_no_write_away(tmp_path: Path) -> None:
+    made(tmp_path / "index").close()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "manifest.json").write_text("dear")
+    swap = Swapper(tmp_path / "index", tmp_path / "precious")
+    many_writers(tmp_path / "index", 2, writers=2, meanwhile=swap)
+    assert swap.swaps > 100
+    assert [file.read_text() for file in (tmp_path / "precious").iterdir()] == ["dear"]
+
+
+def test_bad_sectors_and_files_cut_while_read_are_errors_and_cost_little(tmp_path: Path) -> None:
+    made(tmp_path / "index").close()
+    assert bad_sectors(tmp_path / "index", 6)["documents kept"] > 60
+    assert cut_while_read(tmp_path / "index", 20)["reads refused"] > 0

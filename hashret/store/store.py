@@ -60,7 +60,7 @@ class Store:
     def open(cls, path: str | Path) -> Self:
         """The newest generation; UsageError where there is no index, StoreError where it is damaged."""
         store = cls(path)
-        lost: tuple[Manifest, FileNotFoundError] | None = None
+        lost: tuple[Manifest, OSError] | None = None
         for _ in range(TRIES):
             try:
                 with Root(store.path) as root:
@@ -70,7 +70,7 @@ class Store:
                     try:
                         store._load(root, manifest)
                         return store
-                    except FileNotFoundError as error:  # a writer was faster; or the file is lost
+                    except (FileNotFoundError, NotADirectoryError) as error:  # a writer was faster; or it is lost
                         lost = manifest, error
             except (FileNotFoundError, NotADirectoryError):
                 raise UsageError(f"no index at {str(path)!r}; hashret index SOURCE -i {path} makes one") from None
