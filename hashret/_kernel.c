@@ -4,7 +4,11 @@
    the search that looks into them alone (multi-index hashing: Norouzi, Punjani and Fleet 2012).
 
    Codes are rows of `width` bytes, as hashret.codes packs them, at any alignment. Only plain C: the compiler makes
-   vector code of the loops, once for each kind of processor, and `use` picks at run time. */
+   vector code of the loops, once for each kind of processor, and `use` picks at run time.
+
+   Other threads may write to any buffer during a call. Queries and the small arrays are copied first; a number that is
+   read from a large buffer and used as an index is read once (ONCE) and checked at that point. A buffer that changes
+   can make an answer wrong, but no access leaves a buffer. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -12,11 +16,65 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define INLINE static inline __attribute__((always_inline))
 #define BLOCK 1024          /* codes looked at together: they and their distances stay in the first cache */
 #define GROUP 64            /* distances that one comparison passes over */
 #define QUERIES 64          /* that share one reading of the codes */
+#define ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)                 /* one load that the compiler cannot repeat */
+
+/* --- failures and interrupts --------------------------------------------------------------------------------------- */
+
+#define NO_MEMORY (-1)
+#define STOPPED (-2)        /* a signal handler raised an exception, or the stop flag was set */
+#define UNCHECKED (4 << 20) /* bytes of codes compared between two looks at the clock: 0.2 to 4 ms */
+#define PAUSE 50000000      /* nanoseconds between two checks for signals */
+
+/* Lets a long search end early. Python runs signal handlers in its main thread only, with the GIL held; searches in
+   other threads end by the stop flag, which search/threads.py sets. */
+typedef struct {
+    const uint8_t *stop;    /* or NULL */
+    PyThreadState *state;   /* what to restore when the GIL is taken again */
+    int64_t next;           /* when to check for signals */
+    size_t work;            /* bytes compared since the last look at the clock */
+} Watch;
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static Watch watch_begin(const Py_buffer *stop) {                       /* releases the GIL */
+    Watch watch = {stop ? stop->buf : NULL, NULL, nanoseconds() + PAUSE, 0};
+    watch.state = PyEval_SaveThread();
+    return watch;
+}
+
+static void watch_end(Watch *watch) { PyEval_RestoreThread(watch->state); }
+
+static int look(Watch *watch) {                                         /* 0, or STOPPED */
+    watch->work = 0;
+    if (watch->stop && ONCE(*watch->stop)) return STOPPED;
+    if (nanoseconds() < watch->next) return 0;
+    PyEval_RestoreThread(watch->state);
+    int raised = PyErr_CheckSignals();
+    watch->state = PyEval_SaveThread();
+    watch->next = nanoseconds() + PAUSE;
+    return raised ? STOPPED : 0;
+}
+
+INLINE int tick(Watch *watch, size_t bytes) {                           /* after so much work: 0, or STOPPED */
+    watch->work += bytes;
+    return watch->work < UNCHECKED ? 0 : look(watch);
+}
+
+static PyObject *failure(int failed) {                                  /* sets the exception; always NULL */
+    if (failed == NO_MEMORY) return PyErr_NoMemory();
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_InterruptedError, "the search was stopped");
+    return NULL;
+}
 
 /* --- distances of a block of codes --------------------------------------------------------------------------------- */
 
@@ -106,13 +164,13 @@ static Near near_codes = near_plain;
 
 typedef struct { int64_t *positions; uint16_t *distances; size_t count, room; } List;
 
-static int push(List *list, int64_t position, uint16_t distance) {      /* 0, or -1 where memory is lacking */
+static int push(List *list, int64_t position, uint16_t distance) {      /* 0, or NO_MEMORY */
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 256;
         int64_t *positions = realloc(list->positions, room * sizeof *positions);
         if (positions) list->positions = positions;
         uint16_t *distances = positions ? realloc(list->distances, room * sizeof *distances) : NULL;
-        if (!distances) return -1;
+        if (!distances) return NO_MEMORY;
         list->distances = distances;
         list->room = room;
     }
@@ -123,7 +181,7 @@ static int push(List *list, int64_t position, uint16_t distance) {      /* 0, or
 
 static void drop(List *list) { free(list->positions); free(list->distances); memset(list, 0, sizeof *list); }
 
-/* The entries from `from` on put in order of distance, keeping the order among equals; -1 where memory is lacking. */
+/* The entries from `from` on put in order of distance, keeping the order among equals; 0, or NO_MEMORY. */
 static int sort_by_distance(List *list, size_t from, size_t bits) {
     size_t n = list->count - from;
     if (n < 2) return 0;
@@ -143,7 +201,7 @@ static int sort_by_distance(List *list, size_t from, size_t bits) {
         memcpy(list->distances + from, distances, n * sizeof *distances);
     }
     free(positions); free(distances); free(next);
-    return done ? 0 : -1;
+    return done ? 0 : NO_MEMORY;
 }
 
 /* The k nearest among documents that come one by one. `edge` only falls; up to it `counts` misses nothing. */
@@ -159,7 +217,7 @@ static int top_begin(Top *top, int64_t k, size_t bits) {
     top->k = k;
     top->edge = (int)bits;
     top->counts = calloc(bits + 1, sizeof *top->counts);
-    return top->counts ? 0 : -1;
+    return top->counts ? 0 : NO_MEMORY;
 }
 
 static void top_end(Top *top) { free(top->counts); drop(&top->found); }
@@ -184,7 +242,7 @@ static int scan_block(const Codes *all, size_t start, size_t n, const uint8_t *q
     for (size_t i = 0; i < found; i++) {
         uint16_t d = distance[where[i]];
         if (d > top->edge) continue;
-        if ((d < top->edge || !full(top)) && push(&top->found, (int64_t)(start + where[i]), d)) return -1;
+        if ((d < top->edge || !full(top)) && push(&top->found, (int64_t)(start + where[i]), d)) return NO_MEMORY;
         count(top, d, 1);
     }
     return 0;
@@ -198,11 +256,13 @@ static size_t block_of(size_t width) {                                  /* codes
 /* The answers of all queries: positions and distances [m, k], ties [m]. */
 typedef struct { int64_t k, *positions; uint16_t *distances; int64_t *ties; } Answers;
 
-/* One query's answer: the first k of a list that holds at least as many. */
+/* One query's answer: the first k of a list, or all of it where it holds fewer. */
 static void answer(Answers *to, size_t query, const List *found, int64_t ties) {
-    size_t k = (size_t)to->k;
-    memcpy(to->positions + query * k, found->positions, k * sizeof *to->positions);
-    memcpy(to->distances + query * k, found->distances, k * sizeof *to->distances);
+    size_t k = (size_t)to->k, n = found->count < k ? found->count : k;
+    if (n) {
+        memcpy(to->positions + query * k, found->positions, n * sizeof *to->positions);
+        memcpy(to->distances + query * k, found->distances, n * sizeof *to->distances);
+    }
     to->ties[query] = ties;
 }
 
@@ -212,16 +272,17 @@ static void fetch(const Codes *all, size_t start, size_t n) {
     for (size_t i = 0; start + n <= all->n && i < n * all->width; i += 64) __builtin_prefetch(at + i);
 }
 
-static int scan(const Codes *all, const uint8_t *queries, const size_t *which, size_t m, Answers *to) {
+static int scan(const Codes *all, const uint8_t *queries, const size_t *which, size_t m, Answers *to, Watch *watch) {
     Top tops[QUERIES];
     size_t block = block_of(all->width);
     int failed = 0;
-    for (size_t q = 0; q < m; q++) failed |= top_begin(&tops[q], to->k, 8 * all->width);
+    for (size_t q = 0; q < m; q++) if (top_begin(&tops[q], to->k, 8 * all->width)) failed = NO_MEMORY;
     for (size_t start = 0; start < all->n && !failed; start += block) {
         size_t n = all->n - start < block ? all->n - start : block;
         fetch(all, start + block, block);
         for (size_t q = 0; q < m && !failed; q++)
             failed = scan_block(all, start, n, queries + which[q] * all->width, &tops[q]);
+        if (!failed) failed = tick(watch, m * n * all->width);
     }
     for (size_t q = 0; q < m; q++) {
         if (!failed && !(failed = sort_by_distance(&tops[q].found, 0, 8 * all->width)))
@@ -232,17 +293,17 @@ static int scan(const Codes *all, const uint8_t *queries, const size_t *which, s
 }
 
 /* The same for all queries but those done already. */
-static int scan_rest(const Codes *all, const uint8_t *queries, const uint8_t *done, size_t m, Answers *to) {
+static int scan_rest(const Codes *all, const uint8_t *queries, const uint8_t *done, size_t m, Answers *to, Watch *watch) {
     size_t which[QUERIES], n = 0;
     int failed = 0;
     for (size_t q = 0; q < m && !failed; q++) {
         if (!done || !done[q]) which[n++] = q;
-        if (n == QUERIES || (n && q + 1 == m)) { failed = scan(all, queries, which, n, to); n = 0; }
+        if (n == QUERIES || (n && q + 1 == m)) { failed = scan(all, queries, which, n, to, watch); n = 0; }
     }
     return failed;
 }
 
-static int scan_within(const Codes *all, const uint8_t *query, uint16_t radius, List *list) {
+static int scan_within(const Codes *all, const uint8_t *query, uint16_t radius, List *list, Watch *watch) {
     uint16_t distance[BLOCK], where[BLOCK + GROUP];
     size_t block = block_of(all->width), from = list->count;
     for (size_t start = 0; start < all->n; start += block) {
@@ -250,7 +311,8 @@ static int scan_within(const Codes *all, const uint8_t *query, uint16_t radius, 
         fetch(all, start + block, block);
         size_t found = near_codes(all->codes + start * all->width, n, all->width, query, radius, distance, where);
         for (size_t i = 0; i < found; i++)
-            if (push(list, (int64_t)(start + where[i]), distance[where[i]])) return -1;
+            if (push(list, (int64_t)(start + where[i]), distance[where[i]])) return NO_MEMORY;
+        if (tick(watch, n * all->width)) return STOPPED;
     }
     return sort_by_distance(list, from, 8 * all->width);
 }
@@ -260,16 +322,27 @@ static int scan_within(const Codes *all, const uint8_t *query, uint16_t radius, 
 /* The distinct codes, once a chunk: in order of the bits of the chunk, so that those that share them lie together.
    Bucket b of a chunk is entries offsets[b] to offsets[b + 1] of its codes and members. */
 typedef struct {
-    size_t chunks, n, width;
+    size_t chunks, n, width, documents;
     const uint8_t *codes;       /* [chunks, n, width] */
     const uint32_t *members;    /* [chunks, n], which distinct code each entry is */
     const uint32_t *offsets;    /* [sum over chunks of 2^size + 1] */
-    const uint16_t *bits;       /* [sum of sizes], the chunks' bits one chunk after the other */
-    const uint16_t *sizes;      /* [chunks] */
+    const uint16_t *bits;       /* [sum of sizes], the chunks' bits one chunk after the other; a copy */
+    const uint16_t *sizes;      /* [chunks]; a copy */
     const uint8_t *masks;       /* [chunks, width], the same bits as a code that has them set */
     const int64_t *starts;      /* [n + 1], where each distinct code's documents begin */
     const int64_t *positions;   /* [documents], in order for each code */
 } Tables;
+
+typedef struct { size_t start, stop; } Span;
+
+/* Where a distinct code's documents lie in `positions`; an empty span where the numbers make no sense. */
+INLINE Span documents_of(const Tables *t, size_t member) {
+    Span none = {0, 0};
+    if (member >= t->n) return none;
+    int64_t start = ONCE(t->starts[member]), stop = ONCE(t->starts[member + 1]);
+    if (start < 0 || stop < start || (uint64_t)stop > t->documents) return none;
+    return (Span){(size_t)start, (size_t)stop};
+}
 
 INLINE uint32_t key_of(const uint8_t *code, const uint16_t *bits, size_t size) {
     uint32_t key = 0;
@@ -279,27 +352,36 @@ INLINE uint32_t key_of(const uint8_t *code, const uint16_t *bits, size_t size) {
 
 /* Fill one chunk's part of the tables: offsets [2^size + 1], members [n], sorted codes [n, width]. */
 static int fill_chunk(const Codes *all, const uint16_t *bits, size_t size, uint32_t *offsets, uint32_t *members,
-                      uint8_t *sorted) {
+                      uint8_t *sorted, Watch *watch) {
     size_t buckets = (size_t)1 << size;
     uint32_t *keys = malloc((all->n + 1) * sizeof *keys);
-    if (!keys) return -1;
-    memset(offsets, 0, (buckets + 1) * sizeof *offsets);
-    for (size_t i = 0; i < all->n; i++) offsets[1 + (keys[i] = key_of(all->codes + i * all->width, bits, size))]++;
-    for (size_t b = 0; b < buckets; b++) offsets[b + 1] += offsets[b];
-    for (size_t i = 0; i < all->n; i++) {                               /* offsets[b] runs to the start of b + 1 ... */
-        uint32_t to = offsets[keys[i]]++;
+    int failed = keys ? 0 : NO_MEMORY;
+    if (!failed) memset(offsets, 0, (buckets + 1) * sizeof *offsets);
+    for (size_t i = 0; i < all->n && !failed; i++) {
+        offsets[1 + (keys[i] = key_of(all->codes + i * all->width, bits, size))]++;
+        failed = tick(watch, all->width);
+    }
+    for (size_t b = 0; b < buckets && !failed; b++) offsets[b + 1] += offsets[b];
+    for (size_t i = 0; i < all->n && !failed; i++) {                    /* offsets[b] runs to the start of b + 1 ... */
+        uint32_t to = ONCE(offsets[keys[i]]);
+        offsets[keys[i]] = to + 1;
+        if (to >= all->n) continue;                                     /* another thread wrote to the offsets */
         members[to] = (uint32_t)i;
         memcpy(sorted + to * all->width, all->codes + i * all->width, all->width);
+        failed = tick(watch, all->width);
     }
-    memmove(offsets + 1, offsets, buckets * sizeof *offsets);           /* ... and is moved back to its place */
-    offsets[0] = 0;
+    if (!failed) {
+        memmove(offsets + 1, offsets, buckets * sizeof *offsets);       /* ... and is moved back to its place */
+        offsets[0] = 0;
+    }
     free(keys);
-    return 0;
+    return failed;
 }
 
 /* --- the search in buckets ----------------------------------------------------------------------------------------- */
 
 #define AHEAD 64            /* buckets asked of memory before the first is looked into */
+#define BUCKET_BYTES 256    /* of codes, that take about the time of an empty bucket */
 
 typedef struct {            /* one query on its way */
     const Tables *tables;
@@ -309,6 +391,7 @@ typedef struct {            /* one query on its way */
     int limit;              /* what is farther is of no use */
     Top *top;               /* of the k nearest, or NULL within a radius */
     List *found;            /* distinct codes and their distances */
+    Watch *watch;
 } Probe;
 
 /* Whether an entry was met before, through a chunk in which it is nearer, or an earlier one in which it is as near. */
@@ -325,6 +408,7 @@ static int met(const Probe *probe, const uint8_t *code) {
     return 0;
 }
 
+/* The entries from `start` to `stop` <= n of the chunk. */
 static int look_into(Probe *probe, size_t start, size_t stop) {
     const Tables *t = probe->tables;
     uint16_t distance[BLOCK], where[BLOCK + GROUP];
@@ -335,15 +419,17 @@ static int look_into(Probe *probe, size_t start, size_t stop) {
         size_t found = near_codes(codes + start * t->width, n, t->width, probe->query, (uint16_t)probe->limit, distance, where);
         for (size_t i = 0; i < found; i++) {
             size_t entry = start + where[i];
-            uint32_t member = members[entry];
             uint16_t d = distance[where[i]];
             if (d > probe->limit || met(probe, codes + entry * t->width)) continue;
-            if (push(probe->found, member, d)) return -1;
+            uint32_t member = ONCE(members[entry]);
+            if (push(probe->found, member, d)) return NO_MEMORY;
             if (probe->top) {
-                count(probe->top, d, t->starts[member + 1] - t->starts[member]);
+                Span own = documents_of(t, member);
+                count(probe->top, d, (int64_t)(own.stop - own.start));
                 probe->limit = probe->top->edge;
             }
         }
+        if (tick(probe->watch, n * t->width)) return STOPPED;
     }
     return 0;
 }
@@ -354,7 +440,7 @@ static double binomial(size_t n, size_t r) {
     return r > n ? 0 : ways;
 }
 
-/* All buckets of one chunk that differ from the query in `apart` bits. 1: done; 0: it would take too long; -1: no memory. */
+/* All buckets of one chunk that differ from the query in `apart` bits. 1: done; 0: it would take too long; below 0: failed. */
 static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offsets) {
     size_t size = probe->tables->sizes[probe->chunk];
     const uint8_t *codes = probe->tables->codes + probe->chunk * probe->tables->n * probe->tables->width;
@@ -363,21 +449,25 @@ static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offset
     if (probe->work > probe->budget) return 0;
     uint64_t key = key_of(probe->query, bits, size), flips = ((uint64_t)1 << probe->apart) - 1, end = (uint64_t)1 << size;
     while (flips < end) {
-        uint32_t from[AHEAD], to[AHEAD];
+        size_t from[AHEAD], to[AHEAD], last = probe->tables->n;
         size_t n = 0;
         for (; n < AHEAD && flips < end; n++) {
-            from[n] = offsets[key ^ flips];
-            to[n] = offsets[(key ^ flips) + 1];
+            from[n] = ONCE(offsets[key ^ flips]);
+            to[n] = ONCE(offsets[(key ^ flips) + 1]);
+            if (to[n] > last) to[n] = last;
+            if (from[n] > to[n]) from[n] = to[n];
             __builtin_prefetch(codes + from[n] * probe->tables->width);
-            __builtin_prefetch(codes + to[n] * probe->tables->width - 1);
+            if (to[n]) __builtin_prefetch(codes + to[n] * probe->tables->width - 1);
             uint64_t low = flips & -flips, ripple = flips + low;        /* the next number with as many bits set (Gosper) */
             flips = flips ? ripple | ((flips ^ ripple) >> (2 + __builtin_ctzll(low))) : end;
         }
         for (size_t i = 0; i < n; i++) {
-            probe->work += to[i] - from[i];
+            probe->work += (double)(to[i] - from[i]);
             if (probe->work > probe->budget) return 0;
-            if (look_into(probe, from[i], to[i])) return -1;
+            int failed = look_into(probe, from[i], to[i]);
+            if (failed) return failed;
         }
+        if (tick(probe->watch, n * BUCKET_BYTES)) return STOPPED;
     }
     return 1;
 }
@@ -406,16 +496,20 @@ static int ascending(const void *a, const void *b) {
 }
 
 /* Distinct codes within the limit -> their documents, at most `most` of each, by (distance, position), onto `list`. */
-static int expand(const Tables *t, List *found, int limit, int64_t most, List *list) {
+static int expand(const Tables *t, List *found, int limit, int64_t most, List *list, Watch *watch) {
     size_t from = list->count;
-    if (sort_by_distance(found, 0, 8 * t->width)) return -1;
+    if (sort_by_distance(found, 0, 8 * t->width)) return NO_MEMORY;
     for (size_t i = 0; i < found->count && found->distances[i] <= limit;) {
         uint16_t d = found->distances[i];
         size_t begin = list->count;
         for (; i < found->count && found->distances[i] == d; i++) {
-            int64_t start = t->starts[found->positions[i]], stop = t->starts[found->positions[i] + 1];
-            for (int64_t j = start; j < stop && j - start < most; j++)
-                if (push(list, t->positions[j], d)) return -1;
+            Span own = documents_of(t, (size_t)found->positions[i]);
+            for (size_t j = own.start; j < own.stop && (int64_t)(j - own.start) < most; j++) {
+                int64_t position = ONCE(t->positions[j]);
+                if (position < 0 || (uint64_t)position >= t->documents) continue;
+                if (push(list, position, d)) return NO_MEMORY;
+            }
+            if (tick(watch, (own.stop - own.start) * sizeof *t->positions)) return STOPPED;
         }
         if (list->count > begin) qsort(list->positions + begin, list->count - begin, sizeof *list->positions, ascending);
         if ((int64_t)(list->count - from) >= most) break;
@@ -423,25 +517,34 @@ static int expand(const Tables *t, List *found, int limit, int64_t most, List *l
     return 0;
 }
 
-/* The k nearest of one query. 1: found; 0: a full scan is faster, nothing was written; -1: no memory. */
-static int probe_search(const Tables *t, const uint8_t *queries, size_t q, double budget, double per_bucket, Answers *to) {
+/* The k nearest of one query. 1: found; 0: a full scan is faster, or needed because the tables changed and lack some,
+   and nothing was written; below 0: failed. */
+static int probe_search(const Tables *t, const uint8_t *queries, size_t q, double budget, double per_bucket, Answers *to,
+                        Watch *watch) {
     Top top;
     List list = {0};
-    if (top_begin(&top, to->k, 8 * t->width)) return -1;
-    Probe probe = {t, queries + q * t->width, 0, 0, 0, budget, per_bucket, top.edge, &top, &top.found};
+    if (top_begin(&top, to->k, 8 * t->width)) return NO_MEMORY;
+    Probe probe = {t, queries + q * t->width, 0, 0, 0, budget, per_bucket, top.edge, &top, &top.found, watch};
     int done = probe_all(&probe);
-    if (done == 1 && expand(t, &top.found, top.edge, to->k, &list)) done = -1;
+    if (done == 1) {
+        int failed = expand(t, &top.found, top.edge, to->k, &list, watch);
+        done = failed ? failed : (int64_t)list.count >= to->k;
+    }
     if (done == 1) answer(to, q, &list, top.counts[top.edge]);
     drop(&list);
     top_end(&top);
     return done;
 }
 
-static int probe_within(const Tables *t, const uint8_t *query, uint16_t radius, double budget, double per_bucket, List *list) {
+static int probe_within(const Tables *t, const uint8_t *query, uint16_t radius, double budget, double per_bucket, List *list,
+                        Watch *watch) {
     List found = {0};
-    Probe probe = {t, query, 0, 0, 0, budget, per_bucket, radius, NULL, &found};
+    Probe probe = {t, query, 0, 0, 0, budget, per_bucket, radius, NULL, &found, watch};
     int done = probe_all(&probe);
-    if (done == 1 && expand(t, &found, radius, INT64_MAX, list)) done = -1;
+    if (done == 1) {
+        int failed = expand(t, &found, radius, INT64_MAX, list, watch);
+        if (failed) done = failed;
+    }
     drop(&found);
     return done;
 }
@@ -453,6 +556,13 @@ typedef struct { double served, asked; } Luck;
 #define SCOUT 16
 #define ENOUGH 0.4          /* share served from which trying costs less than it saves */
 
+/* What earlier calls left; a new start where the numbers make no sense. */
+static Luck luck_from(const Py_buffer *buffer) {
+    Luck luck;
+    memcpy(&luck, buffer->buf, sizeof luck);
+    return luck.asked >= 0 && luck.asked < 1e15 ? luck : (Luck){1, 0};
+}
+
 static int hopeful(Luck *luck) { return luck->served >= ENOUGH || (uint64_t)luck->asked % SCOUT == 0; }
 
 static int learn(Luck *luck, int done) {
@@ -463,9 +573,17 @@ static int learn(Luck *luck, int done) {
 
 /* --- for Python: buffers are checked here, values in search/ ------------------------------------------------------- */
 
-static int fits(const Py_buffer *buffer, size_t bytes, const char *what) {
-    if ((size_t)buffer->len == bytes) return 1;
-    PyErr_Format(PyExc_ValueError, "%s must hold %zu bytes, got %zd", what, bytes, buffer->len);
+/* Whether a buffer holds count times as many values of so many bytes, at an address that is a multiple of that. */
+static int fits(const Py_buffer *buffer, size_t count, size_t times, size_t bytes, const char *what) {
+    size_t values, all;
+    if (__builtin_mul_overflow(count, times, &values) || __builtin_mul_overflow(values, bytes, &all)
+        || (size_t)buffer->len != all) {
+        PyErr_Format(PyExc_ValueError, "%s must hold %zu * %zu values of %zu bytes, got %zd bytes", what, count, times,
+                     bytes, buffer->len);
+        return 0;
+    }
+    if (!all || (uintptr_t)buffer->buf % bytes == 0) return 1;
+    PyErr_Format(PyExc_ValueError, "%s must begin at a multiple of %zu bytes", what, bytes);
     return 0;
 }
 
@@ -474,6 +592,23 @@ static Py_ssize_t rows(const Py_buffer *codes, Py_ssize_t width) {
     if (width >= 1 && width <= 512 && codes->len % width == 0) return codes->len / width;
     PyErr_Format(PyExc_ValueError, "%zd bytes are no codes of %zd bytes, of which 1 to 512 are allowed", codes->len, width);
     return -1;
+}
+
+static int in_range(Py_ssize_t value, Py_ssize_t low, Py_ssize_t high, const char *what) {
+    if (low <= value && value <= high) return 1;
+    PyErr_Format(PyExc_ValueError, "%s must be %zd to %zd, got %zd", what, low, high, value);
+    return 0;
+}
+
+static void *allocated(size_t bytes) {                                  /* NULL with an error set */
+    void *room = malloc(bytes ? bytes : 1);
+    return room ? room : PyErr_NoMemory();
+}
+
+/* A copy that no other thread can write to; NULL with an error set. */
+static void *copied(const void *from, size_t bytes) {
+    void *copy = allocated(bytes);
+    return copy && bytes ? memcpy(copy, from, bytes) : copy;
 }
 
 static PyObject *both(List *list) {
@@ -485,50 +620,66 @@ static PyObject *both(List *list) {
 }
 
 static PyObject *py_scan(PyObject *self, PyObject *args) {
-    Py_buffer codes, queries, positions, distances, ties;
+    Py_buffer codes, queries, positions, distances, ties, stop;
     Py_ssize_t width, k;
     PyObject *answer = NULL;
-    if (!PyArg_ParseTuple(args, "y*ny*nw*w*w*", &codes, &width, &queries, &k, &positions, &distances, &ties)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*ny*nw*w*w*y*", &codes, &width, &queries, &k, &positions, &distances, &ties, &stop))
+        return NULL;
     Py_ssize_t n = rows(&codes, width), m = n < 0 ? -1 : rows(&queries, width);
-    if (m >= 0 && (k < 1 || k > n)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", n, k);
-    else if (m >= 0 && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
-             && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")) {
+    uint8_t *asked = NULL;
+    if (m >= 0 && in_range(k, 1, n, "k") && fits(&positions, (size_t)m, (size_t)k, 8, "positions")
+        && fits(&distances, (size_t)m, (size_t)k, 2, "distances") && fits(&ties, (size_t)m, 1, 8, "ties")
+        && fits(&stop, 1, 1, 1, "stop") && (asked = copied(queries.buf, (size_t)queries.len))) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
         Answers to = {k, positions.buf, distances.buf, ties.buf};
-        int failed;
-        Py_BEGIN_ALLOW_THREADS
-        failed = scan_rest(&all, queries.buf, NULL, (size_t)m, &to);
-        Py_END_ALLOW_THREADS
-        answer = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
+        Watch watch = watch_begin(&stop);
+        int failed = scan_rest(&all, asked, NULL, (size_t)m, &to, &watch);
+        watch_end(&watch);
+        answer = failed ? failure(failed) : Py_NewRef(Py_None);
     }
-    PyBuffer_Release(&codes); PyBuffer_Release(&queries);
+    free(asked);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&stop);
     PyBuffer_Release(&positions); PyBuffer_Release(&distances); PyBuffer_Release(&ties);
     return answer;
 }
 
 static PyObject *py_scan_within(PyObject *self, PyObject *args) {
-    Py_buffer codes, queries, counts;
+    Py_buffer codes, queries, counts, stop;
     Py_ssize_t width, radius;
     PyObject *answer = NULL;
-    if (!PyArg_ParseTuple(args, "y*ny*nw*", &codes, &width, &queries, &radius, &counts)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*ny*nw*y*", &codes, &width, &queries, &radius, &counts, &stop)) return NULL;
     Py_ssize_t n = rows(&codes, width), m = n < 0 ? -1 : rows(&queries, width);
-    if (m >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
-    else if (m >= 0 && fits(&counts, (size_t)m * 8, "counts")) {
+    uint8_t *asked = NULL;
+    if (m >= 0 && in_range(radius, 0, 8 * width, "radius") && fits(&counts, (size_t)m, 1, 8, "counts")
+        && fits(&stop, 1, 1, 1, "stop") && (asked = copied(queries.buf, (size_t)queries.len))) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
         List list = {0};
         int failed = 0;
-        Py_BEGIN_ALLOW_THREADS
+        Watch watch = watch_begin(&stop);
         for (Py_ssize_t q = 0; q < m && !failed; q++) {
             size_t before = list.count;
-            failed = scan_within(&all, (uint8_t *)queries.buf + q * width, (uint16_t)radius, &list);
+            failed = scan_within(&all, asked + q * width, (uint16_t)radius, &list, &watch);
             ((int64_t *)counts.buf)[q] = (int64_t)(list.count - before);
         }
-        Py_END_ALLOW_THREADS
-        if (failed) { drop(&list); PyErr_NoMemory(); }
+        watch_end(&watch);
+        if (failed) { drop(&list); failure(failed); }
         else answer = both(&list);
     }
-    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&counts);
+    free(asked);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&counts); PyBuffer_Release(&stop);
     return answer;
+}
+
+#define MOST_SIZE 30        /* bits of a chunk */
+
+/* Whether all these bits are of codes of so many bytes. */
+static int bits_fit(const uint16_t *bits, size_t n, Py_ssize_t width) {
+    for (size_t i = 0; i < n; i++)
+        if (bits[i] >= 8 * width) {
+            PyErr_Format(PyExc_ValueError, "a chunk's bit lies beyond the code of %zd bytes", width);
+            return 0;
+        }
+    return 1;
 }
 
 static PyObject *py_fill(PyObject *self, PyObject *args) {
@@ -537,124 +688,136 @@ static PyObject *py_fill(PyObject *self, PyObject *args) {
     PyObject *answer = NULL;
     if (!PyArg_ParseTuple(args, "y*ny*w*w*w*", &codes, &width, &bits, &offsets, &members, &sorted)) return NULL;
     Py_ssize_t n = rows(&codes, width), size = bits.len / 2;
-    int fine = n >= 0;
-    if (fine && (size < 1 || size > 30 || n >= (Py_ssize_t)UINT32_MAX)) {
-        PyErr_Format(PyExc_ValueError, "a chunk has 1 to 30 bits, got %zd", size);
-        fine = 0;
-    }
-    for (Py_ssize_t i = 0; fine && i < size; i++)
-        if (((uint16_t *)bits.buf)[i] >= 8 * width) { PyErr_SetString(PyExc_ValueError, "a chunk's bit lies beyond the code"); fine = 0; }
-    if (fine && fits(&offsets, (((size_t)1 << size) + 1) * 4, "offsets") && fits(&members, (size_t)n * 4, "members")
-        && fits(&sorted, (size_t)n * (size_t)width, "sorted codes")) {
+    uint16_t chunk[MOST_SIZE];
+    if (n >= 0 && in_range(n, 0, UINT32_MAX - 1, "the number of codes") && in_range(size, 1, MOST_SIZE, "a chunk's size")
+        && fits(&bits, (size_t)size, 1, 2, "bits") && fits(&offsets, ((size_t)1 << size) + 1, 1, 4, "offsets")
+        && fits(&members, (size_t)n, 1, 4, "members") && fits(&sorted, (size_t)n, (size_t)width, 1, "sorted codes")
+        && bits_fit(memcpy(chunk, bits.buf, (size_t)bits.len), (size_t)size, width)) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
-        int failed;
-        Py_BEGIN_ALLOW_THREADS
-        failed = fill_chunk(&all, bits.buf, (size_t)size, offsets.buf, members.buf, sorted.buf);
-        Py_END_ALLOW_THREADS
-        answer = failed ? PyErr_NoMemory() : Py_NewRef(Py_None);
+        Watch watch = watch_begin(NULL);
+        int failed = fill_chunk(&all, chunk, (size_t)size, offsets.buf, members.buf, sorted.buf, &watch);
+        watch_end(&watch);
+        answer = failed ? failure(failed) : Py_NewRef(Py_None);
     }
     PyBuffer_Release(&codes); PyBuffer_Release(&bits); PyBuffer_Release(&offsets);
     PyBuffer_Release(&members); PyBuffer_Release(&sorted);
     return answer;
 }
 
-/* The tables as Python holds them: one buffer a field of Tables. */
-typedef struct { Py_buffer codes, members, offsets, bits, sizes, masks, starts, positions; } Held;
+/* The tables as Python holds them: one buffer a field of Tables; `own_bits` and `own_sizes` are copies. */
+typedef struct {
+    Py_buffer codes, members, offsets, bits, sizes, masks, starts, positions;
+    uint16_t *own_bits, *own_sizes;
+    int taken;
+} Held;
 
-static int take_tables(PyObject *tuple, Py_ssize_t width, Held *held, Tables *t) {
+/* 1, or 0 with an error set. `release_tables` must follow either. */
+static int take_tables(PyObject *tuple, Py_ssize_t width, Py_ssize_t documents, Held *held, Tables *t) {
+    memset(held, 0, sizeof *held);
     if (!PyArg_ParseTuple(tuple, "y*y*y*y*y*y*y*y*", &held->codes, &held->members, &held->offsets, &held->bits, &held->sizes,
-                          &held->masks, &held->starts, &held->positions)) return -1;
+                          &held->masks, &held->starts, &held->positions)) return 0;
+    held->taken = 1;
+    if (!(held->own_bits = copied(held->bits.buf, (size_t)held->bits.len))
+        || !(held->own_sizes = copied(held->sizes.buf, (size_t)held->sizes.len))) return 0;
     size_t chunks = (size_t)held->sizes.len / 2, n = held->starts.len >= 8 ? (size_t)held->starts.len / 8 - 1 : 0;
     size_t bits = 0, offsets = 0;
-    Tables made = {chunks, n, (size_t)width, held->codes.buf, held->members.buf, held->offsets.buf, held->bits.buf,
-                   held->sizes.buf, held->masks.buf, held->starts.buf, held->positions.buf};
-    *t = made;
     for (size_t i = 0; i < chunks; i++) {
-        bits += t->sizes[i];
-        offsets += ((size_t)1 << (t->sizes[i] & 31)) + 1;
+        if (!in_range(held->own_sizes[i], 1, MOST_SIZE, "a chunk's size")) return 0;
+        bits += held->own_sizes[i];
+        offsets += ((size_t)1 << held->own_sizes[i]) + 1;
     }
-    return fits(&held->codes, chunks * n * (size_t)width, "codes") && fits(&held->members, chunks * n * 4, "members")
-        && fits(&held->offsets, offsets * 4, "offsets") && fits(&held->bits, bits * 2, "bits")
-        && fits(&held->masks, chunks * (size_t)width, "masks") ? 0 : -2;
+    *t = (Tables){chunks, n, (size_t)width, (size_t)documents, held->codes.buf, held->members.buf, held->offsets.buf,
+                  held->own_bits, held->own_sizes, held->masks.buf, held->starts.buf, held->positions.buf};
+    return in_range((Py_ssize_t)chunks, 1, 8 * width, "the number of chunks") && fits(&held->sizes, chunks, 1, 2, "sizes")
+        && fits(&held->codes, chunks * n, (size_t)width, 1, "codes") && fits(&held->members, chunks, n, 4, "members")
+        && fits(&held->offsets, offsets, 1, 4, "offsets") && fits(&held->bits, bits, 1, 2, "bits")
+        && fits(&held->masks, chunks, (size_t)width, 1, "masks") && fits(&held->starts, n + 1, 1, 8, "starts")
+        && fits(&held->positions, (size_t)documents, 1, 8, "the tables' positions")
+        && bits_fit(held->own_bits, bits, width);
 }
 
 static void release_tables(Held *held) {
+    free(held->own_bits); free(held->own_sizes);
+    if (!held->taken) return;                                           /* PyArg_ParseTuple released what it had */
     PyBuffer_Release(&held->codes); PyBuffer_Release(&held->members); PyBuffer_Release(&held->offsets);
     PyBuffer_Release(&held->bits); PyBuffer_Release(&held->sizes); PyBuffer_Release(&held->starts);
     PyBuffer_Release(&held->positions); PyBuffer_Release(&held->masks);
 }
 
 static PyObject *py_probe(PyObject *self, PyObject *args) {
-    Py_buffer codes, queries, luck, positions, distances, ties;
+    Py_buffer codes, queries, luck, positions, distances, ties, stop;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, k;
     double budget, per_bucket;
-    Held held;
+    Held held = {0};
     Tables tables;
-    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*w*w*", &codes, &PyTuple_Type, &tuple, &width, &queries, &k, &budget,
-                          &per_bucket, &luck, &positions, &distances, &ties)) return NULL;
-    int taken = take_tables(tuple, width, &held, &tables);
-    Py_ssize_t m = taken ? -1 : rows(&queries, width), n = m < 0 ? -1 : rows(&codes, width);
-    if (n >= 0 && (k < 1 || k > n)) PyErr_Format(PyExc_ValueError, "k must be 1 to %zd, got %zd", n, k);
-    else if (n >= 0 && fits(&held.positions, (size_t)n * 8, "the tables' positions")
-             && fits(&positions, (size_t)m * (size_t)k * 8, "positions")
-             && fits(&distances, (size_t)m * (size_t)k * 2, "distances") && fits(&ties, (size_t)m * 8, "ties")
-             && fits(&luck, sizeof(Luck), "luck")) {
+    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*w*w*y*", &codes, &PyTuple_Type, &tuple, &width, &queries, &k, &budget,
+                          &per_bucket, &luck, &positions, &distances, &ties, &stop)) return NULL;
+    Py_ssize_t n = rows(&codes, width), m = n < 0 ? -1 : rows(&queries, width);
+    uint8_t *asked = NULL, *done = NULL;
+    if (m >= 0 && in_range(k, 1, n, "k") && take_tables(tuple, width, n, &held, &tables)
+        && fits(&positions, (size_t)m, (size_t)k, 8, "positions") && fits(&distances, (size_t)m, (size_t)k, 2, "distances")
+        && fits(&ties, (size_t)m, 1, 8, "ties") && fits(&luck, 2, 1, 8, "luck") && fits(&stop, 1, 1, 1, "stop")
+        && (asked = copied(queries.buf, (size_t)queries.len)) && (done = allocated((size_t)m))) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
         Answers to = {k, positions.buf, distances.buf, ties.buf};
-        uint8_t *done = calloc((size_t)m + 1, 1);
-        Luck now = *(Luck *)luck.buf;
-        int one = done ? 1 : -1;
-        Py_BEGIN_ALLOW_THREADS
+        Luck now = luck_from(&luck);
+        int one = 1;
+        Watch watch = watch_begin(&stop);
         for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
-            one = hopeful(&now) ? probe_search(&tables, queries.buf, (size_t)q, budget, per_bucket, &to) : 0;
+            one = hopeful(&now) ? probe_search(&tables, asked, (size_t)q, budget, per_bucket, &to, &watch) : 0;
             done[q] = (uint8_t)learn(&now, one);
         }
-        if (one >= 0 && scan_rest(&all, queries.buf, done, (size_t)m, &to)) one = -1;
-        Py_END_ALLOW_THREADS
-        free(done);
-        *(Luck *)luck.buf = now;
-        answer = one < 0 ? PyErr_NoMemory() : Py_NewRef(Py_None);
+        int failed = one < 0 ? one : scan_rest(&all, asked, done, (size_t)m, &to, &watch);
+        watch_end(&watch);
+        memcpy(luck.buf, &now, sizeof now);
+        answer = failed ? failure(failed) : Py_NewRef(Py_None);
     }
-    if (taken != -1) release_tables(&held);
-    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck);
+    free(asked); free(done);
+    release_tables(&held);
+    PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&stop);
     PyBuffer_Release(&positions); PyBuffer_Release(&distances); PyBuffer_Release(&ties);
     return answer;
 }
 
 static PyObject *py_probe_within(PyObject *self, PyObject *args) {
-    Py_buffer codes, queries, luck, counts;
+    Py_buffer codes, queries, luck, counts, stop;
     PyObject *tuple, *answer = NULL;
     Py_ssize_t width, radius;
     double budget, per_bucket;
-    Held held;
+    Held held = {0};
     Tables tables;
-    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*", &codes, &PyTuple_Type, &tuple, &width, &queries, &radius, &budget, &per_bucket, &luck,
-                          &counts))
-        return NULL;
-    int taken = take_tables(tuple, width, &held, &tables);
-    Py_ssize_t m = taken ? -1 : rows(&queries, width), n = m < 0 ? -1 : rows(&codes, width);
-    if (n >= 0 && (radius < 0 || radius > 8 * width)) PyErr_Format(PyExc_ValueError, "radius must be 0 to %zd, got %zd", 8 * width, radius);
-    else if (n >= 0 && fits(&held.positions, (size_t)n * 8, "the tables' positions") && fits(&counts, (size_t)m * 8, "counts") && fits(&luck, sizeof(Luck), "luck")) {
+    if (!PyArg_ParseTuple(args, "y*O!ny*nddw*w*y*", &codes, &PyTuple_Type, &tuple, &width, &queries, &radius, &budget,
+                          &per_bucket, &luck, &counts, &stop)) return NULL;
+    Py_ssize_t n = rows(&codes, width), m = n < 0 ? -1 : rows(&queries, width);
+    uint8_t *asked = NULL;
+    if (m >= 0 && in_range(radius, 0, 8 * width, "radius") && take_tables(tuple, width, n, &held, &tables)
+        && fits(&counts, (size_t)m, 1, 8, "counts") && fits(&luck, 2, 1, 8, "luck") && fits(&stop, 1, 1, 1, "stop")
+        && (asked = copied(queries.buf, (size_t)queries.len))) {
         Codes all = {codes.buf, (size_t)n, (size_t)width};
         List list = {0};
         int one = 1;
-        Luck now = *(Luck *)luck.buf;
-        Py_BEGIN_ALLOW_THREADS
+        Luck now = luck_from(&luck);
+        Watch watch = watch_begin(&stop);
         for (Py_ssize_t q = 0; q < m && one >= 0; q++) {
-            const uint8_t *query = (uint8_t *)queries.buf + q * width;
+            const uint8_t *query = asked + q * width;
             size_t before = list.count;
-            one = hopeful(&now) ? probe_within(&tables, query, (uint16_t)radius, budget, per_bucket, &list) : 0;
-            if (!learn(&now, one) && scan_within(&all, query, (uint16_t)radius, &list)) one = -1;
+            one = hopeful(&now) ? probe_within(&tables, query, (uint16_t)radius, budget, per_bucket, &list, &watch) : 0;
+            if (!learn(&now, one)) {
+                int failed = scan_within(&all, query, (uint16_t)radius, &list, &watch);
+                if (failed) one = failed;
+            }
             ((int64_t *)counts.buf)[q] = (int64_t)(list.count - before);
         }
-        Py_END_ALLOW_THREADS
-        *(Luck *)luck.buf = now;
-        if (one < 0) { drop(&list); PyErr_NoMemory(); }
+        watch_end(&watch);
+        memcpy(luck.buf, &now, sizeof now);
+        if (one < 0) { drop(&list); failure(one); }
         else answer = both(&list);
     }
-    if (taken != -1) release_tables(&held);
+    free(asked);
+    release_tables(&held);
     PyBuffer_Release(&codes); PyBuffer_Release(&queries); PyBuffer_Release(&luck); PyBuffer_Release(&counts);
+    PyBuffer_Release(&stop);
     return answer;
 }
 
@@ -682,20 +845,21 @@ static PyObject *py_use(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"scan", py_scan, METH_VARARGS,
-     "scan(codes, width, queries, k, positions, distances, ties): the k nearest of each query, 1 <= k <= n, written into\n"
-     "int64 [m, k], uint16 [m, k] and int64 [m], by (distance, position)."},
+     "scan(codes, width, queries, k, positions, distances, ties, stop): the k nearest of each query, 1 <= k <= n, written into\n"
+     "int64 [m, k], uint16 [m, k] and int64 [m], by (distance, position). A long search checks for signals; it also ends,\n"
+     "with InterruptedError, soon after another thread sets stop, uint8 [1], to anything but 0."},
     {"scan_within", py_scan_within, METH_VARARGS,
-     "scan_within(codes, width, queries, radius, counts) -> positions int64, distances uint16, as bytes, query after query;\n"
+     "scan_within(codes, width, queries, radius, counts, stop) -> positions int64, distances uint16, as bytes, query after query;\n"
      "counts int64 [m] is written."},
     {"fill", py_fill, METH_VARARGS,
      "fill(codes, width, bits, offsets, members, sorted): one chunk's tables of distinct codes, written into uint32\n"
      "[2^bits + 1], uint32 [n] and uint8 [n, width]."},
     {"probe", py_probe, METH_VARARGS,
-     "probe(codes, tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties): as scan, by the\n"
+     "probe(codes, tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties, stop): as scan, by the\n"
      "tables of these codes, and by a scan where that would take more work than the budget; luck float64 [2] is what calls\n"
      "before left, at first 1 and 0: the share that the tables served of late, and how many queries were asked."},
     {"probe_within", py_probe_within, METH_VARARGS,
-     "probe_within(codes, tables, width, queries, radius, budget, per_bucket, luck, counts): as scan_within, in that way."},
+     "probe_within(codes, tables, width, queries, radius, budget, per_bucket, luck, counts, stop): as scan_within, in that way."},
     {"variants", py_variants, METH_NOARGS, "variants() -> the ways to count that this processor has, the best first."},
     {"use", py_use, METH_VARARGS, "use(name): count that way from now on."},
     {NULL, NULL, 0, NULL},

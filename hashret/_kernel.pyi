@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Stop = bytearray
+"""One byte: a search ends soon after another thread sets it to anything but 0."""
 Tables = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
 """Sorted codes, members, offsets, bits, sizes, masks, starts, positions: the fields of `Tables` in _kernel.c."""
 
 def scan(
-    codes: Array, width: int, queries: Array, k: int, positions: Array, distances: Array, ties: Array, /
+    codes: Array, width: int, queries: Array, k: int, positions: Array, distances: Array, ties: Array, stop: Stop, /
 ) -> None: ...
 def scan_within(
-    codes: Array, width: int, queries: Array, radius: int, counts: Array, /
+    codes: Array, width: int, queries: Array, radius: int, counts: Array, stop: Stop, /
 ) -> tuple[bytearray, bytearray]: ...
 def fill(codes: Array, width: int, bits: Array, offsets: Array, members: Array, sorted: Array, /) -> None: ...
 def probe(
@@ -27,6 +29,7 @@ def probe(
     positions: Array,
     distances: Array,
     ties: Array,
+    stop: Stop,
     /,
 ) -> None: ...
 def probe_within(
@@ -39,6 +42,7 @@ def probe_within(
     per_bucket: float,
     luck: Array,
     counts: Array,
+    stop: Stop,
     /,
 ) -> tuple[bytearray, bytearray]: ...
 def variants() -> list[str]: ...

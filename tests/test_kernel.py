@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -139,16 +142,112 @@ def test_bits_that_say_the_same_go_to_different_chunks() -> None:
 
 
 def test_buffers_that_do_not_fit_are_refused() -> None:
-    codes, k = np.zeros((5, 8), np.uint8), 2
+    codes, k, stop = np.zeros((5, 8), np.uint8), 2, bytearray(1)
     into = np.zeros((1, k), np.int64), np.zeros((1, k), np.uint16), np.zeros(1, np.int64)
-    for width, many, place in ((8, 9, into[0]), (7, k, into[0]), (0, k, into[0]), (8, k, into[0][:, :1].copy())):
+    odd = misaligned(into[0].view(np.uint8)).reshape(-1)
+    for width, many, place in (
+        (8, 9, into[0]),
+        (7, k, into[0]),
+        (0, k, into[0]),
+        (8, k, into[0][:, :1].copy()),
+        (8, k, odd),
+    ):
         with pytest.raises(ValueError):
-            _kernel.scan(codes, width, codes[:1], many, place, into[1], into[2])
+            _kernel.scan(codes, width, codes[:1], many, place, into[1], into[2], stop)
     with pytest.raises(ValueError):
-        _kernel.scan_within(codes, 8, codes[:1], 65, np.zeros(1, np.int64))
-    with pytest.raises(ValueError):
-        _kernel.scan_within(codes, 8, codes[:1], -1, np.zeros(1, np.int64))
+        _kernel.scan(codes, 8, codes[:1], k, *into, bytearray())
+    for radius in (65, -1):
+        with pytest.raises(ValueError):
+            _kernel.scan_within(codes, 8, codes[:1], radius, np.zeros(1, np.int64), stop)
     with pytest.raises(ValueError):
         _kernel.fill(codes, 8, np.array([64], np.uint16), np.zeros(3, np.uint32), np.zeros(5, np.uint32), codes.copy())
     with pytest.raises(ValueError):
         _kernel.use("abacus")
+
+
+ARRAYS = ("codes", "members", "offsets", "bits", "sizes", "masks", "starts", "positions")
+
+
+@pytest.mark.parametrize("value", [0, 1, 31, 2**16 - 1, 2**31 - 1, 2**32 - 1, -1, 2**62])
+@pytest.mark.parametrize("array", ARRAYS)
+def test_tables_of_nonsense_are_refused_or_give_positions_that_exist(array: str, value: int) -> None:
+    codes = np.random.default_rng(2).integers(0, 4, (2000, 4), dtype=np.uint8)
+    made = unhurried(MultiIndex(codes, 32, threads=1))
+    of = made.tables.arrays[ARRAYS.index(array)]
+    of.reshape(-1)[::3] = np.array(value).astype(of.dtype)
+    try:
+        found = made.search(codes[:20], 10), made.within(codes[:20], 3)
+    except ValueError:
+        refused = True
+    else:
+        refused = False
+        assert all(((each.positions >= 0) & (each.positions < len(codes))).all() for each in found)
+        assert found[0].positions.shape == (20, 10)
+    assert not refused or array in ("bits", "sizes")
+
+
+@contextmanager
+def scribbled(*arrays: np.ndarray) -> Iterator[None]:
+    """Another thread overwrites the arrays with noise, again and again, inside the block."""
+    done, rng = threading.Event(), np.random.default_rng(3)
+    noise = [rng.integers(0, 256, array.nbytes, dtype=np.uint8).view(array.dtype) for array in arrays]
+
+    def scribble() -> None:
+        while not done.is_set():
+            for array, own in zip(arrays, noise, strict=True):
+                array.reshape(-1)[:] = own
+                own[:] = np.roll(own, 1)
+
+    writer = threading.Thread(target=scribble)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
+
+
+@pytest.mark.parametrize("kind", ["scan", "multi_index", "lookup"])
+def test_what_other_threads_write_meanwhile_leads_to_no_other_memory(kind: str) -> None:
+    rng = np.random.default_rng(4)
+    codes, queries = rng.integers(0, 256, (20_000, 2), dtype=np.uint8), rng.integers(0, 256, (40, 2), dtype=np.uint8)
+    made = unhurried(KINDS[kind](codes, 16, threads=2))
+    shared = [codes, queries]
+    if isinstance(made, Buckets):
+        shared += [
+            array for name, array in zip(ARRAYS, made.tables.arrays, strict=True) if name not in ("bits", "sizes")
+        ]
+    end = time.monotonic() + 0.4
+    with scribbled(*shared):
+        while time.monotonic() < end:
+            found, near = made.search(queries, 100), made.within(queries, 4)
+            assert ((found.positions >= 0) & (found.positions < len(codes))).all()
+            assert ((near.positions >= 0) & (near.positions < len(codes))).all()
+
+
+def test_tables_filled_while_codes_and_tables_change_stay_in_their_memory() -> None:
+    codes = np.random.default_rng(5).integers(0, 256, (20_000, 2), dtype=np.uint8)
+    bits, offsets = np.arange(12, dtype=np.uint16), np.zeros(2**12 + 1, np.uint32)
+    members, ordered = np.zeros(len(codes), np.uint32), np.zeros_like(codes)
+    end = time.monotonic() + 0.2
+    with scribbled(codes, offsets, members):
+        while time.monotonic() < end:
+            _kernel.fill(codes, 2, bits, offsets, members, ordered)
+    assert ordered.shape == codes.shape
+
+
+def test_a_search_ends_soon_after_the_stop_byte_is_set() -> None:
+    codes, stop = np.zeros((200_000, 8), np.uint8), bytearray(1)
+    queries, made = np.full((100_000, 8), 255, np.uint8), MultiIndex(codes, 64)
+    counts, tables = np.zeros(len(queries), np.int64), made.tables.arrays
+    for search, arguments in (
+        (_kernel.scan_within, (codes, 8, queries, 63, counts)),
+        (_kernel.probe_within, (codes, tables, 8, queries, 63, np.inf, 1.0, made.luck, counts)),
+    ):
+        timer = threading.Timer(0.1, stop.__setitem__, (0, 1))
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(InterruptedError):
+            search(*arguments, stop)
+        assert time.monotonic() - start < 1.1
+        stop[0] = 0

@@ -26,9 +26,9 @@ class Scan:
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
 
-        def some(part: slice) -> None:
+        def some(part: slice, stop: bytearray) -> None:
             into = positions[part], distances[part], ties[part]
-            _kernel.scan(self.codes, self.codes.shape[1], queries[part], k, *into)
+            _kernel.scan(self.codes, self.codes.shape[1], queries[part], k, *into, stop)
 
         if k:
             spread(some, len(queries), self.threads)
@@ -40,8 +40,8 @@ class Scan:
         radius = min(check_radius(radius), self.bits)
         counts = np.zeros(len(queries), np.int64)
 
-        def some(part: slice) -> tuple[bytearray, bytearray]:
-            return _kernel.scan_within(self.codes, self.codes.shape[1], queries[part], radius, counts[part])
+        def some(part: slice, stop: bytearray) -> tuple[bytearray, bytearray]:
+            return _kernel.scan_within(self.codes, self.codes.shape[1], queries[part], radius, counts[part], stop)
 
         found = spread(some, len(queries), self.threads)
         return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))

@@ -80,9 +80,9 @@ class Buckets(ABC):
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
 
-        def some(part: slice) -> None:
+        def some(part: slice, stop: bytearray) -> None:
             asked, into = queries[part], (positions[part], distances[part], ties[part])
-            _kernel.probe(self.codes, self.tables.arrays, self.width, asked, k, *self.costs, self.luck, *into)
+            _kernel.probe(self.codes, self.tables.arrays, self.width, asked, k, *self.costs, self.luck, *into, stop)
 
         if k:
             spread(some, len(queries), self.threads)
@@ -94,9 +94,9 @@ class Buckets(ABC):
         radius = min(check_radius(radius), self.bits)
         counts = np.zeros(len(queries), np.int64)
 
-        def some(part: slice) -> tuple[bytearray, bytearray]:
-            asked, into = queries[part], (self.luck, counts[part])
-            return _kernel.probe_within(self.codes, self.tables.arrays, self.width, asked, radius, *self.costs, *into)
+        def some(part: slice, stop: bytearray) -> tuple[bytearray, bytearray]:
+            asked, into, tables = queries[part], (self.luck, counts[part]), self.tables.arrays
+            return _kernel.probe_within(self.codes, tables, self.width, asked, radius, *self.costs, *into, stop)
 
         found = spread(some, len(queries), self.threads)
         return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
