@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hashret.errors import DataError, UsageError
+from hashret.errors import DataError, whole_number
 
 Codes = npt.NDArray[np.uint8]  # [n, ceil(bits / 8)]
 Counts = npt.NDArray[np.uint16]
@@ -19,10 +19,8 @@ MAX_BITS = 4096
 
 
 def check_bits(bits: int) -> int:
-    """`bits` itself, or UsageError where no code can have that many."""
-    if not 1 <= bits <= MAX_BITS:
-        raise UsageError(f"bits must be 1 to {MAX_BITS}, got {bits}")
-    return bits
+    """`bits` as an int; UsageError where it is not a whole number from 1 to MAX_BITS."""
+    return whole_number(bits, "bits", 1, MAX_BITS)
 
 
 def width(bits: int) -> int:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import operator
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 
 class HashretError(Exception):
@@ -54,6 +56,21 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Usag
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" did you mean {near[0]!r}?" if near else ""
     return UsageError(f"unknown {kind} {name!r};{hint} allowed: {', '.join(known)}" + (f" ({where})" if where else ""))
+
+
+def whole_number(value: Any, name: str, low: int, high: int | None = None) -> int:
+    """The value as an int; UsageError where it is not a whole number (a bool is none) or not low to high, inclusive."""
+    allowed = f"at least {low}" if high is None else f"{low} to {high}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise UsageError(f"{name} must be a whole number, {allowed}, got {repr(value)[:80]}")
+    if number < low or (high is not None and number > high):
+        got = str(number) if number.bit_length() < 100 else f"a number of {number.bit_length()} bits"
+        raise UsageError(f"{name} must be {allowed}, got {got}")
+    return number
 
 
 def need(module: str, extra: str, purpose: str) -> ModuleType:

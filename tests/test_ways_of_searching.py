@@ -102,7 +102,7 @@ def test_an_index_searches_as_it_is_told(tmp_path: Path) -> None:
             assert [hit.id for hit in hits] == [hit.id for hit in wanted]
         with pytest.raises(UsageError, match="unknown searcher 'skan'; did you mean 'scan'"):
             index.search_by("skan")
-        with pytest.raises(UsageError, match="threads must be at least 1, got 0"):
+        with pytest.raises(UsageError, match="threads must be 1 to 1024, got 0"):
             index.search_by("scan", threads=0)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from hashret.codes import Codes
+from hashret.codes import Codes, check_bits
 from hashret.errors import UsageError
 from hashret.registry import Registry
-from hashret.search.base import Neighbors, Searcher
+from hashret.search.base import Neighbors, Searcher, check_threads
 
 SEARCHERS: Registry[Searcher] = Registry(
     "searcher",
@@ -39,9 +39,10 @@ def searcher(codes: Codes, bits: int, name: str = "auto", threads: int | None = 
     The name is one of `SEARCHERS`, or a string of FAISS's index factory for binary codes, such as "BIVF1024", whose
     answers are not exact. "auto" reads all codes until tables would have paid for themselves, then builds those.
     `verify` holds each answer against a full scan. Raises DataError where the codes do not fit the bits, UsageError
-    for an unknown name.
+    for an unknown name and for bits or threads out of range.
     """
-    made = _made(codes, bits, name, threads)
+    bits, threads = check_bits(bits), check_threads(threads)
+    made = _made(codes, bits, str(name), threads)
     if not verify:
         return made
     from hashret.search.verified import Verified

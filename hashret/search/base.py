@@ -8,11 +8,13 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hashret.codes import Codes
-from hashret.errors import UsageError
+from hashret.codes import Codes, check_codes
+from hashret.errors import whole_number
 
 Numbers = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.uint16]
+
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +60,23 @@ class Searcher(Protocol):
 
 
 def check_k(k: int) -> int:
-    """k itself; UsageError where it is less than 1."""
-    if k < 1:
-        raise UsageError(f"k must be at least 1, got {k}")
-    return k
+    """k as an int; UsageError where it is not a whole number or less than 1. It may exceed the number of codes."""
+    return whole_number(k, "k", 1)
 
 
 def check_radius(radius: int) -> int:
-    """The radius itself; UsageError where it is negative."""
-    if radius < 0:
-        raise UsageError(f"radius must be at least 0, got {radius}")
-    return radius
+    """The radius as an int; UsageError where it is not a whole number or negative."""
+    return whole_number(radius, "radius", 0)
 
 
 def check_threads(threads: int | None) -> int | None:
-    """The number of threads itself; UsageError where it is less than 1."""
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, got {threads}")
-    return threads
+    """The number of threads as an int; UsageError where it is not a whole number from 1 to MAX_THREADS."""
+    return None if threads is None else whole_number(threads, "threads", 1, MAX_THREADS)
+
+
+def check_queries(queries: Codes, bits: int) -> Codes:
+    """A copy of the queries, which no other thread can change; DataError where they do not fit so many bits."""
+    return check_codes(queries, bits, "queries").copy()
 
 
 def joined(found: list[tuple[bytearray, bytearray]]) -> tuple[Numbers, Distances]:

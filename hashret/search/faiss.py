@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
 
@@ -12,9 +15,23 @@ import numpy as np
 
 from hashret.codes import Codes, check_codes
 from hashret.errors import UsageError
-from hashret.search.base import Neighbors, Numbers, check_k, check_radius, check_threads, offsets, room
+from hashret.search.base import (
+    Neighbors,
+    Numbers,
+    check_k,
+    check_queries,
+    check_radius,
+    check_threads,
+    offsets,
+    room,
+)
 
 QUERIES = 64  # at once: a radius may hold every code there is
+COMPARED = 1 << 30  # bytes of codes in one call, which no signal interrupts: a fraction of a second
+CORES = os.cpu_count() or 1
+LINKS = 256  # of a code in HNSW, at most: each takes 8 bytes; fewer than 2 abort the process
+ADDRESS = 32  # bits of a hash, at most
+FORMS = ("BFlat", "BIVF<lists>", "BIVF<lists>_HNSW<links>", "BHNSW<links>", "BHash<b>", "BHash<tables>x<b>")
 SAMPLE, NEAREST = 100, 10  # stored codes asked for so many nearest, to tell how much an index misses
 
 log = logging.getLogger("hashret")
@@ -30,9 +47,10 @@ class Flat:
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits = check_codes(codes, bits), bits
         if (threads := check_threads(threads)) is not None:
-            faiss.omp_set_num_threads(threads)
+            faiss.omp_set_num_threads(min(threads, CORES))  # OpenMP aborts where the system refuses it a thread
         self.index = faiss.IndexBinaryFlat(8 * self.codes.shape[1])
         self.index.add(self.codes)
+        self.at_once = max(1, COMPARED // max(1, self.codes.nbytes))  # queries
 
     def search(self, queries: Codes, k: int) -> Neighbors:
         """The k nearest, ties by position.
@@ -40,10 +58,14 @@ class Flat:
         FAISS breaks ties at the edge as it likes, so it only tells the k-th distance here; everything within that is
         then fetched and ordered.
         """
-        queries = check_codes(queries, self.bits, "queries")
+        queries = check_queries(queries, self.bits)
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
-        edges = self.index.search(queries, k)[0][:, -1] if k and len(queries) else np.zeros(0, np.int64)
+        parts = [np.zeros(0, np.int32)]
+        for start in range(0, len(queries) if k else 0, self.at_once):
+            with _reported(self.name, len(self.codes)):
+                parts.append(self.index.search(queries[start : start + self.at_once], k)[0][:, -1])
+        edges = np.concatenate(parts)
         for edge in np.unique(edges):
             rows = np.flatnonzero(edges == edge)
             found = self.within(queries[rows], int(edge))
@@ -56,14 +78,15 @@ class Flat:
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
         """All within the radius, inclusive."""
-        queries = check_codes(queries, self.bits, "queries")
+        queries = check_queries(queries, self.bits)
         radius = min(check_radius(radius), self.bits)  # FAISS holds it in 32 bits
         counts: list[Numbers] = [np.zeros(0, np.int64)]
         positions: list[Numbers] = [np.zeros(0, np.int64)]
         distances = [np.zeros(0, np.uint16)]
-        for start in range(0, len(queries), QUERIES):
-            some = queries[start : start + QUERIES]
-            limits, found, where = self.index.range_search(some, radius + 1)  # theirs is strict
+        step = min(QUERIES, self.at_once)
+        for start in range(0, len(queries), step):
+            with _reported(self.name, len(self.codes)):
+                limits, found, where = self.index.range_search(queries[start : start + step], radius + 1)  # strict
             limits = limits.astype(np.int64)
             query = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
             order = np.lexsort((where, found, query))
@@ -86,15 +109,13 @@ class Factory:
     exact = False
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None, string: str = "BFlat") -> None:
+        check_string(string, len(codes), 8 * check_codes(codes, bits).shape[1])
         self.flat = Flat(codes, bits, threads)
         self.string = string
-        try:
+        with _reported(string, len(codes)):
             self.index = faiss.index_binary_factory(8 * self.flat.codes.shape[1], string)
             self.index.train(self.flat.codes)
             self.index.add(self.flat.codes)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0].rsplit("failed: ", 1)[-1]
-            raise UsageError(f"FAISS cannot make {string!r} of {len(codes)} codes: {reason}") from None
         self.recall = self._recall()
         log.info(
             f"{string} is not exact: of the {NEAREST} nearest of {SAMPLE} of its own codes it finds {self.recall:.1%}"
@@ -108,12 +129,16 @@ class Factory:
 
     def search(self, queries: Codes, k: int) -> Neighbors:
         """The nearest that it finds, ties by position; ties_at_k counts those among them."""
-        queries = check_codes(queries, self.flat.bits, "queries")
+        queries = check_queries(queries, self.flat.bits)
         k = min(check_k(k), len(self.flat.codes))
         positions, distances, ties = room(len(queries), k)
         if not k or not len(queries):
             return Neighbors(positions, distances, False, self.string, ties_at_k=ties)
-        near, where = self.index.search(queries, k)
+        parts = []
+        for start in range(0, len(queries), QUERIES):
+            with _reported(self.string, len(self.flat.codes)):
+                parts.append(self.index.search(queries[start : start + QUERIES], k))
+        near, where = (np.concatenate(own) for own in zip(*parts, strict=True))
         order = np.lexsort((where, near), axis=1)
         positions[:] = np.take_along_axis(where, order, 1)
         distances[:] = np.take_along_axis(near, order, 1).clip(0, np.iinfo(np.uint16).max)
@@ -127,6 +152,33 @@ class Factory:
     def within(self, queries: Codes, radius: int) -> Neighbors:
         """All within the radius, inclusive."""
         return self.flat.within(queries, radius)
+
+
+def check_string(string: str, codes: int, bits: int) -> None:
+    """UsageError where FAISS's factory would not take the string for so many codes, or would abort the process."""
+    low = {"lists": 1, "links": 2, "tables": 1, "b": 1}
+    high = {"lists": codes, "links": LINKS, "tables": bits, "b": min(bits, ADDRESS)}
+    for form in FORMS:
+        if match := re.fullmatch(re.sub("<(.+?)>", r"(?P<\1>[0-9]{1,9})", form), string):
+            numbers = {name: int(digits) for name, digits in match.groupdict().items()}
+            inside = all(low[name] <= number <= high[name] for name, number in numbers.items())
+            if inside and numbers.get("tables", 1) * numbers.get("b", 1) <= bits:
+                return
+    ranges = ", ".join(f"{name} {low[name]} to {high[name]}" for name in low)
+    raise UsageError(
+        f"FAISS cannot make {string[:80]!r} of {codes} codes of {bits} bits; "
+        f"allowed: {', '.join(FORMS)}, with {ranges} and tables * b at most {bits}"
+    )
+
+
+@contextmanager
+def _reported(string: str, codes: int) -> Iterator[None]:
+    """UsageError in place of an error of FAISS, which has a stack of calls in it."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0].rsplit("failed: ", 1)[-1]
+        raise UsageError(f"FAISS cannot search {codes} codes by {string!r}: {reason}") from None
 
 
 def file_image(codes: Codes, bits: int) -> bytes:

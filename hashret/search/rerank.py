@@ -142,7 +142,8 @@ class Reranked:
 
         So the answer for k is a prefix of that for any larger k up to `least`; ties_at_k counts equal finer distances.
         """
-        nearest = self.searcher.search(queries, max(self.least, check_k(k)))
+        queries, k = np.array(queries), check_k(k)  # a copy, which no other thread can change between the two searches
+        nearest = self.searcher.search(queries, max(self.least, k))
         shape = (len(queries), min(k, nearest.positions.shape[1]))
         positions, distances, finer = np.zeros(shape, np.int64), np.zeros(shape, np.uint16), np.zeros(shape)
         ties = np.zeros(len(queries), np.int64)
