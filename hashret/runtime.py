@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from math import prod
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from hashret.codes import Codes, pack
+from hashret.codes import MAX_BITS, Codes, pack
 from hashret.errors import StoreError
 from hashret.features import Floats, Rows
 
@@ -21,6 +23,8 @@ Line = Mapping[str, Any]
 """One operation: its "op", its tensors' names and its numbers, as JSON holds them."""
 
 CHUNK_VALUES = 1 << 22  # of the widest step held at once: 16 MiB of float32
+MAX_VALUES = 1 << 24  # of one row in its widest step: 64 MiB of float32
+MAX_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,31 @@ class Program:
     shape: tuple[int, ...]  # of one row of the features
 
     def __post_init__(self) -> None:
-        for line in self.lines:
-            if not isinstance(line, Mapping) or line.get("op") not in OPERATIONS:
-                raise StoreError(f"the encoder's operation {line!r} is unknown; a newer hashret may know it")
-            named = [line[role] for role in ("weight", "bias", "scale", "shift", "values") if role in line]
-            if any(role not in line for role in NEEDS.get(line["op"], ())) or not self.tensors.keys() >= set(named):
-                raise StoreError(f"the encoder's operation {line!r} lacks a number or a tensor")
-        if not self.lines or self.lines[-1]["op"] != "threshold":
-            raise StoreError("an encoder's last operation must be its threshold")
+        _ = self.steps  # raises what is wrong before any memory is taken
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """Values that each operation makes of one row, by the shapes alone.
+
+        StoreError where the operations do not fit each other, or one makes more than MAX_VALUES.
+        """
+        if not 0 < len(self.lines) <= MAX_LINES:
+            raise StoreError(f"an encoder has 1 to {MAX_LINES} operations, got {len(self.lines)}")
+        if not self.shape or not all(_whole(size, 1) for size in self.shape):
+            raise StoreError(f"the shape of an encoder's input must be whole numbers from 1, got {self.shape!r}")
+        shape, values = self.shape, [prod(self.shape)]
+        for number, line in enumerate(self.lines, 1):
+            _check_line(line, self.tensors)
+            if (line["op"] == "threshold") != (number == len(self.lines)):
+                raise StoreError("an encoder's last operation must be its threshold, and no other")
+            step = SHAPES.get(line["op"], _unchanged)(shape, line, self.tensors)
+            if step is None:
+                raise StoreError(f"the encoder's operation {number}, {_shown(line)}, does not fit rows of {shape}")
+            shape, held = step
+            values.append(max(held, prod(shape)))
+        if max(values) > MAX_VALUES:
+            raise StoreError(f"the encoder takes {max(values)} values for one row; at most {MAX_VALUES} are allowed")
+        return tuple(values[1:])
 
     @property
     def threshold(self) -> Floats:
@@ -66,7 +87,10 @@ class Program:
 
     def _run(self, features: Floats | Rows) -> Floats:
         value: Any = features
-        if len(self.shape) > 1 and not isinstance(features, Rows):
+        if isinstance(features, Rows):
+            if self.lines[0]["op"] != "linear":
+                raise StoreError(f"sparse features need a linear operation first, got {self.lines[0]['op']!r}")
+        elif len(self.shape) > 1:
             value = features.reshape(len(features), *self.shape)
         for line in self.lines[:-1]:
             value = OPERATIONS[line["op"]](value, line, self.tensors)
@@ -77,11 +101,13 @@ class Program:
         widest = max([int(np.prod(self.shape)), *(t.shape[1] for t in self.tensors.values() if t.ndim == 2)])
         if any(line["op"] == "conv2d" for line in self.lines):
             widest *= 9 * max(t.shape[0] for t in self.tensors.values() if t.ndim == 4)
+        widest = max(widest, *self.steps)
+        many = min(4096, max(1, MAX_VALUES // max(self.steps)))
         start = 0
         while start < len(features):
             if isinstance(features, Rows):
                 room = features.offsets[start] + CHUNK_VALUES // 64
-                stop = min(start + 4096, int(np.searchsorted(features.offsets, room, "right")) - 1)
+                stop = min(start + many, int(np.searchsorted(features.offsets, room, "right")) - 1)
                 stop = min(max(stop, start + 1), len(features))
                 yield features.slice(start, stop)
             else:
@@ -168,12 +194,92 @@ OPERATIONS: Mapping[str, Callable[[Any, Line, Mapping[str, Floats]], Floats]] = 
     "threshold": _threshold,
 }
 
-NEEDS: Mapping[str, tuple[str, ...]] = {
+ROLES: Mapping[str, tuple[str, ...]] = {  # the tensors that an operation names
     "linear": ("weight",),
     "conv2d": ("weight", "bias"),
-    "pool": ("size",),
     "affine": ("scale", "shift"),
     "threshold": ("values",),
+}
+
+Shape = tuple[int, ...]
+Step = tuple[Shape, int] | None
+"""The shape of a row after an operation, and the values that the operation holds meanwhile; None: it does not fit."""
+
+
+def _whole(value: Any, low: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _shown(line: Any) -> str:
+    return repr(line)[:200]
+
+
+def _check_line(line: Any, tensors: Mapping[str, Floats]) -> None:
+    """StoreError where the operation is unknown or lacks a tensor."""
+    if not isinstance(line, Mapping) or line.get("op") not in [*OPERATIONS]:
+        raise StoreError(f"the encoder's operation {_shown(line)} is unknown; a newer hashret may know it")
+    roles = [*ROLES.get(line["op"], ()), *(["bias"] if "bias" in line else [])]
+    for name in [line.get(role) for role in roles]:
+        if not isinstance(name, str) or name not in tensors or tensors[name].dtype.kind != "f":
+            raise StoreError(f"the encoder's operation {_shown(line)} lacks a number or a tensor of floats")
+
+
+def _unchanged(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    return shape, 0
+
+
+def _after_linear(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    weight = tensors[line["weight"]].shape
+    if len(shape) != 1 or len(weight) != 2 or weight[0] != shape[0] or weight[1] < 1:
+        return None
+    if "bias" in line and tensors[line["bias"]].shape != weight[1:]:
+        return None
+    return (weight[1],), 0
+
+
+def _after_conv2d(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    weight, bias = tensors[line["weight"]].shape, tensors[line["bias"]].shape
+    pad, stride = line.get("padding", 0), line.get("stride", 1)
+    if len(shape) != 3 or len(weight) != 4 or weight[1] != shape[0] or bias != weight[:1] or min(weight) < 1:
+        return None
+    if not _whole(pad, 0) or not _whole(stride, 1):
+        return None
+    padded = [size + 2 * pad for size in shape[1:]]
+    height, across = ((size - kernel) // stride + 1 for size, kernel in zip(padded, weight[2:], strict=True))
+    if min(height, across) < 1:
+        return None
+    windows = height * across * prod(weight[1:])
+    return (weight[0], height, across), max(shape[0] * prod(padded), windows)
+
+
+def _after_pool(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    size = line.get("size")
+    if len(shape) != 3 or not _whole(size, 1) or min(shape[1:]) < size:
+        return None
+    return (shape[0], shape[1] // size, shape[2] // size), 0
+
+
+def _after_flatten(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    return (prod(shape),), 0
+
+
+def _after_affine(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    scale, shift = tensors[line["scale"]].shape, tensors[line["shift"]].shape
+    return (shape, 0) if scale == shift and scale in ((shape[0],), (prod(shape),)) else None
+
+
+def _after_threshold(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    values = tensors[line["values"]].shape
+    return (shape, 0) if values == shape and len(shape) == 1 and shape[0] <= MAX_BITS else None
+
+
+SHAPES: Mapping[str, Callable[[Shape, Line, Mapping[str, Floats]], Step]] = {
+    "linear": _after_linear,
+    "conv2d": _after_conv2d,
+    "pool": _after_pool,
+    "flatten": _after_flatten,
+    "affine": _after_affine,
+    "threshold": _after_threshold,
 }
 
 

@@ -165,3 +165,73 @@ LAST = {"op": "threshold", "values": "t"}
 def test_a_program_that_cannot_run_is_refused(lines: Any) -> None:
     with pytest.raises(StoreError):
         Program(lines, ZEROS, (3,))
+
+
+def fitting(**changes: Any) -> tuple[list[dict[str, Any]], dict[str, np.ndarray], tuple[Any, ...]]:
+    """The lines, tensors and shape of a program that runs, but for the changes: "line.key" or a tensor's name."""
+    lines: list[dict[str, Any]] = [dict(line) for line in convolving().lines]
+    tensors, shape = dict(convolving().tensors), convolving().shape
+    for name, value in changes.items():
+        op, _, key = name.partition("_")
+        if name == "shape":
+            shape = value
+        elif key:
+            next(line for line in lines if line["op"] == op)[key] = value
+        else:
+            tensors[name] = value
+    return lines, tensors, shape
+
+
+BAD: list[dict[str, Any]] = [
+    *({"conv2d_padding": bad} for bad in (10_000, 10**30, -1, True, 1.0, "1", None)),
+    *({"conv2d_stride": bad} for bad in (0, -1, 10**30, True, 0.5, "1", None)),
+    *({"pool_size": bad} for bad in (0, -2, 9, 10**30, True, 2.0, "2", None)),
+    *({"shape": bad} for bad in ((), (42,), (1, 6), (1, 6, 7, 1), (2, 6, 7), (1, 0, 7), (1, -6, 7), (1, 6, 2**40))),
+    *({"shape": bad} for bad in ((1, 6.0, 7), (1, "6", 7), (True, 6, 7), (1, 6, 10**40))),
+    *({"c": numbers(*bad)} for bad in ((8,), (8, 3, 3), (8, 2, 3, 3), (8, 1, 9, 3), (8, 1, 3, 0), (0, 1, 3, 3))),
+    *({"w": numbers(*bad)} for bad in ((72,), (71, 10), (10, 72), (72, 10, 1), (72, 9), (72, 0))),
+    *({"cb": numbers(7)}, {"cb": numbers(8, 1)}, {"b": numbers(1)}, {"b": numbers(10, 1)}),
+    *({"t": numbers(9)}, {"t": numbers(10, 1)}, {"t": np.zeros(10, int)}, {"w": np.zeros((72, 10), bool)}),
+    *({"linear_weight": bad} for bad in (["w"], 3, None, "c", "t")),
+]
+
+
+@pytest.mark.parametrize("changes", BAD, ids=[f"{next(iter(change))}-{number}" for number, change in enumerate(BAD)])
+def test_shapes_and_numbers_that_do_not_fit_are_refused_before_anything_runs(changes: dict[str, Any]) -> None:
+    lines, tensors, shape = fitting()
+    assert Program(tuple(lines), tensors, shape).bits == 10
+    lines, tensors, shape = fitting(**changes)
+    with pytest.raises(StoreError) as refused:
+        Program(tuple(lines), tensors, shape)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scale", [(3,), (12,), (3, 4), (4,), (1,)])
+def test_an_affine_operation_has_a_value_a_channel_or_a_value_a_number(scale: tuple[int, ...]) -> None:
+    values = {"s": numbers(*scale), "t": numbers(12)}
+    lines = ({"op": "affine", "scale": "s", "shift": "s"}, {"op": "flatten"}, LAST)
+    if scale in ((3,), (12,)):
+        assert Program(lines, values, (3, 2, 2)).encode(numbers(5, 12)).shape == (5, 2)
+    else:
+        with pytest.raises(StoreError, match=r"operation 1, .*does not fit rows of"):
+            Program(lines, values, (3, 2, 2))
+
+
+def test_many_rows_of_a_wide_step_are_run_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        {"op": "conv2d", "weight": "c", "bias": "b", "padding": 1000},
+        {"op": "pool", "size": 2001},
+        {"op": "flatten"},
+    )
+    program = Program((*lines, LAST), {"c": numbers(1, 1, 1, 1), "b": numbers(1), "t": numbers(1)}, (1, 1, 1))
+    seen: list[int] = []
+    run = Program._run
+    monkeypatch.setattr(Program, "_run", lambda self, x: (seen.append(len(x)), run(self, x))[1])
+    assert program.encode(numbers(3, 1)).shape == (3, 1)
+    assert seen == [1, 1, 1]
+
+
+def test_sparse_rows_and_no_linear_operation_are_refused() -> None:
+    program = Program(({"op": "relu"}, LAST), ZEROS, (3,))
+    with pytest.raises(StoreError, match="sparse features need a linear operation first, got 'relu'"):
+        program.encode(sparse(some_zeros(4, 3)))
