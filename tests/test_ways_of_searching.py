@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from hashret.search import Neighbors, costs, searcher
 
 pytest.importorskip("hashret._kernel")
 
+from hashret.search.multi_index import MultiIndex
 from hashret.search.scan import Scan
 
 
@@ -43,6 +47,31 @@ def test_auto_drops_tables_that_serve_no_query(monkeypatch: pytest.MonkeyPatch) 
     ways = [made.search(asked, 5).searcher for _ in range(4)]
     assert ways[0] == "multi_index"
     assert ways[-1] == "scan"
+
+
+def test_auto_builds_its_tables_once_while_other_threads_go_on_scanning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "BUILD", 1e-6)
+    scanned, built = threading.Event(), []
+
+    class Slow(MultiIndex):
+        def __init__(self, *arguments: Any) -> None:
+            built.append(threading.get_ident())
+            assert scanned.wait(10)  # another thread's search ends before the tables are there
+            super().__init__(*arguments)
+
+    monkeypatch.setattr("hashret.search.auto.MultiIndex", Slow)
+    own, made = codes(), searcher(codes(), 32)
+
+    def search(number: int) -> str:
+        way = made.search(own[number : number + 1], 5).searcher
+        if way == "scan":
+            scanned.set()
+        return way
+
+    with ThreadPoolExecutor(4) as pool:
+        ways = list(pool.map(search, range(40)))
+    assert len(built) == 1
+    assert {"scan", "multi_index"} == {*ways}
 
 
 def test_an_index_of_faiss_says_what_it_misses(caplog: pytest.LogCaptureFixture) -> None:

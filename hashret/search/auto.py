@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 
 from hashret.codes import Codes
@@ -12,6 +14,7 @@ from hashret.search.scan import Scan
 
 ENOUGH = 64  # queries after which tables have shown what they are worth
 SERVED = 0.4  # share of queries served that is worth their memory
+BUILDING = Lock()  # held while a searcher of this process builds its tables
 
 
 class Auto:
@@ -41,13 +44,18 @@ class Auto:
         return self._now(len(queries)).within(queries, radius)
 
     def _now(self, queries: int) -> Searcher:
-        """What serves best, given how much has been asked."""
-        codes = self.scan.codes
-        if self.tables and self.tables.luck[1] >= ENOUGH and self.tables.luck[0] < SERVED:
-            self.tables, self.worth = None, False
-        if self.tables or not self.worth:
-            return self.tables or self.scan
+        """What serves best, given how much has been asked. One thread builds the tables; others scan meanwhile."""
+        codes, tables = self.scan.codes, self.tables
+        if tables and tables.luck[1] >= ENOUGH and tables.luck[0] < SERVED:
+            self.tables, self.worth, tables = None, False, None
+        if tables or not self.worth:
+            return tables or self.scan
         self.spent += queries * len(codes) * costs.code(codes.shape[1])
-        if self.spent > costs.building(len(codes), self.bits):
-            self.tables = MultiIndex(np.asarray(codes), self.bits, self.threads)
-        return self.tables or self.scan
+        if self.spent > costs.building(len(codes), self.bits) and BUILDING.acquire(blocking=False):
+            try:
+                if self.worth and not self.tables:
+                    self.tables = MultiIndex(np.asarray(codes), self.bits, self.threads)
+                tables = self.tables
+            finally:
+                BUILDING.release()
+        return tables or self.scan
