@@ -66,11 +66,17 @@ def whole_number(value: Any, name: str, low: int, high: int | None = None) -> in
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise UsageError(f"{name} must be a whole number, {allowed}, got {repr(value)[:80]}")
+        raise UsageError(f"{name} must be a whole number, {allowed}, got {shown(value)}")
     if number < low or (high is not None and number > high):
-        got = str(number) if number.bit_length() < 100 else f"a number of {number.bit_length()} bits"
-        raise UsageError(f"{name} must be {allowed}, got {got}")
+        raise UsageError(f"{name} must be {allowed}, got {shown(number)}")
     return number
+
+
+def shown(value: Any) -> str:
+    """The value for a message, cut at 80 characters."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print very long ones
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)[:80]
 
 
 def need(module: str, extra: str, purpose: str) -> ModuleType:

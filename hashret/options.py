@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from hashret.errors import UsageError, unknown
+from hashret.errors import UsageError, shown, unknown
+
+MAX_SEED = 2**32 - 1  # what numpy, torch, scikit-learn and openTSNE all take
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -64,13 +66,13 @@ class Options:
         try:
             value = convert(value, wanted)
         except (ValueError, TypeError, OverflowError):
-            raise UsageError(f"{name} must be {describe(wanted)}, got {value!r}") from None
+            raise UsageError(f"{name} must be {describe(wanted)}, got {shown(value)}") from None
         choices, low, high = metadata["choices"], metadata["low"], metadata["high"]
         if choices and value not in choices:
             raise unknown(name, str(value), choices)
         for number in value if isinstance(value, tuple) else (value,):
             if (low is not None and number < low) or (high is not None and number > high):
-                raise UsageError(f"{name} must be {bounds(low, high)}, got {number}")
+                raise UsageError(f"{name} must be {bounds(low, high)}, got {shown(number)}")
         return value
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
+from threading import RLock
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from hashret.errors import DataError, UsageError
 from hashret.features import Features, take
-from hashret.options import Options, option
+from hashret.options import MAX_SEED, Options, option
 from hashret.progress import report
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -39,6 +40,8 @@ USUAL: Mapping[str, float] = {
     "held_out": 0.05,
 }
 """The schedule where neither it nor the encoder says anything else."""
+
+GENERATOR = RLock()  # held by the thread that draws from torch's generator
 
 MOST_HELD_OUT = 2000  # enough to tell losses apart to a percent
 
@@ -57,7 +60,7 @@ class Schedule(Options):
     )
     patience: int = option(5, "epochs without a better held-out reconstruction before training stops", low=1)
     sample: int = option(100_000, "documents to learn from, at most, drawn at random", low=1)
-    seed: int = option(0, "seed of all randomness", low=0)
+    seed: int = option(0, "seed of all randomness", low=0, high=MAX_SEED)
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
 
     def completed(self, usual: Mapping[str, float]) -> Schedule:
@@ -86,10 +89,14 @@ class Schedule(Options):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[np.random.Generator]:
-    """Make torch's randomness in the block a function of the seed, and leave the caller's as it was."""
+    """Make torch's randomness in the block a function of the seed, and leave the caller's as it was.
+
+    One thread at a time: torch draws from one generator for the process. Blocks may be nested.
+    """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices=devices):
+    with GENERATOR, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
+        torch.set_num_threads(torch.get_num_threads())  # takes effect in this thread; sums depend on it
         yield np.random.default_rng(seed)
 
 

@@ -104,3 +104,17 @@ def test_strings_for_faiss_are_taken_or_refused_and_never_end_the_process(
     done = subprocess.run([sys.executable, "-c", ASK, str(codes), *strings], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [answer] * len(strings)
+
+
+class TestSeeds:
+    @pytest.mark.parametrize("seed", [-1, 2**32, 10**30, LONG, True, 0.5, "x", float("nan"), None])
+    def test_a_seed_must_be_a_whole_number_of_32_bits(self, seed: Any) -> None:
+        with pytest.raises(UsageError, match=r"seed must be (a whole number|0 to 4294967295), got"):
+            hashret.Hasher.fit(["some words", "other words"], bits=8, encoder="lsh", seed=seed)
+
+    @pytest.mark.parametrize("encoder", ["lsh", "itq", "bernoulli"])
+    def test_the_largest_seed_will_do(self, encoder: str) -> None:
+        texts = [f"some words of number{n % 7}" for n in range(40)]
+        short = {"epochs": 1, "least_steps": 2, "most_steps": 2}
+        made = hashret.Hasher.fit(texts, bits=8, encoder=encoder, seed=2**32 - 1, options=short)
+        assert made.encode(texts).shape == (40, 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import typing
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 
 from hashret.errors import UsageError
 from hashret.features import Features
+from hashret.hasher import Hasher
 from hashret.progress import listening
 from hashret.training import Loss, Schedule, batch, seeded, train
 
@@ -224,3 +227,41 @@ def test_seeded_leaves_the_callers_randomness() -> None:
     with seeded(1) as rng:
         assert (torch.rand(3) == first).all()
         assert rng.random() == drawn
+
+
+def test_fits_in_threads_give_what_one_alone_gives() -> None:
+    texts = [f"wheat ship court number{n % 7} harvest {'sail' if n % 2 else 'judge'}" for n in range(60)]
+    short = {"epochs": 1, "least_steps": 30, "most_steps": 30}
+
+    def fit(encoder: str) -> str:
+        hasher = Hasher.fit(texts, bits=8, encoder=encoder, seed=1, options=short)
+        assert hasher.fitted is not None  # builds the layers once more, with random weights
+        return hasher.fingerprint
+
+    encoders = ["bernoulli", "denoising", "adversarial"]
+    alone = [fit(encoder) for encoder in encoders]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(fit, encoders * 2)) == alone * 2
+
+
+def test_samples_and_restored_nets_leave_a_fit_in_another_thread_as_it_is() -> None:
+    rows = np.random.default_rng(0).standard_normal((60, 6)).astype(np.float32)
+    short = {"epochs": 1, "least_steps": 30, "most_steps": 30}
+    sampler = Hasher.fit(list(rows), bits=8, encoder="adversarial", options=short)
+    alone = Hasher.fit(list(rows), bits=8, encoder="denoising", options=short).fingerprint
+    done = threading.Event()
+
+    def disturb() -> None:
+        while not done.is_set():
+            sampler.fitted.sample(3)
+            sampler.__dict__.pop("fitted")
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        assert [Hasher.fit(list(rows), bits=8, encoder="denoising", options=short).fingerprint for _ in range(3)] == [
+            alone
+        ] * 3
+    finally:
+        done.set()
+        thread.join()

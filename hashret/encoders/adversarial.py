@@ -17,7 +17,7 @@ from hashret.features import Features, Floats
 from hashret.options import option
 from hashret.parts.binarize import category, straight_through
 from hashret.parts.bodies import mirrored, mlp
-from hashret.training import Schedule, train
+from hashret.training import Schedule, seeded, train
 
 
 class Prior(NamedTuple):
@@ -115,8 +115,7 @@ class Adversarial(Autoencoder):
     def sample(self, count: int, seed: int = 0) -> Floats:
         """float32 [count, dim], decoded from draws of the prior."""
         bits = next(iter(self.decoder.parameters())).shape[1]
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(seed)
+        with seeded(seed), torch.no_grad():
             return np.asarray(self.shown(self.decode(PRIORS[self.prior].draw(count, bits))).numpy(), np.float32)
 
 

@@ -150,7 +150,8 @@ class Autoencoder(nn.Module, Encoder):
         """Make the layers and take up their weights."""
         dim = prod(like.shape)
         one = Rows(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(2, np.int64), dim)
-        self.build(Features(one if isinstance(like.input, Rows) else one.dense(), like.shape, like.gives), bits)
+        with seeded(0):  # layers are made with random weights, which no fit in another thread may notice
+            self.build(Features(one if isinstance(like.input, Rows) else one.dense(), like.shape, like.gives), bits)
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
         for name, _ in [*self.named_buffers()]:  # what depends on the documents has no size before they are seen
             owner, _, own = name.rpartition(".")
