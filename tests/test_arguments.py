@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import hashret
+from hashret.cli.app import app
 from hashret.errors import UsageError
 from hashret.search import SEARCHERS, available
 
@@ -118,3 +120,10 @@ class TestSeeds:
         short = {"epochs": 1, "least_steps": 2, "most_steps": 2}
         made = hashret.Hasher.fit(texts, bits=8, encoder=encoder, seed=2**32 - 1, options=short)
         assert made.encode(texts).shape == (40, 1)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-0.1", "1.01", "1e999", "", "x"])
+def test_a_gate_must_be_a_value_that_a_measure_can_have(value: str) -> None:
+    result = CliRunner().invoke(app, ["eval", "queries.jsonl", "--min", f"P@10={value}"])
+    assert result.exit_code == 2
+    assert "--min takes" in result.stderr

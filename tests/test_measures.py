@@ -18,6 +18,7 @@ from hashret.errors import DataError, UsageError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels, evaluate_run, evaluate_run_labels
 from hashret.evaluation.measures import parse
 from hashret.evaluation.ties import Ties
+from hashret.search.rerank import ByLogits
 
 KNOWN = ["P@1", "P@3", "P@40", "R@1", "R@5", "R@40", "AP", "AP@2", "AP@7", "AP@40"]
 KNOWN += ["nDCG", "nDCG@1", "nDCG@6", "nDCG@40", "RR", "RR@1", "RR@3", "RR@40"]
@@ -285,15 +286,60 @@ def test_what_cannot_be_measured_is_refused() -> None:
         evaluate(codes, labels, codes, [[], []], ["AP"])
     with pytest.raises(DataError, match="as many"):
         evaluate(codes, labels[:1], codes, labels, ["AP"])
-    with pytest.raises(DataError, match="write \\['a'\\]"):
-        evaluate(codes, ["a", "b"], codes, labels, ["AP"])
+    for wrong in ("ab", b"ab", {"a": 1, "b": 2}):
+        with pytest.raises(DataError, match="labels must be one collection of str a document, got"):
+            evaluate(codes, wrong, codes, labels, ["AP"])
+    for wrong in (b"a", {"a": 1}, None, [None], [b"a"], [["a"]]):
+        with pytest.raises(DataError, match=r"labels? must be"):
+            evaluate(codes, [wrong, ["b"]], codes, labels, ["AP"])
+    for known in ([True], [1, 0], np.zeros((2, 1), bool)):
+        with pytest.raises(DataError, match="known must hold True or False for each of 2 queries"):
+            evaluate(codes, labels, codes, labels, ["AP"], known=known)
     with pytest.raises(DataError, match="exclude"):
         evaluate(codes, labels, codes, labels, ["AP"], exclude=np.array([0, 2]))
     with pytest.raises(DataError, match="query codes"):
         evaluate(codes, labels, np.zeros((2, 2), np.uint8), labels, ["AP"])
     with pytest.raises(UsageError, match="list of names"):
-        evaluate(codes, labels, codes, labels, "AP")
+        evaluate(codes, labels, codes, labels, [])
+    for name in ("A", "P@0", "P@" + "9" * 5000, 3, None):
+        with pytest.raises(UsageError, match=r"measure .*; allowed: P@k"):
+            evaluate(codes, labels, codes, labels, [name])
     with pytest.raises(UsageError, match="only scores"):
         evaluate_run({"q": {"d": 1.0}}, {"q": {"d": 1}}, ["AP", "P(r=2)"])
     with pytest.raises(DataError, match="not in the corpus"):
         evaluate_run_labels({"q": {"x": 1.0}}, {"d": ["a"]}, {"q": ["a"]}, ["AP"])
+
+
+def test_one_measure_and_one_label_a_document_need_no_list() -> None:
+    codes = np.array([[0], [1], [3]], np.uint8)
+    wanted = evaluate(codes, [["sport"], ["news"], ["sport"]], codes, [["sport"], ["news"], ["port"]], ["P@1"])
+    assert wanted[0]["value"] == 2 / 3
+    assert evaluate(codes, ["sport", "news", "sport"], codes, ["sport", "news", "port"], "P@1") == wanted
+    assert evaluate(codes, [1, 2, [1]], codes, np.array([1, 2, 3]), "P@1") == wanted
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_a_query_of_which_nothing_is_known_counts_with_nothing_found(
+    rerank: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    codes = np.array([[0], [1], [3]], np.uint8)
+    labels, names = ["a", "b", "a"], ["P@1", "AP", "nDCG", "RR", "R@3", "AP@2(hits)", "P(r=8)", "R(r=8)"]
+    finer = ByLogits(np.ones((3, 8), np.float32), codes) if rerank else None
+    both = evaluate(codes, labels, codes, labels, names, finer=finer, known=np.array([True, False, True]))
+    assert "1 of 3 queries have no known word: nothing is found for them" in caplog.text
+    alone = evaluate(
+        codes, labels, codes[[0, 2]], ["a", "a"], names, finer=finer and ByLogits(finer.margins[:2], codes)
+    )
+    assert [row["queries"] for row in both] == [3] * len(names)
+    assert [row["value"] * 3 for row in both] == pytest.approx([row["value"] * 2 for row in alone])
+    assert [row["empty"] for row in both if "empty" in row] == [1, 1]
+    none = evaluate(codes, labels, codes, labels, names, exclude=np.arange(3), known=np.zeros(3, bool))
+    assert [row["best"] for row in none] == [0] * len(names)
+
+
+def test_no_documents_have_nothing_to_find() -> None:
+    none, codes = np.zeros((0, 1), np.uint8), np.zeros((2, 1), np.uint8)
+    for row in evaluate(none, [], codes, ["a", "b"], ["P@1", "AP", "P(r=2)"]):
+        assert (row["value"], row["queries"]) == (0, 2)
+    (row,) = evaluate_qrels(none, [], codes, ["q", "r"], {"q": {"gone": 1}}, "nDCG")
+    assert (row["value"], row["queries"]) == (0, 1)

@@ -78,7 +78,8 @@ def evaluate(
             coded = Coded(opened, asked, rerank)
             rows = evaluate_index(opened, coded, names, judged, exclude_self)
             if run is not None:
-                write_run(run, rankings(opened, coded, exclude_self))
+                ranked_now = rankings(opened, coded, exclude_self)
+                write_run(run, ranked_now, queries=coded.ids, documents=opened.ids)
     emit(rows, COLUMNS, key="value")
     if missed := [row for row in rows if row["value"] < gates.get(row["measure"], float("-inf"))]:
         told = ", ".join(f"{row['measure']} is {row['value']:.4f}, below {gates[row['measure']]}" for row in missed)
@@ -91,9 +92,12 @@ def _gates(least: Sequence[str] | None) -> list[tuple[str, float]]:
     for gate in least or ():
         name, _, value = gate.rpartition("=")
         try:
-            pairs.append((name, float(value)))
+            number = float(value)
         except ValueError:
             raise UsageError(f"--min takes MEASURE=VALUE, got {gate!r}; for instance --min P@10=0.6") from None
+        if not 0 <= number <= 1:  # which NaN is not either
+            raise UsageError(f"--min takes a value from 0 to 1, got {gate!r}; for instance --min P@10=0.6")
+        pairs.append((name, number))
     return pairs
 
 

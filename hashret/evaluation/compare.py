@@ -7,7 +7,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hashret.codes import pack
+import numpy as np
+import numpy.typing as npt
+
+from hashret.codes import check_bits, pack
 from hashret.documents import Document
 from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
@@ -39,7 +42,8 @@ def compare(
     to those that do. `rerank` goes by the queries' logits. Raises as `Hasher.fit` does, before anything is fitted where
     an option is wrong.
     """
-    measures = [parse(measure).name for measure in measures]
+    measures = [parse(measure).name for measure in ([measures] if isinstance(measures, str) else measures)]
+    bits = [check_bits(length) for length in bits]
     chosen = dict(options or {}) | {"device": device}
     runs = itertools.product(encoders, bits, seeds)
     plan = [(e, b, s, _settings(e, vectorizer, chosen | {"seed": s}, encoders)) for e, b, s in runs]
@@ -48,6 +52,7 @@ def compare(
         raise DataError(f"{len(documents)} documents and {len(asked)} queries; give sources that hold some of each")
     vectors = plan[0][3].vectorizer(documents[0].kind)
     features, wanted = vectors.fit(documents), vectors.transform(asked)
+    known = vectors.knows(wanted.input)
     place = {document.id: number for number, document in enumerate(documents)} if exclude_self else {}
     own = [place.get(document.id, -1) for document in asked] if exclude_self else None
     for encoder, length, seed, settings in plan:
@@ -58,7 +63,7 @@ def compare(
         encoded = time.perf_counter()
         finer = ByLogits(margins, codes) if rerank else None
         times = {"fit_seconds": round(fitted - started, 2), "encode_seconds": round(encoded - fitted, 2)}
-        for row in _measure(codes, documents, pack(margins > 0), asked, measures, qrels, own, finer):
+        for row in _measure(codes, documents, pack(margins > 0), asked, measures, qrels, own, finer, known):
             yield {"encoder": encoder, "bits": length, "seed": seed, **row, **times}
 
 
@@ -81,14 +86,15 @@ def _measure(
     qrels: Qrels | None,
     own: Sequence[int] | None,
     finer: Finer | None,
+    known: npt.NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
-    import numpy as np
-
     exclude = None if own is None else np.array(own, np.int64)
     if qrels is not None:
         ids, query_ids = [d.id for d in documents], [d.id for d in asked]
-        return evaluate_qrels(codes, ids, query_codes, query_ids, qrels, measures, exclude=exclude, finer=finer)
+        return evaluate_qrels(
+            codes, ids, query_codes, query_ids, qrels, measures, exclude=exclude, finer=finer, known=known
+        )
     labels, query_labels = [d.labels for d in documents], [d.labels for d in asked]
     if not any(labels) or not any(query_labels):
         raise DataError("documents and queries must carry labels; name the field with --label, or give --qrels")
-    return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude, finer=finer)
+    return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude, finer=finer, known=known)

@@ -22,6 +22,7 @@ from hashret.errors import DataError, UsageError
 from hashret.evaluation.labels import Judgements, Labels, Qrels, Relevance, SharedLabels
 from hashret.evaluation.measures import BallPrecision, Measure, parse
 from hashret.evaluation.ties import Ints, Ties
+from hashret.evaluation.trec import ids_of
 from hashret.progress import track
 from hashret.search.rerank import SHORT_LIST, Finer
 
@@ -38,20 +39,23 @@ def evaluate(
     labels: Labels,
     query_codes: Codes,
     query_labels: Labels,
-    measures: Sequence[str],
+    measures: Sequence[str] | str,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
     finer: Finer | None = None,
+    known: npt.NDArray[np.bool_] | None = None,
 ) -> list[Row]:
     """Measure the ranking of codes uint8 [n, w] for each query code [m, w]; relevant is what shares a label.
 
     exclude int64 [m]: the position of each query itself among the codes, left out of its ranking; -1 where it is not.
     finer: puts the nearest 1,000 of each query, and all that tie with the last of them, in order before they are
     measured; only equal finer distances are then ties. `P(r=2)` and `R(r=2)` go by the Hamming distances all the same.
+    known bool [m]: a query that is not known, because the index has none of its words, counts with nothing found.
+    Raises UsageError for unknown measures, DataError for arrays and labels that do not fit each other.
     """
     _check_lengths(labels=labels, codes=codes)
     _check_lengths(query_labels=query_labels, query_codes=query_codes)
-    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude, finer)
+    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude, finer, known)
 
 
 def evaluate_qrels(
@@ -60,10 +64,11 @@ def evaluate_qrels(
     query_codes: Codes,
     query_ids: Sequence[str],
     qrels: Qrels,
-    measures: Sequence[str],
+    measures: Sequence[str] | str,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
     finer: Finer | None = None,
+    known: npt.NDArray[np.bool_] | None = None,
 ) -> list[Row]:
     """The same by judgements: nDCG takes the grades, the other measures grade 1 and above as relevant.
 
@@ -71,16 +76,19 @@ def evaluate_qrels(
     """
     _check_lengths(ids=ids, codes=codes)
     _check_lengths(query_ids=query_ids, query_codes=query_codes)
-    return _evaluate_codes(codes, query_codes, Judgements(qrels, ids, query_ids), measures, exclude, finer)
+    relevance = Judgements(ids_of(qrels, query_ids, ids), ids, query_ids)
+    return _evaluate_codes(codes, query_codes, relevance, measures, exclude, finer, known)
 
 
-def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str], *, exclude_self: bool = False) -> list[Row]:
+def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] | str, *, exclude_self: bool = False) -> list[Row]:
     """Measure a run by judgements: equal scores are ties, and a judged query that the run lacks counts 0.
 
     exclude_self: a document with the query's own id is left out.
     """
+    qrels = ids_of(qrels, run.keys(), {document for scores in run.values() for document in scores})
     query_ids = list(qrels)
     ids = list(dict.fromkeys(document for judged in qrels.values() for document in judged))
+    run = ids_of(run, query_ids, ids)
     return _evaluate_run(run, ids, query_ids, Judgements(qrels, ids, query_ids), measures, exclude_self)
 
 
@@ -88,11 +96,12 @@ def evaluate_run_labels(
     run: Run,
     labels: Mapping[str, Collection[str]],
     query_labels: Mapping[str, Collection[str]],
-    measures: Sequence[str],
+    measures: Sequence[str] | str,
     *,
     exclude_self: bool = False,
 ) -> list[Row]:
     """Measure a run by labels, given by document id and by query id; see `evaluate_run`."""
+    run = ids_of(run, query_labels.keys(), labels.keys())
     strangers = {document for scores in run.values() for document in scores if document not in labels}
     if strangers:
         raise DataError(
@@ -107,27 +116,46 @@ def _evaluate_codes(
     codes: Codes,
     query_codes: Codes,
     relevance: Relevance,
-    names: Sequence[str],
+    names: Sequence[str] | str,
     exclude: Ints | None,
     finer: Finer | None,
+    known: npt.NDArray[np.bool_] | None,
 ) -> list[Row]:
     measures = _parsed(names)
     bits = 8 * np.shape(codes)[-1]
     codes, query_codes = check_codes(codes, bits), check_codes(query_codes, bits, "query codes")
     own = _own_positions(exclude, len(query_codes), len(codes))
+    answered = _answered(known, len(query_codes))
 
     def ties(queries: Ints) -> tuple[Ties, Ties]:
         distances = list(hamming(query_codes[queries], codes))  # q times [n]; the distance is the number of the group
-        balls = _ties(distances, own[queries], queries, relevance, bits + 1)
+        balls = _ties(_found(distances, answered[queries], bits + 1), own[queries], queries, relevance, bits + 1)
         if finer is None:
             return balls, balls
         asked = zip(distances, queries.tolist(), own[queries].tolist(), strict=True)
         groups = [_finer_groups(near, finer, query, itself) for near, query, itself in asked]
         number = max(int(group.max(initial=0)) for group in groups) + 1
-        return _ties(groups, own[queries], queries, relevance, number), balls
+        return _ties(_found(groups, answered[queries], number), own[queries], queries, relevance, number), balls
 
     most = bits + 1 if finer is None else bits + 1 + len(codes)
     return _rows(measures, relevance, len(query_codes), len(codes), most, ties)
+
+
+def _answered(known: npt.NDArray[np.bool_] | None, queries: int) -> npt.NDArray[np.bool_]:
+    """Which queries have an answer, bool [queries]; the log has how many have none."""
+    if known is None:
+        return np.ones(queries, bool)
+    known = np.asarray(known)
+    if known.shape != (queries,) or known.dtype != bool:
+        raise DataError(f"known must hold True or False for each of {queries} queries, got {known.dtype} {known.shape}")
+    if not known.all():
+        log.warning("%d of %d queries have no known word: nothing is found for them", (~known).sum(), queries)
+    return known
+
+
+def _found(groups: list[npt.NDArray[Any]], answered: npt.NDArray[np.bool_], number: int) -> list[npt.NDArray[Any]]:
+    """The groups of each query's documents; of one without an answer all lie beyond the last, as not found."""
+    return [own if yes else np.full(len(own), number) for own, yes in zip(groups, answered.tolist(), strict=True)]
 
 
 def _finer_groups(distances: npt.NDArray[np.uint16], finer: Finer, query: int, itself: int) -> Ints:
@@ -147,7 +175,7 @@ def _evaluate_run(
     ids: Sequence[str],
     query_ids: Sequence[str],
     relevance: Relevance,
-    names: Sequence[str],
+    names: Sequence[str] | str,
     without_self: bool,
 ) -> list[Row]:
     measures = _parsed(names)
@@ -180,10 +208,12 @@ def _evaluate_run(
     return _rows(measures, relevance, len(query_ids), len(ids) + most, most, ties)
 
 
-def _parsed(names: Sequence[str]) -> list[Measure]:
-    if isinstance(names, str) or not names:
-        raise UsageError(f"measures must be a list of names such as ['P@100'], got {names!r}")
-    return [parse(name) for name in names]
+def _parsed(names: Sequence[str] | str) -> list[Measure]:
+    """The measures of these names, or of one name."""
+    each = [names] if isinstance(names, str) else list(names)
+    if not each:
+        raise UsageError("measures must be a list of names such as ['P@100'], got none")
+    return [parse(name) for name in each]
 
 
 def _check_lengths(**both: Sized) -> None:

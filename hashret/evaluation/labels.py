@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Number
 from typing import Protocol
 
 import numpy as np
 
-from hashret.errors import DataError
+from hashret.errors import DataError, shown
 from hashret.evaluation.ties import Ints
 
-Labels = Sequence[Collection[str]]
+Labels = Sequence[Collection[str] | str]
+"""The labels of each document; a bare text is one label."""
 Qrels = Mapping[str, Mapping[str, int]]  # grade of each judged document, by query and document; below 1 is not relevant
 
 
@@ -32,14 +34,14 @@ class SharedLabels:
         self.documents = len(labels)
         self._numbers: dict[str, int] = {}
         rows, numbers = [], []
-        for row, each in enumerate(labels):
-            for label in set(_checked(each)):
+        for row, each in enumerate(_one_a_document(labels)):
+            for label in _each(each):
                 rows.append(row)
                 numbers.append(self._numbers.setdefault(label, len(self._numbers)))
         order = np.argsort(np.array(numbers, np.int64), kind="stable")
         self._rows = np.array(rows, np.int64)[order]  # the documents of label 0, then those of label 1, ...
         self._offsets = np.append(0, np.cumsum(np.bincount(numbers, minlength=len(self._numbers)))) if rows else _NONE
-        self._wanted = [set(_checked(each)) for each in query_labels]
+        self._wanted = [_each(each) for each in _one_a_document(query_labels)]
         self.queries = np.flatnonzero([len(each) > 0 for each in self._wanted])
 
     def relevant(self, query: int) -> tuple[Ints, Ints]:
@@ -78,8 +80,21 @@ class Judgements:
 _NONE = np.zeros(0, np.int64)
 
 
-def _checked(labels: Collection[str]) -> Collection[str]:
-    """The labels; DataError for a text, which would be taken for a collection of letters."""
-    if isinstance(labels, str):
-        raise DataError(f"labels must be one collection of str a document, got the text {labels!r}; write [{labels!r}]")
+def _one_a_document(labels: Labels) -> Labels:
+    """The labels; DataError for one text, whose letters are not the documents' labels."""
+    if isinstance(labels, str | bytes | Mapping):
+        raise DataError(f"labels must be one collection of str a document, got {shown(labels)}; give a list")
     return labels
+
+
+def _each(labels: Collection[str] | str) -> set[str]:
+    """One document's labels as texts; a bare text or number is one label. DataError for anything else."""
+    each = [labels] if isinstance(labels, str | Number | np.generic) else labels
+    if isinstance(each, bytes | Mapping) or not isinstance(each, Iterable):
+        raise DataError(f"labels must be one collection of str a document, got {shown(each)}; give a list of texts")
+    found = set()
+    for label in each:
+        if not isinstance(label, str | Number | np.generic):
+            raise DataError(f"a label must be a text, got {shown(label)}")
+        found.add(str(label))
+    return found

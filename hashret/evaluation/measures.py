@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hashret.errors import UsageError
+from hashret.errors import UsageError, shown
 from hashret.evaluation.sums import discounts, harmonic, log_factorials
 from hashret.evaluation.ties import Ints, Ties
 
@@ -31,6 +31,8 @@ ALLOWED = "P@k, R@k, AP, AP@k, nDCG, nDCG@k, RR, RR@k, P(r=R), R(r=R), AP@k(hits
 
 def parse(name: str) -> Measure:
     """The measure of that name, whose `name` is the usual spelling; UsageError for one that is not among ALLOWED."""
+    if not isinstance(name, str):
+        raise UsageError(f"a measure must be named by a text, got {shown(name)}; allowed: {ALLOWED}")
     if match := re.fullmatch(r"([PR])\(r=(\d{1,9})\)", name.replace(" ", "")):
         return _BALLS[match[1]](int(match[2]))
     match = re.fullmatch(r"(\w+)(?:@([1-9]\d{0,8})(\(hits\))?)?", name.replace(" ", ""))
@@ -40,7 +42,9 @@ def parse(name: str) -> Measure:
             return HitsAveragePrecision(k)
         if kind in _MEASURES and not match[3] and (k or kind not in ("P", "R")):
             return _MEASURES[kind](k)
-    raise UsageError(f"unknown measure {name!r}; allowed: {ALLOWED}, with whole numbers for k (from 1) and R (from 0)")
+    raise UsageError(
+        f"unknown measure {shown(name)}; allowed: {ALLOWED}, with whole numbers for k (from 1) and R (from 0)"
+    )
 
 
 def _usual(name: str) -> str:

@@ -53,21 +53,29 @@ def evaluate_index(
     positions = {id: position for position, id in enumerate(ids)} if exclude_self else {}
     own = np.array([positions.get(id, -1) for id in queries.ids], np.int64) if exclude_self else None
     finer = index.finer(queries.asked) if queries.finely else None
+    by: dict[str, Any] = {"exclude": own, "finer": finer, "known": queries.asked.known}
     if qrels is not None:
-        return evaluate_qrels(index.codes, ids, queries.codes, queries.ids, qrels, measures, exclude=own, finer=finer)
+        return evaluate_qrels(index.codes, ids, queries.codes, queries.ids, qrels, measures, **by)
     labels = index.labels
     for side, carried in (("queries", queries.labels), ("documents of the index", labels)):
-        if not any(carried):
+        if len(carried) and not any(carried):
             raise DataError(f"the {side} carry no labels; name the field with --label, or give judgements with --qrels")
-    return evaluate(index.codes, labels, queries.codes, queries.labels, measures, exclude=own, finer=finer)
+    return evaluate(index.codes, labels, queries.codes, queries.labels, measures, **by)
 
 
 def rankings(index: Index, queries: Coded, exclude_self: bool) -> Iterator[tuple[str, list[str], list[float]]]:
-    """For a run: each query's id, and the ids of the nearest documents with the distances that order them."""
+    """For a run: each query's id, and the ids of the nearest documents with the distances that order them.
+
+    Queries that have no known word have no answer and are left out.
+    """
     ids = index.ids
     there = set(ids) if exclude_self else set()
     depths = [RUN_DEPTH + (id in there) for id in queries.ids]
-    for id, (positions, distances) in zip(queries.ids, _nearest(index, queries, depths), strict=True):
+    known = [True] * len(queries.ids) if queries.asked.known is None else queries.asked.known.tolist()
+    nearest = _nearest(index, queries, depths)
+    for id, answered, (positions, distances) in zip(queries.ids, known, nearest, strict=True):
+        if not answered:
+            continue
         near = [(ids[p], d) for p, d in zip(positions, distances, strict=True)]
         near = [(own, d) for own, d in near if not (exclude_self and own == id)][:RUN_DEPTH]
         yield id, [own for own, _ in near], [d for _, d in near]

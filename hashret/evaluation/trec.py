@@ -1,7 +1,7 @@
 """TREC files: qrels and runs as trec_eval, BEIR and most other programs read and write them. A .gz is unpacked.
 
-A run's columns stand between spaces, so whitespace and "%" inside an id are percent-encoded when a run is written
-("a b" becomes "a%20b") and decoded when it is read.
+Ids are literal. A column cannot hold white space, so that alone is percent-encoded when a run is written ("a b" becomes
+"a%20b"). A file does not show whether its "a%20b" was such an id: `ids_of` decides, by the ids that are known.
 """
 
 from __future__ import annotations
@@ -9,25 +9,65 @@ from __future__ import annotations
 import gzip
 import math
 import re
+import shutil
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
-from urllib.parse import quote, unquote
+from typing import IO, TypeVar, cast
+from urllib.parse import quote
 
 from hashret.errors import DataError, UsageError
 
+Value = TypeVar("Value", int, float)
+
 BEIR_HEADER = "query-id corpus-id score"  # with tabs between
+LONGEST_LINE = 1 << 20  # characters
+_SPACE = re.compile(r"\s")
+
+
+class Columns(dict[str, dict[str, Value]]):
+    """Values by query id and document id, from columns in which white space of an id may be percent-encoded."""
+
+
+def ids_of(
+    table: Mapping[str, Mapping[str, Value]], queries: Collection[str], documents: Collection[str]
+) -> Mapping[str, Mapping[str, Value]]:
+    """A run or qrels with the ids of these queries and documents: an id of theirs, else one that is written so.
+
+    Other ids stay as they are, and so does what was not read from columns.
+    """
+    if not isinstance(table, Columns):
+        return table
+    query, document = _read_as(queries), _read_as(documents)
+    return {query.get(q, q): {document.get(d, d): value for d, value in values.items()} for q, values in table.items()}
+
+
+def _read_as(ids: Collection[str]) -> dict[str, str]:
+    """What ids with white space look like in a file -> the ids, but for texts that are ids themselves."""
+    written = {_encoded(id): id for id in ids if _SPACE.search(id)}
+    for id in written.keys() & set(ids):
+        del written[id]
+    return written
+
+
+def _encoded(text: str) -> str:
+    return _SPACE.sub(lambda match: quote(match[0], safe=""), text)
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """Grade by query id and document id, from TREC's four columns or BEIR's three under their header."""
-    qrels: dict[str, dict[str, int]] = {}
+    """Grade by query id and document id, from TREC's four columns or BEIR's three under their header.
+
+    The path may be a pipe. Raises UsageError for a path that cannot be read, DataError for a line that does not fit.
+    """
+    qrels: dict[str, dict[str, int]] = Columns()
     separator, columns = None, 4
     wanted = f"4 columns: query, iteration, document, grade; or BEIR's header {BEIR_HEADER}"
     for number, line in _lines(path):
         if not qrels and line.split("\t") == BEIR_HEADER.split(" "):
-            separator, columns, wanted = "\t", 3, "query-id, corpus-id and score with tabs between"
+            qrels, separator, columns = {}, "\t", 3
+            wanted = "query-id, corpus-id and score with tabs between"
             continue
         parts = line.split(separator)
         if len(parts) != columns:
@@ -43,13 +83,16 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
 
 
 def read_run(path: str | Path) -> dict[str, dict[str, float]]:
-    """Score by query id and document id, from a run's six columns; as for trec_eval, the rank column means nothing."""
-    run: dict[str, dict[str, float]] = {}
+    """Score by query id and document id, from a run's six columns; as for trec_eval, the rank column means nothing.
+
+    The path may be a pipe. Raises UsageError for a path that cannot be read, DataError for a line that does not fit.
+    """
+    run: dict[str, dict[str, float]] = Columns()
     for number, line in _lines(path):
         parts = line.split()
         if len(parts) != 6:
             raise _bad(path, number, "6 columns: query, Q0, document, rank, score, name of the run", line)
-        query, document = _decoded(parts[0]), _decoded(parts[2])
+        query, document = parts[0], parts[2]
         scores = run.setdefault(query, {})
         if document in scores:
             raise _bad(path, number, f"document {document!r} once for query {query!r}", "it again")
@@ -65,46 +108,96 @@ def read_run(path: str | Path) -> dict[str, dict[str, float]]:
 
 
 def write_run(
-    path: str | Path, rankings: Iterable[tuple[str, Sequence[str], Sequence[float]]], name: str = "hashret"
+    path: str | Path,
+    rankings: Iterable[tuple[str, Sequence[str], Sequence[float]]],
+    name: str = "hashret",
+    *,
+    queries: Iterable[str] = (),
+    documents: Iterable[str] = (),
 ) -> None:
-    """Write a run: for each query its id, and the ids and distances of its documents, nearest first."""
-    with _opened(Path(path), "wt", packed=Path(path).suffix == ".gz") as file:
-        for query, documents, distances in rankings:
-            for rank, (document, distance) in enumerate(zip(documents, distances, strict=True), 1):
-                file.write(f"{_encoded(query)} Q0 {_encoded(document)} {rank} {-distance} {_encoded(name)}\n")
+    """Write a run: for each query its id, and the ids and distances of its documents, nearest first.
+
+    `queries` and `documents` are all ids of either, ranked or not. Raises DataError, before the file is opened, where
+    two of them would be written alike.
+    """
+    query_column, document_column = _Column("queries"), _Column("documents")
+    for column, ids in ((query_column, queries), (document_column, documents)):
+        for id in ids:
+            column.text(id)
+    packed = Path(path).suffix == ".gz"
+    label = _encoded(name)
+    with gzip.open(path, "wb") if packed else Path(path).open("wb") as file:
+        for query, found, distances in rankings:
+            for rank, (document, distance) in enumerate(zip(found, distances, strict=True), 1):
+                ids = f"{query_column.text(query)} Q0 {document_column.text(document)}"
+                line = f"{ids} {rank} {-distance} {label}\n"
+                file.write(line.encode("utf-8", "surrogateescape"))  # an id may be a file name that is not UTF-8
 
 
-def _encoded(text: str) -> str:
-    if not text:
-        raise DataError("a run cannot hold an empty id; give every document and query an id")
-    return re.sub(r"[\s%]", lambda match: quote(match[0], safe=""), text)
+class _Column:
+    """How ids are written in one column of a run; DataError where two would be written alike."""
 
+    def __init__(self, of: str) -> None:
+        self.of = of
+        self.texts: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
 
-def _decoded(text: str) -> str:
-    return unquote(text, errors="surrogateescape")
+    def text(self, id: str) -> str:
+        if id not in self.texts:
+            self.texts[id] = self._added(id)
+        return self.texts[id]
+
+    def _added(self, id: str) -> str:
+        if not id:
+            raise DataError("a run cannot hold an empty id; give every document and query an id")
+        if re.search("[\ud800-\udc7f\udd00-\udfff]", id):
+            raise DataError(f"a run cannot hold the id {id!r}: it is no Unicode text; rename it")
+        text = _encoded(id)
+        if (other := self.ids.setdefault(text, id)) != id:
+            raise DataError(
+                f"a run cannot hold the {self.of} {other!r} and {id!r}: both are written {text!r}; rename one"
+            )
+        return text
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, with their numbers from 1 and without their ends."""
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"no such file: {path}")
-    with path.open("rb") as raw:
+    with _opened(Path(path)) as raw:
         packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
+        number = 0
+        try:
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE:
+                    raise _bad(path, number, f"a line of less than {LONGEST_LINE} bytes", "a longer one")
+                text = line.decode("utf-8", "surrogateescape")
+                if text.strip():
+                    yield number, text.rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")  # a byte order mark
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise DataError(f"{path} is a damaged gzip file ({error}); pack it anew") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file, at its beginning; of a pipe, a copy of all that comes, so that it can be looked at first."""
     try:
-        with _opened(path, "rt", packed) as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, line.rstrip("\n").removeprefix("\ufeff" if number == 1 else "")  # a byte order mark
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is a damaged gzip file ({error}); pack it anew") from error
-
-
-def _opened(path: Path, mode: Literal["rt", "wt"], packed: bool) -> IO[str]:
-    """The file as UTF-8; an id taken from a file's name may hold bytes that are none, and keeps them."""
-    if packed:
-        return gzip.open(path, mode, encoding="utf-8", errors="surrogateescape")
-    return path.open(mode, encoding="utf-8", errors="surrogateescape")
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder; name a file of judgements or a run") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
+    with file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            yield cast(IO[bytes], copy)
 
 
 def _bad(path: str | Path, number: int, wanted: str, got: str) -> DataError:
