@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from hashret.analysis import clusters, draw, outliers, plane
+from hashret.analysis.clusters import Cluster, safe, write
+from hashret.analysis.map import Point
 from hashret.cli.app import app
 from hashret.codes import hamming
 from hashret.documents import Document
@@ -140,10 +145,9 @@ class TestClusters:
         sea = max(found, key=lambda c: sum(labels[id] == "sea" for id in c.ids) / len(c.ids))
         assert len({"ship", "wave", "harbour", "sail", "tide", "anchor", "sailor", "storm"} & set(sea.words)) >= 3
 
-    @pytest.mark.parametrize("count", [0, 204])
-    def test_more_groups_than_documents_are_refused(self, count: int, texts_index: Index) -> None:
-        with pytest.raises(UsageError, match=f"must be 1 to 203, the documents there are, got {count}"):
-            clusters(texts_index, count)
+    def test_more_groups_than_documents_are_refused(self, texts_index: Index) -> None:
+        with pytest.raises(UsageError, match="must be 1 to 203, the documents there are, got 204"):
+            clusters(texts_index, 204)
 
     def test_pictures_have_no_words(self, pictures_index: Index) -> None:
         found = clusters(pictures_index, 5)
@@ -199,6 +203,172 @@ class TestMaps:
     def test_another_kind_of_file_is_refused(self, texts_index: Index, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"\.html, \.png or \.svg, got 'map.pdf'"):
             draw([], tmp_path / "map.pdf")
+
+
+ODD_LABELS = [
+    *(
+        "C$$D",
+        "from $5 to $10",
+        "$\\frac{1}{2}$",
+        "_private",
+        "_",
+        "{{count}}",
+        "{{data}}{{legend}}",
+        "{0} %s",
+        "a & b",
+    ),
+    *("</script><b>", "-->", "line\nbreak", "\x00\x1b[31m", "caf\udce9", "\ud83d", "a\u2028b", "\uffff", "x" * 500),
+]
+
+
+class TestOddLabels:
+    @pytest.fixture
+    def points(self) -> list[Point]:
+        return [Point(f"{label}-{i}", i / 9, i / 7, label) for label in ODD_LABELS for i in range(2)]
+
+    def test_a_picture_has_them_letter_for_letter(
+        self, points: list[Point], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
+        draw(points, tmp_path / "map.svg")
+        drawn = [element.text for element in ElementTree.parse(tmp_path / "map.svg").iter() if element.text]
+        for label in ODD_LABELS[:11]:
+            assert label in drawn
+        for escaped in (
+            "line\\nbreak",
+            "\\x00\\x1b[31m",
+            "caf\\udce9",
+            "\\ud83d",
+            "a\\u2028b",
+            "\\uffff",
+            "x" * 79 + "…",
+        ):
+            assert escaped in drawn
+
+    @pytest.mark.parametrize("label", ODD_LABELS)
+    def test_each_is_drawn_in_a_picture(self, label: str, tmp_path: Path) -> None:
+        draw([Point("a", 0, 0, label), Point("b", 1, 1, "other")], tmp_path / "map.png")
+        assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+    def test_a_page_has_them_letter_for_letter(self, points: list[Point], tmp_path: Path) -> None:
+        draw(points, tmp_path / "map.html")
+        page = (tmp_path / "map.html").read_text("utf-8")
+        assert page.count("<script") == page.count("</script>") == 1
+        legend = [html.unescape(name) for name in re.findall(r"</i>(.*?)</li>", page, re.DOTALL)]
+        assert {*ODD_LABELS[:11]} <= {*legend}
+        [data] = re.findall(r"const \{points, colours\} = (.*);", page)
+        assert [row[3] for row in json.loads(data)["points"]] == [point.id for point in points]
+
+
+def test_a_map_that_cannot_be_drawn_leaves_the_old_one(
+    texts_index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "map.html").write_text("the old one")
+
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        draw([Point("a", 0, 0, "x")], tmp_path / "map.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.html"]
+    assert (tmp_path / "map.html").read_text() == "the old one"
+
+
+def test_a_map_is_drawn_into_folders_that_exist(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    for path in (tmp_path / "folder.png", tmp_path / "gone" / "map.png"):
+        with pytest.raises(UsageError, match="name a file"):
+            draw([], path)
+
+
+@pytest.mark.parametrize("bits", [8, 128])
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_pca_draws_any_index_in_as_many_components_as_there_are(tmp_path: Path, bits: int, count: int) -> None:
+    index = Index.create(tmp_path / "index", make_texts()[:count], bits=bits, encoder="lsh")
+    points = plane(index, encoder="pca")
+    assert len(points) == count
+    assert len({(p.x, p.y) for p in points}) > 1
+    if count == 2:
+        assert {p.y for p in points} == {0}
+
+
+class TestNoDocuments:
+    @pytest.fixture
+    def index(self, tmp_path: Path) -> Index:
+        made = Index.create(tmp_path / "index", make_texts()[:9], bits=8, encoder="itq")
+        made.delete(made.ids)
+        return made
+
+    def test_it_answers_emptily(self, index: Index, tmp_path: Path) -> None:
+        for encoder in (None, "itq", "pca", "deep", "dec", "density"):
+            assert plane(index, encoder=encoder) == []
+            assert clusters(index, 3, encoder=encoder) == []
+            assert outliers(index, encoder=encoder) == []
+        assert outliers(index, ["some words"]) == []
+        for kind in (".png", ".svg", ".html"):
+            draw(plane(index), tmp_path / f"map{kind}", index)
+            assert (tmp_path / f"map{kind}").stat().st_size > 100
+
+    @pytest.mark.parametrize("words", [("map",), ("clusters", "-n", 1), ("outliers",), ("map", "--color", "cluster")])
+    def test_commands_print_nothing(self, words: tuple[Any, ...], index: Index) -> None:
+        result = CliRunner().invoke(app, [*map(str, words), "-i", str(index.path), "--format", "jsonl"])
+        assert (result.exit_code, result.stdout) == (0, "")
+
+    def test_eval_finds_nothing(self, index: Index, tmp_path: Path) -> None:
+        (tmp_path / "q.jsonl").write_text('{"id": "q", "text": "sea ship", "label": "sea"}\n')
+        result = CliRunner().invoke(app, ["eval", str(tmp_path / "q.jsonl"), "-i", str(index.path), "-m", "AP"])
+        assert json.loads(result.stdout) | {"measure": "AP", "value": 0.0, "queries": 1} == json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("a/b c.txt", "a_b_c.txt"),
+        ("../..", "_"),
+        ("...", "_"),
+        ("end.", "end"),
+        ("", "_"),
+        ("caf\udce9", "caf_"),
+        ("é" * 300, "é" * 100),
+        ("x" + "é" * 100, "é" * 100),
+        ("日" * 300, "日" * 66),
+        ('a:b*c?<>|"\\', "a_b_c_"),
+    ],
+)
+def test_names_of_files_are_short_and_lead_nowhere(name: str, wanted: str) -> None:
+    assert safe(name) == wanted
+    assert len(f"00000 {safe(name)}.jpg".encode()) <= 255
+
+
+def test_clusters_of_long_names_and_words_are_written(tmp_path: Path) -> None:
+    words = ["語" * 40 + letter for letter in "一二三四"]
+    documents = [Document("日本語" * 200 + str(i), " ".join([*words, "a b c"]) if i % 2 else "d e f") for i in range(8)]
+    index = Index.create(tmp_path / "index", documents, bits=8, encoder="lsh", vectorizer="tfidf", options={"least": 1})
+    write([Cluster(0, index.ids, words)], index, tmp_path / "out")
+    written = [*(tmp_path / "out").rglob("*.txt")]
+    assert len(written) == 8
+    assert all(len(path.name.encode()) <= 255 and len(path.parent.name.encode()) <= 255 for path in written)
+
+
+@pytest.mark.parametrize("bad", [0, -1, True, 1.5, "3", None])
+def test_numbers_that_make_no_sense_are_refused(bad: Any, texts_index: Index) -> None:
+    for ask in (
+        lambda: outliers(texts_index, k=bad),
+        lambda: outliers(texts_index, neighbors=bad),
+        lambda: clusters(texts_index, bad),
+        lambda: plane(texts_index, color="cluster", count=bad),
+    ):
+        with pytest.raises(UsageError, match=r"must be .*at least 1, got"):
+            ask()
+
+
+@pytest.mark.parametrize("bad", [-1, 2**32, True, 0.5, "3", None])
+def test_seeds_out_of_range_are_refused(bad: Any, texts_index: Index) -> None:
+    for ask in (outliers, clusters, plane):
+        with pytest.raises(UsageError, match=r"seed must be .*0 to 4294967295, got"):
+            ask(texts_index, seed=bad)
 
 
 class TestCommands:

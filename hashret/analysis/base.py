@@ -10,7 +10,7 @@ import numpy as np
 from hashret.codes import unpack
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
-from hashret.encoders.base import CAPABILITIES, Assigns, abilities
+from hashret.encoders.base import CAPABILITIES, Assigns, Projects, abilities
 from hashret.errors import DataError, UsageError
 from hashret.features import Features, Floats, Rows, stacked
 from hashret.hasher import Settings, check_wanted
@@ -42,7 +42,8 @@ def able(
         fitted = index.hasher.fitted
     else:
         check_wanted(settings.encoder, features.gives, index.hasher.vectorizer.name)
-        fitted = settings.encoder.fit(features, index.bits, settings.schedule)
+        bits = settings.encoder.bits_to_project(features, index.bits) if ability is Projects else index.bits
+        fitted = settings.encoder.fit(features, bits, settings.schedule)
     assert isinstance(fitted, ability)
     return fitted, features.input
 
@@ -69,7 +70,7 @@ def grouped(index: Index, count: int, encoder: str | None, options: Mapping[str,
 
     By k-means over the codes (Lloyd 1982), or by an encoder that finds clusters.
     """
-    if not 1 <= count <= len(index):
+    if count > len(index):
         raise UsageError(f"the number of clusters must be 1 to {len(index)}, the documents there are, got {count}")
     if encoder is not None:
         known = ENCODERS.get(encoder).options()

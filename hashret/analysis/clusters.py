@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from hashret.analysis.base import grouped
-from hashret.errors import UsageError
+from hashret.errors import UsageError, whole_number
 from hashret.features import Rows
 from hashret.index import Index
+from hashret.options import MAX_SEED
 from hashret.parts import words
 from hashret.progress import track
 
@@ -42,8 +43,12 @@ def clusters(
     """The documents in so many groups, the largest first, by k-means over the codes or an encoder that has `assign`.
 
     No more groups come out than there are different codes. Raises UsageError where more are asked for than there are
-    documents.
+    documents; an index of no documents has no groups.
     """
+    count, seed = whole_number(count, "the number of clusters", 1), whole_number(seed, "seed", 0, MAX_SEED)
+    top = whole_number(top, "top", 1)
+    if not len(index):
+        return []
     far = grouped(index, count, encoder, options, seed)
     of, near, ids = far.argmin(axis=1), far.min(axis=1), np.array(index.ids, object)
     groups = (np.flatnonzero(of == group) for group in range(far.shape[1]))
@@ -86,7 +91,7 @@ def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
     if folder.exists():
         raise UsageError(f"{str(folder)!r} is there already; name a folder that is not")
     for cluster in found:
-        own = folder / " ".join([f"{cluster.number:03d}", *map(safe, cluster.words[:4])])
+        own = folder / " ".join([f"{cluster.number:03d}", *(safe(word, 50) for word in cluster.words[:4])])
         own.mkdir(parents=True)
         for place, id in enumerate(track(cluster.ids, "writing", len(cluster.ids))):
             name = f"{place:05d} {safe(id)}"
@@ -96,6 +101,10 @@ def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
                 (own / f"{name}.txt").write_text(str(index.document(id).content), "utf-8", "surrogatepass")
 
 
-def safe(name: str) -> str:
-    """A name that any file system takes and that leads nowhere: letters, digits, . _ - of it, at most 80."""
-    return re.sub(r"[^\w.-]+", "_", name)[-80:].lstrip(".")
+def safe(name: str, most: int = 200) -> str:
+    """The end of a name, at most so many bytes of UTF-8, that any file system takes behind a number and a space.
+
+    Letters, digits, _ and - of it, and dots inside.
+    """
+    kept = re.sub(r"[^\w.-]+", "_", name).encode()[-most:]
+    return kept.decode(errors="ignore").strip(".") or "_"  # a character that was cut is left out

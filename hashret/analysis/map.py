@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
+import os
+import re
+import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +20,10 @@ import numpy as np
 
 from hashret.analysis.base import able, grouped, signs
 from hashret.encoders.base import Projects
-from hashret.errors import UsageError, need
+from hashret.errors import DataError, UsageError, need, whole_number
 from hashret.features import Floats
 from hashret.index import Index
+from hashret.options import MAX_SEED
 from hashret.store import Record
 
 PERPLEXITY = 30  # neighbours that a point keeps near, about
@@ -30,6 +36,8 @@ COLOURS = (  # of the groups that have most points, told apart by eye; all other
 # fmt: on
 GREY = "#bbbbbb"
 FEWEST = 5  # different codes; fewer have no neighbours and others, and lie in a row
+LONGEST = 80  # characters of a label in a legend
+UNDRAWN = ("Cc", "Cs", "Cn", "Zl", "Zp")  # control characters, halves of a pair, unassigned, ends of line, paragraph
 SHOWN = 160  # characters of a text that the page tells of a point
 
 
@@ -59,11 +67,16 @@ def plane(
     """
     if color not in ("auto", "label", "cluster"):
         raise UsageError(f"color must be auto, label or cluster, got {color!r}")
+    count, seed = whole_number(count, "the number of clusters", 1), whole_number(seed, "seed", 0, MAX_SEED)
+    if not len(index):
+        return []
     if encoder is None:
         places = tsne(signs(index), seed)
     else:
         fitted, features = able(index, encoder, Projects, options, seed)
         places = fitted.project(features)
+    if not np.isfinite(places).all():
+        raise DataError(f"{encoder or 't-SNE'} gave places that are not numbers; name another --encoder")
     places = places - (places.max(axis=0) + places.min(axis=0)) / 2
     places = places / (np.abs(places).max() or 1.0)
     named = [own[0] if own else "" for own in index.labels]
@@ -87,28 +100,57 @@ def tsne(rows: Floats, seed: int) -> Floats:
 
 
 def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) -> None:
-    """Draw the map as .png, .svg or .html; a page tells of the point pointed at, with the index also what it holds."""
-    path = Path(path)
+    """Draw the map as .png, .svg or .html; a page shows the point pointed at, with the index also what it holds.
+
+    The file is replaced only once the drawing is complete.
+    """
+    path = Path(path).resolve()
     drawable(path)
-    if path.suffix == ".html":
-        path.write_text(_page(points, index), "utf-8")
-        return
+    data = _page(points, index).encode() if path.suffix == ".html" else _picture(points, path.suffix[1:])
+    part = path.with_name(f".hashret-map-{os.getpid()}-{threading.get_ident()}")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _picture(points: Sequence[Point], kind: str) -> bytes:
+    """A .png or .svg of the points, with a legend where it has room."""
     figure = need("matplotlib.figure", "map", "a picture of a map").Figure(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
     colours = palette(points)
+    drawn = []
     for label, colour in colours.items():
         own = [point for point in points if point.label == label]
-        axes.scatter([p.x for p in own], [p.y for p in own], s=4, c=colour, label=label or "no label", linewidths=0)
+        drawn.append(axes.scatter([p.x for p in own], [p.y for p in own], s=4, c=colour, linewidths=0))
     axes.set(xticks=[], yticks=[], aspect="equal")
-    if len(colours) <= len(COLOURS) + 1:
-        axes.legend(markerscale=4, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+    if drawn and len(colours) <= len(COLOURS) + 1:
+        blank = [" "] * len(drawn)  # matplotlib leaves out labels that begin with "_"
+        box = (1, 0.5)
+        legend = axes.legend(
+            drawn, blank, markerscale=4, fontsize=7, loc="center left", bbox_to_anchor=box, frameon=False
+        )
+        for text, label in zip(legend.get_texts(), colours, strict=True):
+            text.set(text=shown(label), parse_math=False, usetex=False)
+    made = io.BytesIO()
+    figure.savefig(made, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    return made.getvalue()
+
+
+def shown(label: str) -> str:
+    """The label as it can be drawn: control characters and what is no text as escapes, such as \\n; cut where long."""
+    label = label or "no label"
+    cut = label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in UNDRAWN else c for c in cut)
 
 
 def drawable(path: Path) -> None:
-    """UsageError where a map cannot be drawn as such a file."""
+    """UsageError where a map cannot be drawn as such a file, or not there."""
     if path.suffix not in (".html", ".png", ".svg"):
         raise UsageError(f"a map is drawn as .html, .png or .svg, got {path.name!r}")
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder or lies in none that exists; name a file")
 
 
 def palette(points: Sequence[Point]) -> dict[str, str]:
@@ -124,11 +166,11 @@ def _page(points: Sequence[Point], index: Index | None) -> str:
     told = {record.id: _told(record) for record in (index.store.records() if index else ())}
     data = [[p.x, p.y, number[p.label], p.id, *told.get(p.id, [])] for p in points]
     legend = "".join(
-        f'<li><i style="background:{colour}"></i>{html.escape(label or "no label")}</li>'
-        for label, colour in colours.items()
+        f'<li><i style="background:{colour}"></i>{html.escape(shown(label))}</li>' for label, colour in colours.items()
     )
-    script = json.dumps({"points": data, "colours": list(colours.values())}).replace("<", "\\u003c")
-    return PAGE.replace("{{legend}}", legend).replace("{{count}}", f"{len(points):,}").replace("{{data}}", script)
+    script = json.dumps({"points": data, "colours": list(colours.values())}, allow_nan=False).replace("<", "\\u003c")
+    values = {"legend": legend, "count": f"{len(points):,}", "data": script}
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], PAGE)  # in one pass: values may hold {{count}}
 
 
 def _told(record: Record) -> list[str]:

@@ -17,9 +17,10 @@ from hashret.analysis.base import able, features_of
 from hashret.codes import Codes
 from hashret.documents import Content, Document, as_documents
 from hashret.encoders.base import ScoresOutliers
-from hashret.errors import UsageError
+from hashret.errors import DataError, UsageError, whole_number
 from hashret.features import Floats, stacked, unit
 from hashret.index import Index
+from hashret.options import MAX_SEED
 from hashret.parts.projection import as_scipy
 from hashret.progress import report, track
 from hashret.search import searcher
@@ -55,12 +56,14 @@ def outliers(
     keep; or by an `encoder` that has `outlier_scores`, the index's own or one learned now with these options. Raises
     UsageError for numbers that make no sense and encoders that cannot.
     """
-    if k < 1 or neighbors < 1:
-        raise UsageError(f"k and neighbors must be at least 1, got {k} and {neighbors}")
+    k, neighbors = whole_number(k, "k", 1), whole_number(neighbors, "neighbors", 1)
+    seed = whole_number(seed, "seed", 0, MAX_SEED)
     if codes and encoder is not None:
         raise UsageError(f"outliers are told by the codes or by encoder {encoder!r}: choose one of the two")
     if options and encoder is None:
         raise UsageError(f"options are an encoder's: name one beside {', '.join(options)}, or leave them out")
+    if not len(index):
+        return []
     others = None if documents is None else list(as_documents(documents))
     if encoder is not None:
         fitted, own = able(index, encoder, ScoresOutliers, options, seed)
@@ -69,6 +72,8 @@ def outliers(
         method, scores = "codes", by_codes(index, None if others is None else index.encode(others), neighbors)
     else:
         method, scores = "features", by_features(index, others, neighbors)
+    if not np.isfinite(scores).all():
+        raise DataError(f"scores by {method} are not numbers; go by the features, the codes or another encoder")
     first = np.argsort(-scores, kind="stable")[:k].tolist()
     if others is None:
         ids = index.ids

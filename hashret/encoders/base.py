@@ -43,6 +43,10 @@ class Encoder(Options, ABC):
         """Take up what `state` gave; `like` has the shape and kind of the features it was fitted on, and no rows."""
         return self
 
+    def bits_to_project(self, features: Features, bits: int) -> int:
+        """The length of code to fit where only `project` is wanted, for an index of so many bits."""
+        return bits
+
 
 @runtime_checkable
 class Reconstructs(Protocol):

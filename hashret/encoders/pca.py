@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -47,6 +48,10 @@ class PCA(Encoder):
         """Features [n, dim] -> float32 [n, 2], the first two components; of a single one, a line."""
         first = self.program().logits(x)[:, :2]
         return np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
+
+    def bits_to_project(self, features: Features, bits: int) -> int:
+        """Two components, or as many as there are."""
+        return max(1, min(2, len(features) - 1, prod(features.shape)))
 
     def state(self) -> Mapping[str, Floats]:
         """Mean and components."""
