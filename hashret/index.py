@@ -31,7 +31,7 @@ from hashret.search.base import check_k
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked
 from hashret.sources import as_source
 from hashret.sources.base import Fields, Source, Stamped
-from hashret.steady import become, snapshot, steady
+from hashret.steady import Made, become, snapshot, steady
 from hashret.store import Record, Store, Transaction
 from hashret.store.store import resolved
 
@@ -53,8 +53,7 @@ class Index:
     def __init__(self, store: Store, hasher: Hasher) -> None:
         self.store = store
         self.hasher = hasher
-        self._codes: Codes | None = None
-        self._searcher: Searcher | None = None
+        self._made = Made()
         self._way: dict[str, Any] = {}
 
     @classmethod
@@ -150,10 +149,11 @@ class Index:
     @steady
     def codes(self) -> Codes:
         """All codes, uint8 [n, ceil(bits / 8)], in order of insertion."""
-        if self._codes is None:
-            codes = self.store.codes()
-            self._codes = codes[~self.store.deleted] if self.store.deleted.any() else codes
-        return self._codes
+        return self._made.get("codes", self._read_codes)
+
+    def _read_codes(self) -> Codes:
+        codes = self.store.codes()
+        return codes[~self.store.deleted] if self.store.deleted.any() else codes
 
     # Searching
 
@@ -163,8 +163,11 @@ class Index:
         UsageError where the name is unknown, or not for codes of this length.
         """
         way = {"name": name, "threads": threads, "verify": verify}
-        made = searcher(self.codes, self.bits, **way)  # type: ignore[arg-type]
-        self._way, self._searcher = way, made
+        while True:
+            own = snapshot(self)
+            made = Made(searcher=searcher(own.codes, own.bits, **way))  # type: ignore[arg-type]
+            if become(self, {"_way": way, "_made": made}, lambda now, own=own: now.store is own.store):  # type: ignore[misc]
+                return  # otherwise another thread has changed the index
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is an iterable of str, and yet one query
@@ -334,9 +337,7 @@ class Index:
                 raise DataError(f"no document is labelled {unknown[0]!r}; hashret info lists the labels")
             chosen = np.array([any(label in labels for label in own) for own in here])
             return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
-        if self._searcher is None:
-            self._searcher = searcher(self.codes, self.bits, **self._way)
-        return self._searcher, rows
+        return self._made.get("searcher", lambda: searcher(self.codes, self.bits, **self._way)), rows
 
     def _hits(self, rows: np.ndarray, distances: np.ndarray, found: Neighbors, ties: int | None) -> Hits:
         """Rows found for one query, nearest first, as hits with their documents."""
@@ -505,11 +506,11 @@ class Index:
                 yield change, now
         finally:
             now._follow()
-            become(self, now, lambda old: old.store.manifest.generation <= now.store.manifest.generation)
+            become(self, vars(now), lambda old: old.store.manifest.generation <= now.store.manifest.generation)
 
     def _follow(self) -> None:
         """Take up the generation that the store has now, and its hasher where that is another."""
-        self._codes = self._searcher = None
+        self._made = Made()
         if self.hasher.fingerprint != self.store.manifest.fingerprint:
             self.hasher = _hasher_of(self.store)
 

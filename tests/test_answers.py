@@ -254,3 +254,21 @@ def test_an_index_of_no_documents_answers_emptily(tmp_path: Path) -> None:
             assert again.verify() == []
         index.compact()
         assert index.add(["boat number1"]) == 1
+
+
+def test_threads_share_one_searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hashret import index as module
+
+    made, real = [], module.searcher
+    monkeypatch.setattr(module, "searcher", lambda *args, **more: made.append(1) or real(*args, **more))
+    with Index.create(tmp_path / "index", texts(), bits=16, encoder="lsh") as index:
+        barrier = threading.Barrier(6)
+        threads = [threading.Thread(target=lambda: (barrier.wait(), index.search("boat number1"))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(made) == 1
+        index.add(["boat number2"])
+        index.search("boat number1")
+        assert len(made) == 2
