@@ -269,6 +269,6 @@ def test_threads_share_one_searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for thread in threads:
             thread.join()
         assert len(made) == 1
-        index.add(["boat number2"])
+        index.add([Document("new", "boat number2")])
         index.search("boat number1")
         assert len(made) == 2
