@@ -323,12 +323,11 @@ def test_memory_refuses_what_cannot_be_kept_and_never_pickles():
             Memory(iter([document]))
 
 
-def test_memory_leaves_no_file_behind():
+def test_memory_leaves_no_file_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     source = Memory(iter(["text"]))
-    path = source._spool.path
-    assert path.exists()
-    del source
-    assert not path.exists()
+    assert [document.content for document in source] == ["text"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_as_source(tmp_path):

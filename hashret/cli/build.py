@@ -48,12 +48,13 @@ def index(
     text: o.TextField = None,
     label: o.LabelField = None,
     source: o.SourceName = None,
+    strict: o.Strict = False,
 ) -> None:
     """Learn codes from the sources and build an index."""
     from hashret.hasher import Hasher
     from hashret.index import Index
 
-    documents = o.read_sources(sources, source, id, text, label)
+    documents = o.read_sources(sources, source, id, text, label, strict=strict)
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
@@ -78,11 +79,12 @@ def fit(
     text: o.TextField = None,
     label: o.LabelField = None,
     source: o.SourceName = None,
+    strict: o.Strict = False,
 ) -> None:
     """Learn codes from the sources and write the hasher alone, for `index --hasher`."""
     from hashret.hasher import Hasher
 
-    documents = o.read_sources(sources, source, id, text, label)
+    documents = o.read_sources(sources, source, id, text, label, strict=strict)
     learned = Hasher.fit(documents, **o.fitting(bits, encoder, vectorizer, settings, seed, device))
     learned.save(hasher)
     log.info(f"wrote a hasher of {learned.bits} bits by {learned.encoder} to {hasher}")
@@ -126,12 +128,13 @@ def add(
     text: o.TextField = None,
     label: o.LabelField = None,
     source: o.SourceName = None,
+    strict: o.Strict = False,
 ) -> None:
     """Add documents to an index; of a folder that is there already, `--replace` reads only what changed."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
-        documents = o.read_sources(sources, source, id, text, label, opened.fields)
+        documents = o.read_sources(sources, source, id, text, label, opened.fields, strict)
         added = opened.add(documents, replace=replace, skip=skip, prune=prune)
         log.info(f"added {added:,} documents; the index holds {len(opened):,}")
 

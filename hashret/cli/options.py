@@ -60,6 +60,7 @@ LabelField = Annotated[
     str | None, opt("--label", help="The field that holds the labels; 'folder': the file's folder.", metavar="FIELD")
 ]
 SourceName = Annotated[str | None, opt("--source", help="The kind of source (hashret sources).", metavar="NAME")]
+Strict = Annotated[bool, opt("--strict", help="Stop at a file that cannot be read; else it is left out and named.")]
 Measures = Annotated[
     list[str] | None, many("--measure", "-m", help="Such as P@100, AP, nDCG@10, R@100, RR, P(r=2).", metavar="MEASURE")
 ]
@@ -101,6 +102,7 @@ def read_sources(
     text: str | None,
     label: str | None,
     fields: Fields | None = None,
+    strict: bool = False,
 ) -> Source:
     """The sources as one, read with the fields named, or else with those of the index."""
     from hashret.sources import read
@@ -109,11 +111,11 @@ def read_sources(
     if "-" in paths:
         check_stdin()
     try:
-        return read(*paths, source=source, fields=fields or USUAL, id=id, text=text, label=label)
+        return read(*paths, source=source, fields=fields or USUAL, id=id, text=text, label=label, strict=strict)
     except UsageError:
         if fields is None or any((id, text, label)):
             raise
-        return read(*paths, source=source)  # what the index remembers is for another kind of source
+        return read(*paths, source=source, strict=strict)  # what the index remembers is for another kind of source
 
 
 def check_stdin() -> None:

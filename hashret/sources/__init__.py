@@ -38,10 +38,12 @@ def read(
     id: str | None = None,
     text: str | Sequence[str] | None = None,
     label: str | None = None,
+    strict: bool = False,
 ) -> Source:
     """What lies at the paths, as documents; recognised by content unless `source` names its kind.
 
-    `id`, `text` ("title,body" or a sequence) and `label` replace those of `fields`.
+    `id`, `text` ("title,body" or a sequence) and `label` replace those of `fields`. A file of a folder that cannot be
+    read is passed over, and named in the log; with `strict` it raises DataError.
     """
     if not paths:
         raise UsageError("nothing to read: give a file or a folder")
@@ -53,6 +55,8 @@ def read(
     )
     # the two files of an IDX pair are one source
     sources = {(one.name, one.path): one for one in (_open(Path(path), source, fields) for path in paths)}
+    for one in sources.values():
+        one.strict = strict
     if len(sources) == 1:
         return next(iter(sources.values()))
     from hashret.sources.several import join

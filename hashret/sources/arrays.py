@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,8 +16,9 @@ from hashret.sources.decode import raw_head
 from hashret.sources.magic import zip_names
 from hashret.sources.rules import label_text
 
+MAX_NAME = 2**20  # bytes of one id or label
 CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # read at once
-MAX_ROW = 256 * 2**20  # bytes of one vector or picture; more is a mistake or a bomb
+MAX_ROW = 32 * 2**20  # bytes of one vector or picture; more is a mistake or a bomb
 
 
 class Arrays(Source):
@@ -45,26 +45,28 @@ class Arrays(Source):
         )
 
     def __iter__(self) -> Iterator[Document]:
-        with arrays_in(self.path) as arrays:
-            x, y, ids = self._chosen(arrays)
-            rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // x.row_bytes))
-            columns = (x.chunks(rows), y.chunks(rows) if y else repeat(None), ids.chunks(rows) if ids else repeat(None))
+        with arrays_in(self.path) as container:
+            chosen = self._chosen(container.arrays)
+            there = [array for array in chosen if array]
+            block = max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, *(array.row_bytes for array in there))))
             number = 0
-            # y and ids are as long as x, and what is left out repeats for ever
-            for contents, labels, names in zip(*columns, strict=False):
-                yield from self._documents(np.asarray(contents), labels, names, number)
+            for found in container.rows([array.name for array in there], block):
+                parts = iter(found)
+                contents, labels, names = (next(parts) if array else None for array in chosen)
+                assert contents is not None
+                yield from self._documents(contents, labels, names, number)
                 number += len(contents)
 
     @property
     def kind(self) -> str:
         """ "vector" or "picture", by the dimensions of x."""
-        with arrays_in(self.path) as arrays:
-            return "vector" if len(self._chosen(arrays)[0].shape) == 2 else "picture"
+        with arrays_in(self.path) as container:
+            return "vector" if len(self._chosen(container.arrays)[0].shape) == 2 else "picture"
 
     def count(self) -> int:
         """The rows of x."""
-        with arrays_in(self.path) as arrays:
-            return self._chosen(arrays)[0].shape[0]
+        with arrays_in(self.path) as container:
+            return self._chosen(container.arrays)[0].shape[0]
 
     def _documents(self, contents: np.ndarray[Any, Any], labels: Any, names: Any, before: int) -> Iterator[Document]:
         numbers = range(before + 1, before + len(contents) + 1)
@@ -138,7 +140,7 @@ class Arrays(Source):
             raise DataError(
                 f"{shown(self.path)}: {name!r} has {column.shape[0]} rows, but there are {x.shape[0]} documents"
             )
-        if column.row_bytes > MAX_ROW // 256:
+        if column.row_bytes > MAX_NAME:
             raise DataError(f"{shown(self.path)}: {name!r} has texts of {column.row_bytes} bytes")
         return column
 

@@ -41,6 +41,7 @@ class Source(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]  # the line of `hashret sources`
+    strict: bool = False  # whether a file that cannot be read is an error, and not passed over
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         self.path = path
@@ -95,7 +96,7 @@ def portable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def shown(name: str | Path) -> str:
+def shown(name: object) -> str:
     """A path or name for a message, on one line."""
     text = portable(str(name))
     return text if text.isprintable() else repr(text)[1:-1]

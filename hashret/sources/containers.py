@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tokenize
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
+from hashret import worker
 from hashret.errors import DataError
 from hashret.sources.base import shown
 from hashret.sources.decode import raw_head, reading
+from hashret.sources.magic import open_zip
 from hashret.sources.spool import Spool
 
-MAX_PACKING = 2000  # how many times smaller HDF5 may store an array; deflate reaches 1032
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
+MAX_HEADER = 1 << 16  # bytes of a .npy file before its numbers
+BY_COLUMNS = 32 << 20  # bytes read at once of an array that lies column by column
+# how large an unpacked copy on disk may become: so many bytes, and so many times the packed ones
+COPY, COPY_FACTOR = 64 << 20, 16
 
-Chunks = Callable[[int], Iterator[np.ndarray[Any, Any]]]
+Block = np.ndarray[Any, Any]
 
 
 class Array(NamedTuple):
-    """An array in a file; chunks(n) reads it n rows at a time."""
+    """An array in a file."""
 
+    name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    chunks: Chunks
     problem: str | None = None  # why it must not be read
 
     @property
     def row_bytes(self) -> int:
         """The size of a row."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+
+class Container(ABC):
+    """A file of arrays."""
+
+    arrays: dict[str, Array]
+
+    @abstractmethod
+    def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
+        """The named arrays, which are equally long, `block` rows at a time."""
 
 
 class Header(NamedTuple):
@@ -64,140 +81,148 @@ class Header(NamedTuple):
 
 
 @contextmanager
-def arrays_in(path: Path) -> Iterator[dict[str, Array]]:
-    """The arrays of a file by name; a .npy file's has the name ''. DataError where the file is not what it claims."""
+def arrays_in(path: Path) -> Iterator[Container]:
+    """The arrays of a file; that of a .npy file has the name "". DataError where the file is not what it claims."""
     start = raw_head(path)
     with reading(path):
         try:
             if start.startswith(b"\x93NUMPY"):
-                yield {"": _npy(path)}
+                with path.open("rb", buffering=0) as stream:
+                    yield _Npy(path, stream)
             elif start.startswith(HDF5_MARK):
-                import h5py
-
-                with h5py.File(path, "r") as file:
-                    yield _hdf5(path, file)
+                yield _Hdf5(path)
             else:
-                with zipfile.ZipFile(path) as archive:
-                    yield _npz(path, archive)
+                with open_zip(path) as archive:
+                    yield _Npz(path, archive)
+        except worker.Unreadable as error:
+            raise DataError(f"{shown(path)} cannot be read as HDF5: {error}") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
             raise DataError(f"{shown(path)} is damaged or cut short ({error})") from error
 
 
-def _npy(path: Path) -> Array:
-    with path.open("rb") as stream:
-        header = _header(stream, shown(path))
-    there = path.stat().st_size - header.end
-    if header.bytes > there and not header.problem:
-        raise DataError(f"{shown(path)} claims {header.shape} of {header.dtype} but holds only {there} bytes of it")
+class _Npy(Container):
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self.path, self.stream = path, stream
+        self.header = _header(stream, shown(path))
+        there, shape, dtype = path.stat().st_size - self.header.end, self.header.shape, self.header.dtype
+        if self.header.bytes > there and not self.header.problem:
+            raise DataError(f"{shown(path)} claims {shape} of {dtype} but holds only {there} bytes of it")
+        self.arrays = {"": Array("", shape, dtype, self.header.problem)}
 
-    return Array(header.shape, header.dtype, lambda rows: _mapped(path, header, rows), header.problem)
-
-
-def _mapped(path: Path, header: Header, rows: int) -> Iterator[np.ndarray[Any, Any]]:
-    """The rows of a .npy file, mapped into memory."""
-    if header.bytes == 0:
-        return
-    order: Literal["F", "C"] = "F" if header.columns_first else "C"
-    mapped = np.memmap(path, header.dtype, "r", header.end, header.shape, order)
-    for first in range(0, header.shape[0], rows):
-        yield np.array(mapped[first : first + rows])
+    def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
+        return ([found] for found in _blocks(self.stream, self.header, block, shown(self.path)))
 
 
-def _npz(path: Path, archive: zipfile.ZipFile) -> dict[str, Array]:
-    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-    return {member.filename[:-4]: _member(path, archive, member) for member in members}
+class _Npz(Container):
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        self.path, self.archive = path, archive
+        self.members = {m.filename[:-4]: m for m in archive.infolist() if m.filename.endswith(".npy")}
+        self.headers = {name: self._read_header(name) for name in self.members}
+        self.arrays = {name: Array(name, h.shape, h.dtype, h.problem) for name, h in self.headers.items()}
 
+    def _where(self, name: str) -> str:
+        return f"{shown(self.path)}, array {shown(name)!r}"
 
-def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
-    where = f"{shown(path)}, array {shown(member.filename[:-4])!r}"
-    if member.flag_bits & 1:
-        raise DataError(f"{where}: locked by a password")
-    with archive.open(member) as stream:
-        header = _header(stream, where)
-    if header.bytes > member.file_size - header.end and not header.problem:
-        raise DataError(f"{where} claims {header.shape} of {header.dtype} but the file holds less")
+    def _read_header(self, name: str) -> Header:
+        member = self.members[name]
+        if member.flag_bits & 1:
+            raise DataError(f"{self._where(name)}: locked by a password")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{self._where(name)}: packed in a way that NumPy does not write")
+        with self.archive.open(member) as stream:
+            header = _header(stream, self._where(name))
+        if header.bytes > member.file_size - header.end and not header.problem:
+            raise DataError(f"{self._where(name)} claims {header.shape} of {header.dtype} but the file holds less")
+        return header
 
-    def chunks(rows: int) -> Iterator[np.ndarray[Any, Any]]:
-        with archive.open(member) as stream:
-            if header.columns_first and len(header.shape) > 1:  # no row is whole before the last column is there
-                spool = Spool()
-                spool.copy(stream)
-                yield from _mapped(spool.path, header, rows)
+    def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
+        return zip(*[self._member(name, block) for name in names], strict=True)
+
+    def _member(self, name: str, block: int) -> Iterator[Block]:
+        header, member, where = self.headers[name], self.members[name], self._where(name)
+        with self.archive.open(member) as stream:
+            if not (header.columns_first and len(header.shape) > 1):
+                yield from _blocks(stream, header, block, where)
                 return
-            stream.read(header.end)
-            for first in range(0, header.shape[0], rows):
-                shape = (min(rows, header.shape[0] - first), *header.shape[1:])
-                yield _take(stream, header.dtype, shape, where)
+            # no row is complete before the last column is there
+            if header.bytes > COPY + COPY_FACTOR * member.compress_size:
+                raise DataError(
+                    f"{where} lies column by column and would be unpacked to {header.bytes:,} bytes, more than "
+                    f"{COPY:,} and {COPY_FACTOR} times its size; save it by rows (np.ascontiguousarray)"
+                )
+            spool = Spool()
+            spool.copy(stream)
+            yield from _blocks(spool.open(), header, block, where)
 
-    return Array(header.shape, header.dtype, chunks, header.problem)
+
+class _Hdf5(Container):
+    def __init__(self, path: Path) -> None:
+        self.path, self.size = worker.real(path), path.stat().st_size
+        found, _ = worker.call("hashret.worker.hdf5:arrays", self.size, path=self.path)
+        self.arrays = {
+            name: Array(name, tuple(shape), np.dtype(dtype), problem) for name, shape, dtype, problem in found
+        }
+
+    def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
+        frames = worker.stream("hashret.worker.hdf5:rows", self.size, path=self.path, names=list(names), block=block)
+        found: list[Block] = []
+        for content, raw in frames:
+            if self.arrays[names[len(found)]].dtype.kind == "U":
+                found.append(np.array(content, object))
+            else:
+                dtype, shape = content
+                found.append(np.frombuffer(raw, dtype).reshape(shape))
+            if len(found) == len(names):
+                yield found
+                found = []
 
 
-def _take(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> np.ndarray[Any, Any]:
-    wanted = math.prod(shape) * dtype.itemsize
+def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterator[Block]:
+    """The rows of an array at the beginning of a stream, `block` at a time."""
+    count, rest = header.shape[0], header.shape[1:]
+    if not header.bytes:
+        return
+    if not (header.columns_first and rest):
+        if stream.seekable():
+            stream.seek(header.end)
+        else:
+            _exactly(stream, header.end, where)
+        row = header.bytes // count
+        for first in range(0, count, block):
+            length = min(block, count - first)
+            yield np.frombuffer(_exactly(stream, length * row, where), header.dtype).reshape(length, *rest)
+        return
+    size, columns = header.dtype.itemsize, math.prod(rest)
+    large = max(block, BY_COLUMNS // (columns * size))  # each column costs a read, however few rows it is for
+    for first in range(0, count, large):
+        length = min(large, count - first)
+        raw = bytearray()
+        for column in range(columns):
+            stream.seek(header.end + (column * count + first) * size)
+            raw += _exactly(stream, length * size, where)
+        found = np.frombuffer(raw, header.dtype).reshape(*reversed(rest), length).T
+        for start in range(0, length, block):
+            yield found[start : start + block]
+
+
+def _exactly(stream: IO[bytes], wanted: int, where: str) -> bytes:
     raw = stream.read(wanted)
     if len(raw) < wanted:
         raise DataError(f"{where} is cut short")
-    return np.frombuffer(raw, dtype).reshape(shape)
+    return raw
 
 
 def _header(stream: IO[bytes], where: str) -> Header:
+    """The header of a .npy file at the beginning of a stream."""
+    start = io.BytesIO(stream.read(MAX_HEADER))  # NumPy would read as many bytes as the header claims to have
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers that Python 2 wrote
-            version = npy.read_magic(stream)
+            version = npy.read_magic(start)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, columns_first, dtype = read(stream)
+            shape, columns_first, dtype = read(start)
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError, RecursionError, MemoryError, EOFError) as error:
         raise DataError(f"{where} has a damaged header: {' '.join(str(error).split())[:200]}") from None
     if min(shape, default=0) < 0:
         raise DataError(f"{where} has a damaged header: a shape of {shape}")
-    return Header(tuple(int(size) for size in shape), columns_first, dtype, stream.tell())
-
-
-def _hdf5(path: Path, file: Any) -> dict[str, Array]:
-    import h5py
-
-    links: dict[str, Any] = {}
-
-    def visit(name: str, link: Any) -> None:
-        links[name] = link  # nothing more: h5py does not survive what is raised in here
-
-    found = {}
-    try:
-        file.visititems_links(visit)
-        for name, link in links.items():
-            if isinstance(link, h5py.ExternalLink):
-                found[name] = Array(
-                    (0, 0), np.dtype("f4"), _nothing, "is a link to another file; copy it into this one"
-                )
-            elif isinstance(link, h5py.HardLink) and isinstance(item := file[name], h5py.Dataset):
-                found[name] = _dataset(item)
-    except (KeyError, RuntimeError, ValueError, TypeError, SystemError) as error:  # the last on names that are no UTF-8
-        raise DataError(f"{shown(path)} is damaged: {' '.join(str(error).split())}") from error
-    return found
-
-
-def _dataset(dataset: Any) -> Array:
-    import h5py
-
-    shape: tuple[int, ...] = dataset.shape or ()
-    dtype = dataset.dtype
-    texts = h5py.check_string_dtype(dtype) is not None
-    problem = None
-    if dataset.is_virtual or dataset.external:
-        problem = "takes its numbers from other files; copy them into this one"
-    elif dtype.hasobject and not texts:
-        problem = f"holds {dtype}; save plain numbers or texts"
-    elif math.prod(shape) * dtype.itemsize > MAX_PACKING * (dataset.id.get_storage_size() + 1024):
-        problem = f"claims {shape} of {dtype} but next to nothing is stored of it"
-
-    def chunks(rows: int) -> Iterator[np.ndarray[Any, Any]]:
-        view = dataset.asstr(errors="replace") if texts else dataset
-        for first in range(0, shape[0], rows):
-            yield np.asarray(view[first : first + rows])
-
-    return Array(shape, np.dtype("U1") if texts else dtype, chunks, problem)
-
-
-def _nothing(rows: int) -> Iterator[np.ndarray[Any, Any]]:
-    return iter(())
+    return Header(tuple(int(size) for size in shape), columns_first, dtype, start.tell())

@@ -13,11 +13,14 @@ from typing import IO, cast
 
 from hashret.errors import DataError
 from hashret.sources.base import shown
+from hashret.sources.spool import Spool
 from hashret.sources.tally import Tally
 
 HEAD_BYTES = 65536  # what recognising a file may read
-MAX_LINE = 256 * 2**20  # bytes; a longer line is a mistake or a bomb
+MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or a bomb
+MAX_BLANK = 10**6  # empty lines in a row
 _GZIP = b"\x1f\x8b"
+_BLANK = (b"\n", b"\r\n")
 _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -30,7 +33,7 @@ _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
 _CONTROL_SHARE, _CONTROL_SHARE_UTF8 = 0.02, 0.2
 
 
-def raw_head(path: Path) -> bytes:
+def raw_head(path: Path | Spool) -> bytes:
     """The first bytes of a file as they lie there; none where it cannot be read."""
     try:
         with path.open("rb") as stream:
@@ -39,7 +42,7 @@ def raw_head(path: Path) -> bytes:
         return b""
 
 
-def head(path: Path) -> bytes:
+def head(path: Path | Spool) -> bytes:
     """The first bytes of a file, unpacked if it is gzip."""
     raw = raw_head(path)
     if not raw.startswith(_GZIP):
@@ -51,7 +54,7 @@ def head(path: Path) -> bytes:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path | Spool) -> Iterator[None]:
     """Say what is wrong with a file that cannot be read to its end."""
     try:
         yield
@@ -63,12 +66,15 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {shown(path)}: {error.strerror or ' '.join(str(error).split())}") from error
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_bytes(path: Path | Spool) -> IO[bytes]:
     """A file's bytes, unpacked if it is gzip."""
     with path.open("rb") as stream:
         packed = stream.read(2) == _GZIP
+    if not packed:
+        return path.open("rb")
+    unpacked = gzip.GzipFile(path) if isinstance(path, Path) else gzip.GzipFile(fileobj=path.open())
     # the buffer around gzip makes readline five times as fast
-    return io.BufferedReader(cast("io.RawIOBase", gzip.open(path))) if packed else path.open("rb")
+    return io.BufferedReader(cast("io.RawIOBase", unpacked))
 
 
 def looks_like_text(start: bytes) -> bool:
@@ -99,7 +105,7 @@ def decode(raw: bytes) -> tuple[str, bool]:
         return raw.decode(encoding, "replace"), True
 
 
-def lines(path: Path, tally: Tally) -> Iterator[str]:
+def lines(path: Path | Spool, tally: Tally) -> Iterator[str]:
     """The lines of a text file, plain or gzip, with their ends; DataError for one of more than MAX_LINE bytes."""
     start = head(path)
     encoding = encoding_of(start, complete=len(start) < HEAD_BYTES)
@@ -107,11 +113,14 @@ def lines(path: Path, tally: Tally) -> Iterator[str]:
         if encoding.startswith(("utf-16", "utf-32")):
             yield from _wide_lines(path, stream, encoding)
             return
-        number = 0
+        number = blank = 0
         while line := stream.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
                 raise _too_long(path, number)
+            blank = blank + 1 if line in _BLANK else 0
+            if blank > MAX_BLANK:
+                raise DataError(f"{shown(path)}, line {number}: more than {MAX_BLANK:,} empty lines in a row")
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError:
@@ -119,7 +128,7 @@ def lines(path: Path, tally: Tally) -> Iterator[str]:
                 yield line.decode(encoding, "replace")
 
 
-def _wide_lines(path: Path, stream: IO[bytes], encoding: str) -> Iterator[str]:
+def _wide_lines(path: Path | Spool, stream: IO[bytes], encoding: str) -> Iterator[str]:
     """Lines where an end of line is more than a byte."""
     with io.TextIOWrapper(stream, encoding, errors="replace", newline="") as reader:
         number = 0
@@ -130,7 +139,7 @@ def _wide_lines(path: Path, stream: IO[bytes], encoding: str) -> Iterator[str]:
             yield line
 
 
-def _too_long(path: Path, number: int) -> DataError:
+def _too_long(path: Path | Spool, number: int) -> DataError:
     return DataError(f"{shown(path)}, line {number}: longer than {MAX_LINE} bytes; is it one document a line?")
 
 

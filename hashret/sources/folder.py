@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from hashret.documents import Content, Document
-from hashret.errors import DataError, UsageError
-from hashret.sources.base import USUAL, Fields, Source, shown
+from hashret.errors import DataError, HashretError, MissingExtra, UsageError
+from hashret.sources.base import USUAL, Fields, Source, log, shown
 from hashret.sources.decode import looks_like_text, raw_head
 from hashret.sources.magic import is_docx, is_pdf, is_picture
 from hashret.sources.tally import Tally
 from hashret.sources.walk import Found, walk
+from hashret.worker import Unreadable
 
 SURVEYED = 200  # files that decide whether a folder holds texts or pictures
 
@@ -33,10 +34,14 @@ class Folder(Source):
         self._empty: Container[str] = ()  # ids of files that are documents even where they hold nothing
         self._left_out: Path | None = None
         self._told = False
+        self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason: no file is tried twice
 
     @abstractmethod
     def content(self, found: Found, tally: Tally) -> Content | None:
-        """What is in a file, or None where the tally says why it is passed over."""
+        """What is in a file, or None where the tally says why it is passed over.
+
+        It may raise anything; the file is then passed over, and counted with the reason.
+        """
 
     @property
     def kind(self) -> str:
@@ -48,11 +53,7 @@ class Folder(Source):
         for found in walk(self.path, tally, self._left_out):
             if self._chosen is not None and found.id not in self._chosen:
                 continue
-            try:
-                content = self.content(found, tally)
-            except OSError:
-                tally.skip(found.path, "cannot be read", named=True)
-                continue
+            content = self._content(found, tally)
             if content is not None:
                 number += 1
                 labels = (found.path.parent.name,) if self.fields.label else ()
@@ -62,6 +63,33 @@ class Folder(Source):
         if not self._told:
             self._told = True
             tally.tell(self.path)
+
+    def _content(self, found: Found, tally: Tally) -> Content | None:
+        """`content`, or None where that fails, for whatever reason; with `strict`, DataError."""
+        stamp = (found.bytes, found.modified)
+        try:
+            if self._failed.get(found.id, ((), ""))[0] == stamp:
+                raise Unreadable(self._failed[found.id][1])
+            return self.content(found, tally)
+        except MissingExtra as error:
+            if self.strict:
+                raise
+            tally.skip(found.path, f"need another package ({str(error).rpartition(': ')[2]})")
+            return None
+        except OSError as error:
+            reason = error.strerror or str(error)
+        except DataError as error:
+            reason = str(error)
+            self._failed[found.id] = (stamp, reason)
+        except HashretError:
+            raise
+        except Exception as error:  # noqa: BLE001  what a foreign library raises for one file ends no run
+            reason = f"{type(error).__name__}: {error}"
+            log.debug("%s: %s", shown(found.path), reason, exc_info=True)
+        if self.strict:
+            raise DataError(f"cannot read {shown(found.path)}: {shown(reason)}")
+        tally.fail(found.id, reason)
+        return None
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Each file's id with its {"bytes", "modified"}, without reading it."""

@@ -12,7 +12,9 @@ from hashret.sources.records import Records, json_lines
 from hashret.sources.rules import Record
 from hashret.sources.tally import Tally
 
-_OBJECT = re.compile(r"\ufeff?\s*\[?\s*\{\s*[\"}]")  # a list of objects too, so that its error says what is wrong
+_OBJECT = re.compile(
+    r"\ufeff?\s*+(?:\[\s*+)?\{\s*+[\"}]"
+)  # a list of objects too, so that its error says what is wrong
 
 
 class JsonLines(Records):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from hashret.sources.decode import looks_like_text
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # the sizes that its second header may have
-_PPM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*\n)*\d+\s+\d+\s")
+# possessive repetition, as in `*+`: without it, what begins like one of these and is none takes quadratic time or more
+_PPM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*+\n)*+\d++\s++\d++\s")
 _HTML = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,4096}?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:(?!-->).){0,4096}+-->\s*+)*+"
+    rb"<(?:!doctype\s++html|html|head|body)\b",
     re.I | re.S,
 )
+MAX_DIRECTORY = 4 << 20  # bytes of a zip file's directory, some 50,000 names
 
 
 def is_picture(start: bytes) -> bool:
@@ -49,7 +56,26 @@ def zip_names(path: Path, start: bytes) -> list[str]:
     if not start.startswith(b"PK\x03\x04"):
         return []
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return []
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip file; BadZipFile for one with more names than any document or array has."""
+    with _ZipStream(path) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
+        stream.limit = -1
+        yield archive
+
+
+class _ZipStream(io.FileIO):
+    """A file that refuses to read much at once: zipfile reads the directory in one piece when it opens a file."""
+
+    limit = MAX_DIRECTORY
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > self.limit >= 0:
+            raise zipfile.BadZipFile(f"a directory of {size:,} bytes, more than {self.limit:,}")
+        return super().read(-1 if size is None else size)

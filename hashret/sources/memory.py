@@ -48,8 +48,9 @@ class Memory(Source):
         if self._spool is None:
             yield from as_documents(_records(self._items))
             return
-        with self._spool.path.open(encoding="utf-8") as stream:
-            yield from map(_unpack, stream)
+        with self._spool.open() as stream:
+            for line in stream:
+                yield _unpack(line)
 
     def count(self) -> int | None:
         """The length of what has one."""
@@ -81,7 +82,7 @@ def _pack(document: Document) -> str:
         raise DataError(f"the document {document.id!r} holds what JSON cannot: {error}") from error
 
 
-def _unpack(line: str) -> Document:
+def _unpack(line: bytes) -> Document:
     id, content, labels, metadata = json.loads(line)
     if isinstance(content, dict):
         content = Path(content["path"]) if "path" in content else _array(content)

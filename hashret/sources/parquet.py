@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hashret.errors import DataError, need
+from hashret import worker
+from hashret.errors import DataError
 from hashret.sources.base import shown
-from hashret.sources.decode import raw_head
+from hashret.sources.decode import raw_head, reading
 from hashret.sources.records import Records
-from hashret.sources.rules import Record
+from hashret.sources.rules import Base64, Record
 from hashret.sources.tally import Tally
-
-BATCH = 256  # rows in memory at once
 
 
 class Parquet(Records):
@@ -33,37 +31,30 @@ class Parquet(Records):
 
     def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
         """The rows, counted from 1."""
+        worker.require("pyarrow", "parquet", "reading Parquet")
         number = 0
-        with self._open() as table:
-            for batch in table.iter_batches(batch_size=BATCH):
-                for row in batch.to_pylist():
+        with self._reading() as size:
+            for _, frame in worker.stream("hashret.worker.parquet:rows", size, path=worker.real(self.path)):
+                for row in json.loads(frame, object_hook=_bytes):
                     number += 1
-                    yield number, {name: _plain(value) for name, value in row.items()}
+                    yield number, row
 
     def count(self) -> int:
-        """The rows that the file's footer tells."""
-        with self._open() as table:
-            return int(table.metadata.num_rows)
+        """The rows that the file's footer claims."""
+        worker.require("pyarrow", "parquet", "reading Parquet")
+        with self._reading() as size:
+            return int(worker.call("hashret.worker.parquet:count", size, path=worker.real(self.path))[0])
 
     @contextmanager
-    def _open(self) -> Iterator[Any]:
-        pyarrow = need("pyarrow", "parquet", "reading Parquet")
-        parquet = need("pyarrow.parquet", "parquet", "reading Parquet")
-        try:
-            # opened here, for pyarrow knows UTF-8 names only
-            with self.path.open("rb") as stream, parquet.ParquetFile(stream) as table:
-                yield table
-        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            words = " ".join(str(error).split())
-            raise DataError(f"{shown(self.path)} cannot be read as Parquet: {words}") from error
+    def _reading(self) -> Iterator[int]:
+        """The file's size; what goes wrong names the file."""
+        with reading(self.path):
+            size = self.path.stat().st_size
+            try:
+                yield size
+            except worker.Unreadable as error:
+                raise DataError(f"{shown(self.path)} cannot be read as Parquet: {error}") from error
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON could hold it: dates and decimals as text, bytes in base64."""
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return value if value and isinstance(value[0], float) else [_plain(part) for part in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return value if isinstance(value, str | int | float | None) else json.loads(json.dumps(value, default=str))
+def _bytes(value: dict[str, Any]) -> Any:
+    return Base64(value["\0"]) if len(value) == 1 and "\0" in value else value

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from hashret.errors import DataError
-from hashret.pictures import MOST_PIXELS, TooLarge, load
+from hashret.pictures import decoded
 from hashret.sources.base import USUAL, Fields
 from hashret.sources.decode import raw_head
 from hashret.sources.folder import Folder, majority
@@ -34,7 +33,7 @@ class Pictures(Folder):
         return majority(path) == "picture" if path.is_dir() else is_picture(raw_head(path))
 
     def content(self, found: Found, tally: Tally) -> Path | None:
-        """The picture's path, or None where it cannot be decoded; each is tried once, whole."""
+        """The picture's path, or None where it is none; each is decoded once, whole."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:
             return found.path
@@ -43,13 +42,6 @@ class Pictures(Folder):
         if not is_picture(start):
             tally.skip(found.path, "are no pictures")
             return None
-        try:
-            load(found.path, found.id)
-        except TooLarge:
-            tally.skip(found.path, f"have more than {MOST_PIXELS // 10**6} megapixels", named=True)
-            return None
-        except DataError:
-            tally.skip(found.path, "are damaged pictures", named=True)
-            return None
+        decoded(found.path)
         self._sound[found.id] = stamp
         return found.path

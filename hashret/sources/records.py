@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from hashret.errors import DataError
 from hashret.sources.base import USUAL, Fields, Source, shown
 from hashret.sources.decode import lines
 from hashret.sources.rules import Record, Rules
+from hashret.sources.spool import Spool
 from hashret.sources.tally import Tally
 
+MAX_VALUES = 10**6  # in a line of JSON; each takes up to 100 bytes of memory and may take 2 in the file
+_TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.S)
 MAX_DEPTH = 100  # of lists in lists; metadata has three or four, and what is deeper breaks those who write it out
 
 
@@ -44,12 +48,14 @@ class Records(Source):
             tally.tell(self.path)
 
 
-def json_lines(path: Path, name: str, tally: Tally) -> Iterator[tuple[int, Record]]:
+def json_lines(path: Path | Spool, name: str, tally: Tally) -> Iterator[tuple[int, Record]]:
     """The objects of a file of JSON lines, plain or gzip, with their line numbers; blank lines are passed over."""
     for number, line in enumerate(lines(path, tally), 1):
         if line.isspace():
             continue
         where = f"{shown(name)}, line {number}"
+        if len(line) > MAX_VALUES and _values(line) > MAX_VALUES and _values(_TEXT.sub("", line)) > MAX_VALUES:
+            raise DataError(f"{where}: more than {MAX_VALUES:,} values; is it one document a line?")
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
@@ -68,6 +74,10 @@ def json_lines(path: Path, name: str, tally: Tally) -> Iterator[tuple[int, Recor
         if "\\ud" in line or "\\uD" in line:
             record = _mended(record, tally)
         yield number, record
+
+
+def _values(line: str) -> int:
+    return line.count(",") + line.count(":") + line.count("[") + line.count("{")
 
 
 def _deeper(value: Any, depth: int) -> bool:

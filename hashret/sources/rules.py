@@ -18,6 +18,13 @@ Record = Mapping[str, Any]
 ID, LABEL = ("id", "_id"), ("label", "labels")  # the usual names, the first that is there counts
 
 
+NAMED_FIELDS = 50  # in a message; a record may have a million
+
+
+class Base64(str):
+    """Bytes of a record that are not UTF-8 text, in base64."""
+
+
 class Rules:
     """The rules for the records of one file: `name` begins the ids of those that have none, `folder` holds pictures."""
 
@@ -69,8 +76,9 @@ class Rules:
             used.add("vector")
             return vector(record["vector"], where)
         if "text" not in record:
-            there = ", ".join(map(str, record)) or "nothing"
-            raise DataError(f"{where} has no text, image or vector; it has {there}; name its field with --text")
+            raise DataError(
+                f"{where} has no text, image or vector; it has {_there(record)}; name its field with --text"
+            )
         names = tuple(name for name in ("title", "text") if name in record)
         used.update(names)
         return _text(record, names, where)
@@ -109,11 +117,12 @@ class Rules:
         return self.folder.absolute() / real.relative_to(self._real_folder)
 
     def _missing(self, record: Record, name: str, number: int) -> DataError:
-        names = [str(key) for key in record]
+        names = [str(key)[:64] for key, _ in zip(record, range(NAMED_FIELDS), strict=False)]
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        there = ", ".join(names) or "nothing"
-        return DataError(f"{shown(self.name)}: no field {name!r} in {self.unit} {number}; it has {there}{hint}")
+        return DataError(
+            f"{shown(self.name)}: no field {name!r} in {self.unit} {number}; it has {_there(record)}{hint}"
+        )
 
 
 def label_text(value: str | float) -> str:
@@ -144,11 +153,20 @@ def _text(record: Record, names: tuple[str, ...], where: str) -> str:
     parts = []
     for name in names:
         value = record[name]
+        if isinstance(value, Base64):
+            raise DataError(f"{where}: {name!r} holds bytes that are not UTF-8 text; save it as text")
         if value is not None and not isinstance(value, str):
             raise DataError(f"{where}: {name!r} must be a text, got {_brief(value)}")
         if value:
             parts.append(value)
     return "\n".join(parts)
+
+
+def _there(record: Record) -> str:
+    """The fields of a record, the first of them if there are many."""
+    names = [str(key)[:64] for key, _ in zip(record, range(NAMED_FIELDS), strict=False)]
+    more = f" and {len(record) - NAMED_FIELDS} more" if len(record) > NAMED_FIELDS else ""
+    return shown(", ".join(names) + more) or "nothing"
 
 
 def _brief(value: Any) -> str:

@@ -39,4 +39,4 @@ class Stdin(Records):
             spool = Spool()
             spool.copy(sys.stdin.buffer)
             self._spool = spool
-        return json_lines(self._spool.path, "stdin", tally)
+        return json_lines(self._spool, "stdin", tally)

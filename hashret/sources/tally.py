@@ -1,4 +1,4 @@
-"""Tally: what a source passed over or mended, told on the log at the end of its first iteration."""
+"""Tally: what a source passed over or mended, logged at the end of its first iteration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from hashret.sources.base import log, shown
 
 NAMED = 5  # extensions or files that a line names; the rest is a number
+FAILED = 20  # files that cannot be read, with their reasons
 
 
 class Tally:
@@ -15,11 +16,19 @@ class Tally:
 
     def __init__(self) -> None:
         self.skipped: dict[str, Counter[str]] = {}  # reason -> extension or file name -> files
+        self.failed: list[str] = []  # the first files that cannot be read, each with the reason
+        self.failures = 0
         self.notes: Counter[str] = Counter()
 
     def skip(self, path: Path, reason: str, *, named: bool = False) -> None:
         """Count a file passed over; the reason follows "that": "are no text". Named by itself or by its extension."""
         self.skipped.setdefault(reason, Counter())[path.name if named else path.suffix.lower() or "no extension"] += 1
+
+    def fail(self, name: str, reason: str) -> None:
+        """Count a file that cannot be read, and why."""
+        self.failures += 1
+        if len(self.failed) < FAILED:
+            self.failed.append(f"{shown(name)} ({shown(reason)})")
 
     def note(self, what: str) -> None:
         """Count something worth a line: "documents with an empty text"."""
@@ -27,10 +36,13 @@ class Tally:
 
     def lines(self) -> list[str]:
         """A line a reason and a line a note."""
-        told = [
+        found = [
             f"skipped {sum(kinds.values())} files that {why}: {_list(kinds)}" for why, kinds in self.skipped.items()
         ]
-        return told + [f"{what}: {number}" for what, number in self.notes.items()]
+        if self.failures:
+            more = f" and {self.failures - FAILED} more" if self.failures > FAILED else ""
+            found.append(f"skipped {self.failures} files that cannot be read: {', '.join(self.failed)}{more}")
+        return found + [f"{what}: {number}" for what, number in self.notes.items()]
 
     def tell(self, path: Path) -> None:
         """Say it all on the log."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from hashret.errors import MissingExtra
-from hashret.sources.decode import decode, looks_like_text, raw_head
+from hashret.sources.decode import HEAD_BYTES, decode, looks_like_text, raw_head
 from hashret.sources.folder import Folder, majority
 from hashret.sources.magic import is_docx, is_html, is_pdf
-from hashret.sources.office import Damaged, docx_text, pdf_text
+from hashret.sources.office import docx_text, pdf_text
 from hashret.sources.page import text_of_page
 from hashret.sources.tally import Tally
 from hashret.sources.walk import Found
@@ -37,16 +36,7 @@ class Texts(Folder):
         if found.bytes > MAX_BYTES:
             tally.skip(found.path, f"are larger than {MAX_BYTES} bytes", named=True)
             return None
-        with found.path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES)
-        try:
-            text = self._text(found.path, raw, tally)
-        except MissingExtra:
-            tally.skip(found.path, "need another package (pip install 'hashret[documents]')")
-            return None
-        except Damaged:
-            tally.skip(found.path, "are damaged or locked", named=True)
-            return None
+        text = self._text(found, tally)
         if text is None:
             tally.skip(found.path, "are no text")
         elif not text.strip() and found.id not in self._empty:
@@ -55,16 +45,19 @@ class Texts(Folder):
         return text
 
     @staticmethod
-    def _text(path: Path, raw: bytes, tally: Tally) -> str | None:
-        if is_pdf(raw[:1024]):
-            return pdf_text(raw, path)
-        if is_docx(path, raw):
-            return docx_text(raw, path)
-        if not raw:
-            return ""
-        if not looks_like_text(raw[:65536]):
-            return None
+    def _text(found: Found, tally: Tally) -> str | None:
+        with found.path.open("rb") as stream:
+            start = stream.read(HEAD_BYTES)
+            if is_pdf(start[:1024]):
+                return pdf_text(found.path, found.bytes)
+            if is_docx(found.path, start):
+                return docx_text(found.path, found.bytes)
+            if not start:
+                return ""
+            if not looks_like_text(start):
+                return None
+            raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
         text, replaced = decode(raw)
         if replaced:
             tally.note("files with bytes that fit no encoding, replaced by U+FFFD")
-        return text_of_page(text) if is_html(path, raw[:65536]) else text
+        return text_of_page(text) if is_html(found.path, start) else text

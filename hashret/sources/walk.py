@@ -54,8 +54,8 @@ def walk(root: Path, tally: Tally, left_out: Path | None = None) -> Iterator[Fou
             continue
         try:
             status = entry.stat()
-        except OSError:
-            tally.skip(path, "cannot be read", named=True)
+        except OSError as error:
+            tally.fail(portable(path.name), error.strerror or "no such file")
             continue
         if stat.S_ISDIR(status.st_mode):
             if entry.is_symlink():
@@ -77,8 +77,8 @@ def _entries(folder: str, tally: Tally) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError:
-        tally.skip(Path(folder), "cannot be read", named=True)
+    except OSError as error:
+        tally.fail(portable(Path(folder).name), error.strerror or "no such folder")
         return iter(())
     return iter(sorted(visible, key=lambda entry: entry.name))
 

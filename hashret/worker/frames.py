@@ -1,0 +1,51 @@
+"""Frames: a JSON header and raw bytes, the form of every message between this process and a worker."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import IO, Any
+
+_LENGTHS = struct.Struct("<QQ")  # bytes of the header, raw bytes
+
+# the functions that a worker may run; each takes raw bytes and keywords that JSON can hold, and returns, or yields,
+# pairs of (what JSON can hold, raw bytes)
+FUNCTIONS = frozenset(
+    {
+        "hashret.worker.hdf5:arrays",
+        "hashret.worker.hdf5:rows",
+        "hashret.worker.image:decode",
+        "hashret.worker.office:docx_text",
+        "hashret.worker.office:pdf_text",
+        "hashret.worker.page:text",
+        "hashret.worker.parquet:count",
+        "hashret.worker.parquet:rows",
+    }
+)
+
+
+class Unreadable(ValueError):
+    """Why a file cannot be read, in words that a user understands; raised by the functions above."""
+
+
+def write(stream: IO[bytes], header: Any, raw: bytes = b"") -> None:
+    """Write one frame."""
+    text = json.dumps(header).encode("ascii")
+    stream.write(_LENGTHS.pack(len(text), len(raw)) + text)
+    stream.write(raw)
+    stream.flush()
+
+
+def read(stream: IO[bytes], largest: int) -> tuple[Any, bytes]:
+    """Read one frame; EOFError where the stream ends, ValueError for a frame of more than `largest` bytes."""
+    text, raw = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
+    if text + raw > largest:
+        raise ValueError(f"a frame of {text + raw:,} bytes, more than {largest:,}")
+    return json.loads(_exactly(stream, text)), _exactly(stream, raw)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    found = stream.read(count)
+    if len(found) < count:
+        raise EOFError
+    return found

@@ -1,0 +1,116 @@
+"""Images as Pillow sees them, small and plain; runs in a worker, but for images too small to do harm."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hashret.worker.frames import Unreadable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no others are opened: some start other programs
+AT_ONCE = 4 * 10**6  # pixels; of a larger image, this many are converted at a time
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}  # in Pillow's memory; 4 of all other modes
+
+
+def decode(raw: bytes, largest: int, most: int, memory: int, path: str = "") -> tuple[Any, bytes]:
+    """[mode, width, height] and pixels of an image, from bytes or a path, at most `largest` pixels a side.
+
+    It is upright, in mode "L" or "RGB", transparency over white. Unreadable where its header claims more than `most`
+    pixels, or as many as need more than `memory` bytes.
+    """
+    # from a file as it is, Pillow would allocate as many bytes as a damaged one claims to have
+    image = shrunk(Path(path).read_bytes() if path else raw, largest, most, memory)
+    return [image.mode, *image.size], image.tobytes()
+
+
+def shrunk(raw: bytes, largest: int, most: int, memory: int) -> Image:
+    """`decode` as an image."""
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            opened = Image.open(io.BytesIO(raw), formats=FORMATS)
+        except Image.DecompressionBombError:
+            raise Unreadable(f"more than {most:,} pixels") from None
+        with opened as image:
+            if image.width * image.height > most:
+                raise Unreadable(f"{image.width} x {image.height} pixels, more than {most:,}")
+            image.draft(None, (largest, largest))  # JPEG is decoded at a fraction of its size
+            needed = image.width * image.height * _PIXEL_BYTES.get(image.mode, 4)
+            if needed > memory:
+                raise Unreadable(f"needs {needed >> 20} MiB of memory, more than {memory >> 20}")
+            if image.width * image.height > AT_ONCE:
+                return _small(_upright(_reduced(image, largest), image.getexif().get(0x0112, 1)), largest)
+            return _small(_plain(ImageOps.exif_transpose(image)), largest)
+
+
+def _small(image: Image, largest: int) -> Image:
+    if max(image.size) > largest:
+        image.thumbnail((largest, largest))
+    return image
+
+
+def _reduced(image: Image, largest: int) -> Image:
+    """A large image at 2 to 3 times its final size, converted in strips: a copy of all of it would be too much."""
+    from PIL import Image
+
+    width, height = image.size
+    factor = max(1, max(width, height) // (2 * largest))
+    rows = factor * max(1, AT_ONCE // (width * factor))
+    top = _brightest(image)
+    found: Image.Image | None = None
+    for first in range(0, height, rows):
+        strip = _plain(image.crop((0, first, width, min(first + rows, height))), top).reduce(factor)
+        if found is None:
+            found = Image.new(strip.mode, (strip.width, -(-height // factor)))
+        found.paste(strip, (0, first // factor))
+    assert found is not None
+    return found
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """An image turned as its EXIF orientation says."""
+    from PIL.Image import Transpose
+
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _brightest(image: Image) -> float:
+    """The value that stands for white in a mode of more than 8 bits."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return 255
+    highest = image.getextrema()[1]
+    return 65535 if isinstance(highest, int | float) and highest > 255 else 255
+
+
+def _plain(image: Image, top: float | None = None) -> Image:
+    """Mode "L" or "RGB"."""
+    from PIL import Image
+
+    if image.mode.startswith("I") or image.mode == "F":
+        import numpy as np
+
+        values = np.asarray(image, np.float64)
+        top = _brightest(image) if top is None else top
+        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
+    plain = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        over = Image.new("RGBA", image.size, "white")
+        over.alpha_composite(image.convert("RGBA"))
+        image = over
+    return image.convert(plain)

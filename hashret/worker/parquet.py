@@ -1,0 +1,137 @@
+"""The rows of Parquet files, by pyarrow; runs in a worker."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hashret.errors import need
+from hashret.worker.frames import Unreadable
+
+BATCH = 256  # rows read at once
+FRAME = 4 << 20  # characters of JSON in one frame, but for a row that is longer
+MAX_ROW = 16 << 20  # characters of JSON
+MAX_VALUES = 10**6  # in a row
+
+
+def count(raw: bytes, path: str) -> tuple[Any, bytes]:
+    """The rows that the footer claims."""
+    with _open(path) as table:
+        return int(table.metadata.num_rows), b""
+
+
+def rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
+    """Lists of rows as JSON, {"name": value}.
+
+    Dates, times, durations and decimals are texts, and so are bytes that are UTF-8; other bytes are {"\\0": base64}.
+    """
+    with _open(path) as table:
+        for batch in table.iter_batches(batch_size=BATCH, use_threads=False):
+            names = batch.schema.names
+            columns = [_plain(batch.column(number)) for number in range(len(names))]
+            frame: list[str] = []
+            for row in zip(*columns, strict=True):
+                text = json.dumps(dict(zip(names, row, strict=True)))
+                if len(text) > MAX_ROW or (text.count(",") > MAX_VALUES and _values(row) > MAX_VALUES):
+                    raise Unreadable(f"a row of more than {MAX_ROW:,} characters or {MAX_VALUES:,} values")
+                if frame and sum(map(len, frame)) + len(text) > FRAME:
+                    yield None, f"[{','.join(frame)}]".encode("ascii")
+                    frame = []
+                frame.append(text)
+            yield None, f"[{','.join(frame)}]".encode("ascii")
+
+
+def _open(path: str) -> Any:
+    parquet = need("pyarrow.parquet", "parquet", "reading Parquet")
+    return parquet.ParquetFile(Path(path).open("rb"))  # pyarrow by itself opens UTF-8 names only
+
+
+def _values(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(map(_values, value.values()))
+    return 1 + sum(map(_values, value)) if isinstance(value, list | tuple) else 1
+
+
+def _plain(array: Any) -> Any:
+    """A column as values that JSON can hold."""
+    import pyarrow
+
+    kinds, kind = pyarrow.types, array.type
+    if kinds.is_dictionary(kind):
+        return _plain(array.dictionary_decode())
+    if isinstance(kind, pyarrow.BaseExtensionType):
+        return _plain(array.storage)
+    if kinds.is_struct(kind):
+        names = [kind.field(number).name for number in range(kind.num_fields)]
+        parts = [_plain(part) for part in array.flatten()]
+        found = zip(*parts, strict=True) if parts else ((),) * len(array)
+        rows = zip(found, _there(array), strict=True)
+        return [dict(zip(names, row, strict=True)) if there else None for row, there in rows]
+    if kinds.is_map(kind):
+        return _lists(array, [list(pair) for pair in zip(_plain(array.keys), _plain(array.items), strict=True)])
+    if kinds.is_list(kind) or kinds.is_large_list(kind):
+        return array.to_pylist() if _simple(kind.value_type) else _lists(array, _plain(array.values))
+    if kinds.is_fixed_size_list(kind):
+        if _simple(kind.value_type):
+            return array.to_pylist()
+        return [_plain(value.values) if there else None for value, there in zip(array, _there(array), strict=True)]
+    if _simple(kind):
+        return array.to_pylist()
+    if any(check(kind) for check in (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary)):
+        return [_text(value) for value in array.to_pylist()]
+    if kinds.is_temporal(kind):
+        return _dates(array)
+    return [
+        _text(value) if isinstance(value, bytes) else value if value is None else str(value)
+        for value in array.to_pylist()
+    ]
+
+
+def _simple(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    checks = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_null, kinds.is_string)
+    return any(check(kind) for check in (*checks, kinds.is_large_string))
+
+
+def _there(array: Any) -> Any:
+    return array.is_valid().to_pylist()
+
+
+def _lists(array: Any, values: list[Any]) -> list[Any]:
+    """The lists of an array whose values, all in one, are known."""
+    offsets = array.offsets.to_pylist()
+    return [
+        values[first:last] if there else None
+        for first, last, there in zip(offsets, offsets[1:], _there(array), strict=False)
+    ]
+
+
+def _dates(array: Any) -> list[Any]:
+    """Dates, times and durations as text; Python holds neither nanoseconds nor the years after 9999."""
+    import pyarrow
+
+    found = []
+    for value in array:
+        try:
+            text = value.as_py()
+            found.append(text if text is None else str(text))
+        except (ValueError, OverflowError):
+            plain = value.cast(pyarrow.timestamp(value.type.unit)) if getattr(value.type, "tz", None) else value
+            try:
+                found.append(plain.cast(pyarrow.string()).as_py())
+            except pyarrow.ArrowException:
+                found.append(f"{value.value} {value.type}")
+    return found
+
+
+def _text(value: bytes | None) -> Any:
+    if value is None:
+        return None
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"\0": base64.b64encode(value).decode("ascii")}
