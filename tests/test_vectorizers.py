@@ -323,7 +323,7 @@ class TestPixels:
         header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
         body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
         (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-        with pytest.raises(DataError, match="'b' is no picture that can be read .more than 100,000,000 pixels"):
+        with pytest.raises(DataError, match=r"'b' is no picture that can be read .more than 100,000,000 pixels"):
             load_picture(tmp_path / "bomb.png", "b")
 
     def test_small_copies_are_exact_or_small(self) -> None:

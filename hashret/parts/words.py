@@ -1,9 +1,10 @@
 """Words: what counts as one, which of them a corpus is known by, and how often a text holds each.
 
 The text is brought to one form (Unicode NFKC, case folded); a word is a run of letters, digits and marks of 2 to 40
-characters. Scripts that put no spaces between words (Chinese, Japanese, Korean, Thai) give each pair of neighbouring
-characters. There is no stop list and no stemming: words in more than half of the documents, and words in one document
-only, are left out, and of the rest the most frequent are kept.
+characters. Characters that nobody sees (Unicode category Cf: soft hyphens, joiners, marks of direction) are dropped;
+the zero width space separates words. Scripts that put no spaces between words (Chinese, Japanese, Korean, Thai) give
+each pair of neighbouring characters. There is no stop list and no stemming: words in more than half of the documents,
+and words in one document only, are left out, and of the rest the most frequent are kept.
 """
 
 from __future__ import annotations
@@ -22,22 +23,70 @@ from hashret.features import Floats, Rows
 from hashret.progress import track
 
 SHORTEST, LONGEST = 2, 40  # characters of a word
+PIECE = 1 << 20  # characters of a text that are taken apart at once
+MARKS = 30  # combining marks in a row, as in Unicode's stream-safe text process (UAX 15): sorting more takes long
 FEW = 20  # documents, below which every word counts
 
 # Thai to Myanmar, kana, Han, Hangul: no spaces between words, or between what would be words elsewhere
 _UNSPACED = re.compile("([\u0e00-\u0eff\u1000-\u109f\u3005\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+)")
 
 
+# where a text may be cut: before an ASCII or a full-width separator, which neither joins a word nor composes with
+# what comes before it
+_CUT = re.compile("[\x00-/:-@\\[-`{-\x7f\u3000-\u3002\uff01-\uff0f]")
+# combining marks, and what is no letter either; the last two are letters that normalise to marks
+_MARK = re.compile("[^\\w\\s\x00-\x7f]|[\uff9e\uff9f]")
+_SOME_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS // 2 + 1}}}")
+_MANY_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS + 1},}}")
+
+
 def tokens(text: str) -> Iterator[str]:
     """The words of a text, in order."""
+    if len(text) <= PIECE:
+        return _tokens(text)
+    return (word for piece in _pieces(text) for word in _tokens(piece))
+
+
+def _tokens(text: str) -> Iterator[str]:
     if _unspaced(text := _form(text)):
         return _mixed(text)
     return (run for run in _runs(text) if SHORTEST <= len(run) <= LONGEST)
 
 
+def _pieces(text: str) -> Iterator[str]:
+    """A long text in pieces that hold its words as they are."""
+    start = 0
+    while len(text) - start > PIECE:
+        cut = _CUT.search(text, start + PIECE)
+        end = len(text) if cut is None else cut.start()
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
 def _form(text: str) -> str:
     """The one form."""
-    return (text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold()
+    return (text if text.isascii() else unicodedata.normalize("NFKC", _few_marks(text))).casefold()
+
+
+def _few_marks(text: str) -> str:
+    """A text with at most 30 combining marks in a row."""
+    # a longer run holds one of every 31st characters, and the 15 before that one or the 15 after it: in most texts that
+    # is all that has to be looked at
+    for hit in _MARK.finditer(text[:: MARKS + 1]):
+        place = hit.start() * (MARKS + 1)
+        if _SOME_MARKS.match(text, place) or _SOME_MARKS.match(text, max(0, place - MARKS // 2)):
+            return _MANY_MARKS.sub(lambda run: _first_marks(run[0]), text)
+    return text
+
+
+def _first_marks(run: str) -> str:
+    kept, marks = [], 0
+    for character in run:
+        marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) else 0
+        if marks <= MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def _unspaced(text: str) -> bool:
@@ -51,18 +100,27 @@ def _runs(text: str) -> list[str]:
 
 def _mixed(text: str) -> Iterator[str]:
     """The words of a text that is not, or not all, in a script with spaces."""
+    unspaced: list[str] = []
     for number, part in enumerate(_UNSPACED.split(text)):
         if number % 2:
-            yield from map("".join, pairwise(part)) if len(part) > 1 else [part]
-        else:
-            yield from (run for run in _runs(part) if SHORTEST <= len(run) <= LONGEST)
+            unspaced.append(part)
+        elif separated := part.translate(_SEPARATED):  # else there was nothing to be seen between two unspaced parts
+            yield from _pairs("".join(unspaced))
+            unspaced.clear()
+            yield from (run for run in separated.split() if SHORTEST <= len(run) <= LONGEST)
+    yield from _pairs("".join(unspaced))
+
+
+def _pairs(run: str) -> Iterable[str]:
+    return map("".join, pairwise(run)) if len(run) > 1 else [run] if run else []
 
 
 class _Separated(dict[int, str]):
-    """Letters, digits and marks as they are, all else a space; filled as characters are met."""
+    """Letters, digits and marks as they are, nothing for what is invisible, a space for the rest; filled when met."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = chr(code) if unicodedata.category(chr(code))[0] in "LNM" else " "
+        kind = unicodedata.category(chr(code))
+        self[code] = chr(code) if kind[0] in "LNM" else "" if kind == "Cf" and code != 0x200B else " "
         return self[code]
 
 
@@ -88,21 +146,44 @@ def vocabulary(texts: Sequence[str], largest: int, least: int, most: float) -> t
 
 def count(texts: Iterable[str], number: dict[str, int]) -> Rows:
     """How often each text holds each word of a vocabulary (word -> column), sparse [n, words]."""
-    found = [_columns(text, number) for text in texts]
+    width = len(number)
+    found: list[npt.NDArray[np.int64]] = []
+    sums: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []  # places and counts of long texts
+    for row, text in enumerate(texts):
+        if len(text) <= PIECE:
+            found.append(_columns(text, number))
+        else:
+            columns, counts = _sum(text, number)
+            sums.append((row * width + columns, counts))
+            found.append(np.zeros(0, np.int64))
     rows = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
     columns = np.concatenate([np.zeros(0, np.int64), *found])
     known = columns >= 0
-    places, counts = np.unique(rows[known] * len(number) + columns[known], return_counts=True)
-    offsets = np.searchsorted(places, np.arange(len(found) + 1) * len(number))
-    indices = (places % max(1, len(number))).astype(np.int32)
-    return Rows(counts.astype(np.float32), indices, offsets, len(number))
+    places, counts = np.unique(rows[known] * width + columns[known], return_counts=True)
+    if sums:
+        places = np.concatenate([places, *(part for part, _ in sums)])
+        counts = np.concatenate([counts, *(part for _, part in sums)])
+        order = places.argsort()
+        places, counts = places[order], counts[order]
+    offsets = np.searchsorted(places, np.arange(len(found) + 1) * width)
+    indices = (places % max(1, width)).astype(np.int32)
+    return Rows(counts.astype(np.float32), indices, offsets, width)
+
+
+def _sum(text: str, number: dict[str, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The columns of the words of a long text, sorted, and how often it holds each."""
+    total = np.zeros(len(number) + 1, np.int64)  # the last for words that have no column
+    for piece in _pieces(text):
+        total += np.bincount(_columns(piece, number) % len(total), minlength=len(total))
+    columns = total[:-1].nonzero()[0]
+    return columns, total[columns]
 
 
 def _columns(text: str, number: dict[str, int]) -> npt.NDArray[np.int64]:
     """The column of each word of a text, in order; -1 for a word that has none."""
     text = _form(text)
     found = _mixed(text) if _unspaced(text) else _runs(text)  # what is too short or long for a word has no column
-    return np.array([*map(number.get, found, repeat(-1))], np.int64)
+    return np.fromiter(map(number.get, found, repeat(-1)), np.int64)
 
 
 def rarity(df: npt.NDArray[np.int64], n: int) -> Floats:
