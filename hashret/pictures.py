@@ -23,6 +23,7 @@ MOST_BYTES = 1 << 29
 LARGEST = 256  # pixels along the longer side of a picture as it is worked with
 THUMBNAIL = 64  # pixels along the longer side
 
+SECONDS_PER_MIB = 2.0  # of processor time; a JPEG takes 0.1
 SENT = 1 << 20  # bytes; a smaller file is read here and sent to the worker
 
 # PNG and JPEG within these bounds are decoded in this process: at most 16 passes over 65,536 pixels, a few ms.
@@ -66,15 +67,16 @@ def decoded(content: Path | bytes) -> tuple[Any, bytes]:
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if size > MOST_BYTES:
         raise worker.Unreadable(f"{size:,} bytes, more than {MOST_BYTES:,}")
-    arguments: dict[str, Any] = {"largest": LARGEST, "most": MOST_PIXELS, "memory": worker.limits(size).memory}
+    limits = worker.limits_for(size, seconds_per_mib=SECONDS_PER_MIB)
+    arguments: dict[str, Any] = {"largest": LARGEST, "most": MOST_PIXELS, "memory": limits.memory}
     if not isinstance(content, bytes) and size > SENT:
-        return worker.call(_DECODE, size, path=worker.real(content), **arguments)
+        return worker.call(_DECODE, size, b"", limits, path=worker.real(content), **arguments)
     raw = content if isinstance(content, bytes) else content.read_bytes()
     if _harmless(raw):
         # what goes wrong here is found again by the worker, which knows how to say it
         with contextlib.suppress(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError):
-            return decode(raw, LARGEST, min(SMALL_PIXELS, MOST_PIXELS), arguments["memory"])
-    return worker.call(_DECODE, size, raw, **arguments)
+            return decode(raw, LARGEST, min(SMALL_PIXELS, MOST_PIXELS), limits.memory)
+    return worker.call(_DECODE, size, raw, limits, **arguments)
 
 
 def _harmless(raw: bytes) -> bool:

@@ -16,7 +16,7 @@ from hashret.sources.decode import raw_head
 from hashret.sources.magic import zip_names
 from hashret.sources.rules import label_text
 
-MAX_NAME = 2**20  # bytes of one id or label
+MAX_NAME = 2**16  # bytes of one id or label
 CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # read at once
 MAX_ROW = 32 * 2**20  # bytes of one vector or picture; more is a mistake or a bomb
 

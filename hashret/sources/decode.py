@@ -18,9 +18,8 @@ from hashret.sources.tally import Tally
 
 HEAD_BYTES = 65536  # what recognising a file may read
 MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or a bomb
-MAX_BLANK = 10**6  # empty lines in a row
+MAX_BLANK = 10**6  # lines in a row that are empty or hold spaces only
 _GZIP = b"\x1f\x8b"
-_BLANK = (b"\n", b"\r\n")
 _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -118,9 +117,9 @@ def lines(path: Path | Spool, tally: Tally) -> Iterator[str]:
             number += 1
             if len(line) > MAX_LINE:
                 raise _too_long(path, number)
-            blank = blank + 1 if line in _BLANK else 0
+            blank = blank + 1 if line.isspace() else 0
             if blank > MAX_BLANK:
-                raise DataError(f"{shown(path)}, line {number}: more than {MAX_BLANK:,} empty lines in a row")
+                raise _too_blank(path, number)
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError:
@@ -131,16 +130,23 @@ def lines(path: Path | Spool, tally: Tally) -> Iterator[str]:
 def _wide_lines(path: Path | Spool, stream: IO[bytes], encoding: str) -> Iterator[str]:
     """Lines where an end of line is more than a byte."""
     with io.TextIOWrapper(stream, encoding, errors="replace", newline="") as reader:
-        number = 0
+        number = blank = 0
         while line := reader.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
                 raise _too_long(path, number)
+            blank = blank + 1 if line.isspace() else 0
+            if blank > MAX_BLANK:
+                raise _too_blank(path, number)
             yield line
 
 
 def _too_long(path: Path | Spool, number: int) -> DataError:
     return DataError(f"{shown(path)}, line {number}: longer than {MAX_LINE} bytes; is it one document a line?")
+
+
+def _too_blank(path: Path | Spool, number: int) -> DataError:
+    return DataError(f"{shown(path)}, line {number}: more than {MAX_BLANK:,} empty lines in a row")
 
 
 def _utf8_error(sample: bytes, *, complete: bool) -> int | None:

@@ -15,7 +15,7 @@ from hashret.sources.base import USUAL, Fields, Source, no_fields, portable, sho
 from hashret.sources.decode import head, open_bytes, reading
 
 IMAGES, LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"
-MAX_PICTURE = 256 * 2**20  # bytes
+MAX_PICTURE = 32 * 2**20  # bytes
 _BATCH = 256
 
 

@@ -18,7 +18,7 @@ Record = Mapping[str, Any]
 ID, LABEL = ("id", "_id"), ("label", "labels")  # the usual names, the first that is there counts
 
 
-NAMED_FIELDS = 50  # in a message; a record may have a million
+NAMED_FIELDS = 20  # in a message; a record may have a million
 
 
 class Base64(str):

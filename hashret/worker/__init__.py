@@ -52,10 +52,10 @@ class Limits(NamedTuple):
     answer: int  # bytes of one frame
 
 
-def limits(size: int, seconds_per_mib: float = SECONDS_PER_MIB) -> Limits:
+def limits_for(size: int, seconds: float = SECONDS, seconds_per_mib: float = SECONDS_PER_MIB) -> Limits:
     """The limits for an input of `size` bytes."""
     memory = min(MEMORY + MEMORY_FACTOR * size, _machine_memory() // 2)
-    return Limits(SECONDS + seconds_per_mib * size / MIB, memory, LARGEST_ANSWER + ANSWER_FACTOR * size)
+    return Limits(seconds + seconds_per_mib * size / MIB, memory, LARGEST_ANSWER + ANSWER_FACTOR * size)
 
 
 @functools.cache
@@ -66,7 +66,7 @@ def _machine_memory() -> int:
 
 
 def call(
-    function: str, size: int, raw: bytes = b"", *, seconds_per_mib: float = SECONDS_PER_MIB, **arguments: Any
+    function: str, size: int, raw: bytes = b"", limits: Limits | None = None, **arguments: Any
 ) -> tuple[Any, bytes]:
     """Run a function on an input of `size` bytes in a child; returns its (JSON value, raw bytes).
 
@@ -75,7 +75,7 @@ def call(
     pool = _pool
     child = pool.take(function)
     try:
-        answer, out = child.request(function, limits(size, seconds_per_mib), raw, arguments)
+        answer, out = child.request(function, limits or limits_for(size), raw, arguments)
         return answer["result"], out
     finally:
         pool.give(child)
@@ -86,7 +86,7 @@ def stream(function: str, size: int, raw: bytes = b"", **arguments: Any) -> Iter
     pool = _pool
     child = pool.take(function)
     try:
-        answer, out = child.request(function, limits(size), raw, arguments)
+        answer, out = child.request(function, limits_for(size), raw, arguments)
         while "end" not in answer:
             yield answer["result"], out
             answer, out = child.more()

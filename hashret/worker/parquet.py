@@ -12,6 +12,7 @@ from hashret.errors import need
 from hashret.worker.frames import Unreadable
 
 BATCH = 256  # rows read at once
+ROWS, ROWS_PER_BYTE = 10**5, 8  # more than so many, and so many times the bytes of the file, are a bomb
 FRAME = 4 << 20  # characters of JSON in one frame, but for a row that is longer
 MAX_ROW = 16 << 20  # characters of JSON
 MAX_VALUES = 10**6  # in a row
@@ -29,6 +30,8 @@ def rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
     Dates, times, durations and decimals are texts, and so are bytes that are UTF-8; other bytes are {"\\0": base64}.
     """
     with _open(path) as table:
+        if table.metadata.num_rows > ROWS + ROWS_PER_BYTE * Path(path).stat().st_size:
+            raise Unreadable(f"claims {table.metadata.num_rows:,} rows, and next to nothing is stored of them")
         for batch in table.iter_batches(batch_size=BATCH, use_threads=False):
             names = batch.schema.names
             columns = [_plain(batch.column(number)) for number in range(len(names))]
