@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import decimal
 import gzip
 import io
 import json
@@ -399,6 +400,45 @@ def test_prose_with_commas_is_no_csv(tmp_path):
     assert read(tmp_path / "x.txt").name == "lines"
 
 
+@pytest.mark.parametrize(
+    ("rows", "texts"),
+    [
+        ('"wheat ship\ncourt ship\ngrain reef"\nstorm\n', ['"wheat ship', "court ship", 'grain reef"', "storm"]),
+        ('"quoted"\n"a ""word"" in it"\n"a\ttab"\n', ["quoted", 'a "word" in it', "a\ttab"]),
+        ('"Hello" he said\n6" nails\n"\n', ['"Hello" he said', '6" nails', '"']),
+        ('"open', ['"open']),
+    ],
+)
+def test_quotes_in_tsv(tmp_path, rows, texts):
+    """A quote that is not closed in its row is a character, and swallows no row."""
+    numbered = "".join(f"{number}\t{row}\n" for number, row in enumerate(rows.splitlines()))
+    (tmp_path / "x.tsv").write_text(f"id\ttext\n{numbered}")
+    assert [document.content for document in read(tmp_path / "x.tsv")] == texts
+
+
+def test_a_quoted_field_of_tsv_with_line_breaks(tmp_path, caplog):
+    (tmp_path / "x.tsv").write_text('id\ttext\tlabel\n1\t"two\n\nlines"\ta\n2\tone\tb\n3\t"open\tc\n4\tlast\td\n')
+    assert [(d.id, d.content, d.labels) for d in read(tmp_path / "x.tsv")] == [
+        ("1", "two\n\nlines", ("a",)),
+        ("2", "one", ("b",)),
+        ("3", '"open', ("c",)),
+        ("4", "last", ("d",)),
+    ]
+    assert "rows with a quote that is not closed or is followed by text, read as a character: 1" in caplog.text
+
+
+def test_a_tsv_row_that_does_not_fit_names_its_line(tmp_path):
+    (tmp_path / "x.tsv").write_text('id\ttext\n1\t"open\nrest\n')
+    with pytest.raises(DataError, match=r"row 2 \(line 3\) has 1 fields, the header 2"):
+        list(read(tmp_path / "x.tsv"))
+
+
+def test_an_unclosed_quote_of_csv_names_the_row_where_it_opens(tmp_path):
+    (tmp_path / "x.csv").write_text('id,text\n1,a\n2,"b\n3,c\n4,d\n')
+    with pytest.raises(DataError, match=r"row that begins in line 3: a quote that opens in it is never closed"):
+        list(read(tmp_path / "x.csv"))
+
+
 # Parquet
 
 
@@ -433,6 +473,77 @@ def test_parquet_vectors_and_nulls(tmp_path):
     (document,) = read(tmp_path / "x")
     assert document.content.tolist() == [1, 2]
     assert document.labels == ()
+
+
+def test_parquet_values_that_json_does_not_have(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    nanosecond, far = (
+        arrow.array([1_600_000_000_123_456_789], arrow.timestamp("ns")),
+        arrow.array([10**7], arrow.date32()),
+    )
+    table = {
+        "text": arrow.array(["Füße".encode()]),
+        "nanosecond": nanosecond,
+        "zoned": nanosecond.cast(arrow.timestamp("ns", "Europe/Paris")),
+        "times": arrow.array([[1_600_000_000_123_456_789, None]], arrow.list_(arrow.timestamp("ns"))),
+        "far": far,
+        "day": arrow.array([datetime.date(2020, 1, 2)]),
+        "moment": arrow.array([datetime.datetime(2020, 1, 2, 3, 4, 5, 6)]),
+        "time": arrow.array([10**9], arrow.time64("ns")),
+        "took": arrow.array([1_000_000_001], arrow.duration("ns")),
+        "price": arrow.array([decimal.Decimal("1.50")]),
+        "struct": arrow.array([{"day": datetime.date(2020, 1, 2), "raw": b"\xff\xfe"}]),
+        "map": arrow.array([[("a", b"b")]], arrow.map_(arrow.string(), arrow.binary())),
+        "fixed": arrow.array([b"abcd"], arrow.binary(4)),
+        "kind": arrow.array(["x"]).dictionary_encode(),
+        "lists": arrow.array([[[b"a"], None, []]]),
+        "half": arrow.array([1.5], arrow.float16()),
+    }
+    parquet.write_table(arrow.table(table), tmp_path / "x")
+    (document,) = read(tmp_path / "x")
+    assert document.content == "Füße"
+    assert document.metadata == {
+        "nanosecond": "2020-09-13 12:26:40.123456789",
+        "zoned": "2020-09-13 12:26:40.123456789",
+        "times": ["2020-09-13 12:26:40.123456789", None],
+        "far": "29349-01-26",
+        "day": "2020-01-02",
+        "moment": "2020-01-02 03:04:05.000006",
+        "time": "00:00:01",
+        "took": "1000000001 ns",
+        "price": "1.50",
+        "struct": {"day": "2020-01-02", "raw": "//4="},
+        "map": [["a", "b"]],
+        "fixed": "abcd",
+        "kind": "x",
+        "lists": [["a"], None, []],
+        "half": 1.5,
+    }
+
+
+def test_parquet_rows_in_slices_and_with_nulls(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    days = [None if n % 3 == 0 else [datetime.date(2020, 1, 1 + n % 28)] * (n % 4) for n in range(700)]
+    pairs = [None if n % 5 == 0 else {"a": [{"b": b"%d" % n}], "n": n} for n in range(700)]
+    parquet.write_table(
+        arrow.table({"text": [str(n) for n in range(700)], "days": arrow.array(days), "pairs": arrow.array(pairs)}),
+        tmp_path / "x",
+    )
+    for number, document in enumerate(read(tmp_path / "x")):
+        wanted = days[number] and [str(day) for day in days[number]]
+        assert document.metadata["days"] == wanted
+        pair = pairs[number] and {"a": [{"b": str(number)}], "n": number}
+        assert document.metadata["pairs"] == pair
+
+
+def test_parquet_bytes_that_are_no_text_are_refused_by_the_name_of_their_column(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"id": [b"\xff\xfe"], "body": [b"caf\xe9"]}), tmp_path / "x")
+    with pytest.raises(DataError, match=r"x, row 1: 'body' holds bytes that are not UTF-8 text"):
+        list(read(tmp_path / "x", text="body"))
+    parquet.write_table(arrow.table({"id": [b"\xff\xfe"], "text": ["text"]}), tmp_path / "x")
+    (document,) = read(tmp_path / "x")
+    assert document.id == "//4="
 
 
 def test_parquet_that_is_damaged(tmp_path):

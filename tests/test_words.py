@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import unicodedata
 from itertools import pairwise
@@ -32,7 +33,8 @@ def test_pairs_of_characters_and_words_come_in_the_order_of_the_text(parts: list
 @given(text=st.text(st.characters(max_codepoint=0x0DFF)))
 def test_words_of_scripts_with_spaces_are_runs_as_ever(text: str) -> None:
     text = unicodedata.normalize("NFKC", text).casefold()
-    spaced = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in text)
+    seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    spaced = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in seen)
     assert list(tokens(text)) == [run for run in spaced.split() if re.fullmatch(".{2,40}", run, re.DOTALL)]
 
 
@@ -99,3 +101,39 @@ def test_words_that_are_not_known_are_not_counted() -> None:
 
 def test_no_texts_are_no_rows() -> None:
     assert weigh(count([], {"aa": 0}), np.ones(1, np.float32)).dense().shape == (0, 1)
+
+
+def test_what_nobody_sees_is_dropped_and_the_zero_width_space_separates() -> None:
+    assert list(tokens("govern\u00adment \ufeffbom wo\u2060rd le\u200eft zero\u200bwidth")) == [
+        *("government", "bom", "word", "left", "zero", "width")
+    ]
+    assert list(tokens("\u0dc1\u0dca\u200d\u0dbb\u0dd3")) == ["\u0dc1\u0dca\u0dbb\u0dd3"]
+    assert list(tokens("\u4eca\u200d\u5929 \u4eca\u00ad\u5929\u6c14")) == list(
+        tokens("\u4eca\u5929 \u4eca\u5929\u6c14")
+    )
+    assert list(tokens("\u4eca\u200b\u5929")) == ["\u4eca", "\u5929"]
+    hidden = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) == "Cf" and c != "\u200b"]
+    assert all(list(tokens(f"go{c}vern")) == ["govern"] for c in hidden)
+
+
+def test_a_long_text_in_pieces_has_the_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(0)
+    kinds = {"L", "M", "N", "P", "S", "Z"}
+    known = [c for c in map(chr, range(0x30000)) if unicodedata.category(c)[0] in kinds]
+    marks = [c for c in known if unicodedata.combining(c)]
+    for _ in range(50):
+        text = "".join(rng.choices([*rng.sample(known, 500), *marks[:100], *" \n.,\u3002\uff0c" * 20], k=2000))
+        monkeypatch.setattr("hashret.parts.words.PIECE", 1 << 20)
+        words = list(tokens(text))
+        number = {word: i for i, word in enumerate(sorted(set(words))[::2])}
+        whole = count([text, "and more", text[:40]], number)
+        monkeypatch.setattr("hashret.parts.words.PIECE", 60)
+        assert list(tokens(text)) == words
+        np.testing.assert_array_equal(count([text, "and more", text[:40]], number).dense(), whole.dense())
+
+
+def test_runs_of_marks_up_to_30_stay() -> None:
+    for length in (1, 15, 29, 30):
+        run = "e" + "".join(rng_mark for rng_mark in ("\u0334\u0301" * 15)[:length])
+        for before in ("", "x", "\u2013 " * 20):
+            assert list(tokens(f"{before}{run}z"))[-1] == unicodedata.normalize("NFKC", f"{before}{run}z").split()[-1]

@@ -123,6 +123,9 @@ def _dates(array: Any) -> list[Any]:
             text = value.as_py()
             found.append(text if text is None else str(text))
         except (ValueError, OverflowError):
+            if pyarrow.types.is_duration(value.type):
+                found.append(f"{value.value} {value.type.unit}")
+                continue
             plain = value.cast(pyarrow.timestamp(value.type.unit)) if getattr(value.type, "tz", None) else value
             try:
                 found.append(plain.cast(pyarrow.string()).as_py())
