@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hashret import files
+from hashret import files, worker
 from hashret.errors import DataError, StoreError, UsageError
 from hashret.files import Root
-from hashret.store import deletions, hdf5, spare
+from hashret.store import deletions, spare
 from hashret.store.manifest import (
     NAME,
     SPARE,
@@ -173,10 +173,12 @@ def _contents(root: Root, manifest: Manifest) -> Iterator[Problem]:
 
 def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segment) -> Iterator[str]:
     codes, ids, arrays = segment.codes(), segment.ids(), manifest.files[segment_path(entry.number)].arrays
+    image = root.read(segment_path(entry.number))
     try:
-        if dict(hdf5.places(segment.path)) != dict(arrays):
+        listed, _ = worker.call("hashret.store.hdf5:places", len(image), image)
+        if {name: tuple(place) for name, place in listed.items()} != dict(arrays):
             yield "has its arrays in other places than the manifest says"
-    except (OSError, ValueError, RuntimeError) as error:
+    except worker.Unreadable as error:
         yield f"is not an HDF5 file as hashret writes it ({error})"
     if sum(1 for _ in segment.records()) != entry.rows:
         yield "holds another number of documents"
@@ -191,7 +193,6 @@ def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segme
         yield f"has no {beside}"
         return
     try:
-        image = root.read(segment_path(entry.number))
         if spare.read(root, beside, entry.rows) != spare.of(list(segment.records()), image, arrays):
             yield f"does not belong to {beside}"
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:

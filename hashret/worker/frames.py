@@ -12,6 +12,7 @@ _LENGTHS = struct.Struct("<QQ")  # bytes of the header, raw bytes
 # pairs of (what JSON can hold, raw bytes)
 FUNCTIONS = frozenset(
     {
+        "hashret.store.hdf5:places",
         "hashret.worker.hdf5:arrays",
         "hashret.worker.hdf5:rows",
         "hashret.worker.image:decode",
