@@ -179,6 +179,12 @@ class Root:
             return True
         return False
 
+    def is_link(self, name: str) -> bool:
+        """Whether a link has this name."""
+        with suppress(OSError, StoreError), self._parent(name) as (last, where):
+            return stat.S_ISLNK(os.stat(last, dir_fd=where, follow_symlinks=False).st_mode)
+        return False
+
     def open(self, name: str) -> File:
         """A file open for reading; errors as for `stat`."""
         self.stat(name)

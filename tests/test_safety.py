@@ -195,6 +195,7 @@ class TestLinks:
         if place.exists():
             shutil.move(place, tmp_path / "moved")
         place.symlink_to(precious if folder else precious / "diary.txt")
+        assert name in [problem.file for problem in verify(tmp_path / "index")] or "manifest" in name
         before = tree(precious)
         for change in ("add", "refit", "delete", "compact", "repair"):
             told = "is a link"

@@ -14,9 +14,11 @@ from hashret import files, worker
 from hashret.errors import DataError, StoreError, UsageError
 from hashret.files import Root
 from hashret.store import deletions, spare
+from hashret.store.lock import HOLDER, LOCK
 from hashret.store.manifest import (
     NAME,
     SPARE,
+    SPARES,
     FileEntry,
     Manifest,
     SegmentEntry,
@@ -80,8 +82,18 @@ def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], M
         return [Problem(NAME, "is missing", what)], None
     except StoreError as error:
         return [Problem(NAME, "cannot be read", str(error))], None
-    found = [*spare_manifest(root, manifest), *changed(root, manifest, sound)]
+    found = [*_links(root, manifest), *spare_manifest(root, manifest), *changed(root, manifest, sound)]
     return found or [*_contents(root, manifest)], manifest
+
+
+def _links(root: Root, manifest: Manifest) -> Iterator[Problem]:
+    """Links where hashret may write a file or a folder some day; those in place of listed files are found anyway."""
+    folders = ["segments", "faiss", "deletions", "hasher", SPARES]
+    inside = [f"{folder}/{name}" for folder in folders for name in root.names(folder)]
+    inside += [f"{place}/{name}" for place in inside if place.startswith("hasher/") for name in root.names(place)]
+    for name in [LOCK, HOLDER, *folders, *inside]:
+        if name not in manifest.files and root.is_link(name):
+            yield Problem(name, "is a link", "nothing is read or written through it, so changes may fail; remove it")
 
 
 def spare_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
