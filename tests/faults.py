@@ -287,27 +287,26 @@ for n in range(100_000):
     new = [f"{name}-{n}-{m}" for m in range(chance.randint(1, 3))]
     what = chance.choice(["add", "add", "add", "delete", "compact"])
     old = [mine.pop(chance.randrange(len(mine)))] if what == "delete" and mine else []
-    words = ["add", *new] if what != "delete" else ["delete", *old]
+    told = True
     try:
         with Index.open(path) as index:
-            print("begin", *words, flush=True)
+            print("begin", *(["delete", *old] if what == "delete" else ["add", *new]), flush=True)
+            told = False
             if what == "delete":
                 index.delete(old)
             else:
                 index.add([Document(id, "boat " + id) for id in new])
-                mine += new
-            print("done", flush=True)
+            told = print("done", flush=True) is None
+            mine += new if what != "delete" else []
             if what == "compact":
                 index.compact()
     except StoreError as error:
-        if "was changed" in str(error):
-            print("done", flush=True)
-            mine += new if what != "delete" else []
-            continue
-        if not any(part in str(error) for part in ("another process", "is a link", "not changed", "lacks a file")):
+        parts = ("another process", "is a link", "not changed", "was changed", "lacks a file")
+        if not any(part in str(error) for part in parts):
             raise
-        mine += old
-        print("refused", flush=True)
+        changed = "was changed" in str(error)
+        mine += old if not told and not changed else new if not told and what != "delete" else []
+        print("done" if not told and changed else "refused", flush=True)
         time.sleep(0.002)
 """
 
