@@ -23,8 +23,9 @@ Written by `scripts/write_reference.py` from the commands themselves; a test hol
 
 - INDEX is `-i`, else `$HASHRET_INDEX`, else `hashret.toml`, else the only index under `./indexes`.
 - Most options with a long name can be set by the environment (`--bits` by `HASHRET_BITS`). Those that say how to
-  search, show and learn can also be set by a `hashret.toml` in the working folder: keys at its top are for all commands,
-  those of a table `[query]` for that command. It cannot name files, force anything, or choose the index to change.
+  search, show and learn can also be set by a `hashret.toml` in the working folder: keys at its top are for all
+  commands, those of a table `[query]` for that command. It cannot name files, force anything, or choose the index to
+  change.
 - Data goes to stdout, as a table on a terminal and as JSON lines in a pipe; everything else goes to stderr.
 - Exit codes: 0 done, 1 found at work (an empty corpus, a repeated id, damaged data), 2 the command line is wrong,
   3 a gate not met or an index not sound, 130 interrupted.
