@@ -80,7 +80,7 @@ def summary(found: list[dict[str, Any]]) -> str:
     """The newest run of each part, as docs/durability.md shows it."""
     newest = {run["part"]: run["figures"] for run in found}
     lines = ["| | |", "| --- | --- |"]
-    for part in ("kills", "cuts", "flips", "fuzz", "store"):
+    for part in ("kills", "cuts", "flips", "fuzz", "creates", "writers", "links", "sectors", "truncations", "store"):
         for name, value in newest.get(part, {}).items():
             lines.append(f"| {name if part == 'store' else f'{part}: {name}'} | {value:,.0f} |")
     return "\n".join(lines)
