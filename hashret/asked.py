@@ -76,7 +76,7 @@ def _fitting(document: Document, holds: str) -> Document:
         if not Path(document.content).is_file():
             raise DataError(
                 f"this index holds pictures, and {document.content[:60]!r} is no picture's path; "
-                "ask with a path, or with --like ID"
+                "ask with an image, its path or the id of a document"
             )
         return Document(document.content, Path(document.content))
     if document.kind != holds:

@@ -1,13 +1,20 @@
-"""What can go wrong, as a tree:
+"""The errors that hashret raises on purpose.
 
-HashretError            exit code
-├── UsageError          2   the request itself is wrong: an option, a name, a number, a path
-│   └── MissingExtra    2   the request needs a package that is not installed
-├── DataError           1   documents, vectors or queries that cannot be used
-├── StoreError          1   an index on disk that is locked, damaged or from a newer version
-└── GateError           3   a measured value fell below what was asked for
+HashretError                exit code of the command line
+├── UsageError              2   the request is wrong: an option, a name, a number, a path   (ValueError)
+│   ├── MissingExtra        2   it needs a package that is not installed                    (ImportError)
+│   ├── IndexNotFound       2   there is no index at the path                               (FileNotFoundError)
+│   └── IndexExists         2   there is an index at the path already                       (FileExistsError)
+├── DataError               1   documents, vectors or queries that cannot be used           (ValueError)
+│   ├── UnknownId           1   no document has the id                                      (KeyError)
+│   └── DuplicateIds        1   ids that occur twice, or that the index has already
+├── StoreError              1   an index on disk that cannot be read or changed
+│   ├── IndexLocked         1   another process is changing it; try again later
+│   ├── CorruptIndex        1   a file of it is damaged or missing
+│   └── FormatTooNew        1   a newer version of hashret wrote it
+└── GateError               3   a measured value is below what was asked for
 
-A message is one line: what, the value, what is allowed, the next step.
+A message is one line: what, the value, what is allowed, the next step. What a message is about is an attribute too.
 """
 
 from __future__ import annotations
@@ -15,37 +22,94 @@ from __future__ import annotations
 import difflib
 import importlib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
 
 class HashretError(Exception):
-    """The root of everything hashret raises on purpose."""
+    """The base of all errors that hashret raises on purpose. Keywords become attributes."""
 
     exit_code = 1
 
+    def __init__(self, message: str = "", **facts: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(facts)
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""  # KeyError would quote it
+
 
 class UsageError(HashretError, ValueError):
-    """The request itself is wrong: an option, a name, a number or a path."""
+    """The request is wrong: an option, a name, a number or a path."""
 
     exit_code = 2
 
 
 class MissingExtra(UsageError, ImportError):
-    """The request needs an optional package; the message names the extra that brings it."""
+    """The request needs an optional package.
+
+    Attributes: `package` and `extra`, the name in `pip install 'hashret[EXTRA]'`.
+    """
+
+    package: str
+    extra: str
+
+
+class IndexNotFound(UsageError, FileNotFoundError):
+    """There is no index at `path`."""
+
+    path: str
+
+
+class IndexExists(UsageError, FileExistsError):
+    """There is an index at `path` already, and nobody said that it may be replaced."""
+
+    path: str
 
 
 class DataError(HashretError, ValueError):
     """Documents, vectors or queries that cannot be used."""
 
 
+class UnknownId(DataError, KeyError):
+    """No document of the index has the id `id`."""
+
+    id: str
+
+
+class DuplicateIds(DataError):
+    """Ids that occur twice among the documents, or (`there`) that the index has already: `ids`."""
+
+    ids: Sequence[str]
+    there: bool
+
+
 class StoreError(HashretError):
-    """An index on disk that is locked, damaged or written by a newer version."""
+    """An index on disk that cannot be read or changed: a full disk, a missing permission, one that was replaced."""
+
+    path: str
+
+
+class IndexLocked(StoreError):
+    """Another process is changing the index at `path`; `holder` describes it, empty where that is not known."""
+
+    holder: str
+
+
+class CorruptIndex(StoreError):
+    """A file of the index is damaged or missing. `hashret.verify` lists what is wrong, `hashret.repair` mends it."""
+
+
+class FormatTooNew(StoreError):
+    """The index has a `format` that a newer version of hashret wrote; `needs` is the first version that reads it."""
+
+    format: int
+    needs: str
 
 
 class GateError(HashretError):
-    """A measured value fell below what was asked for."""
+    """A measured value is below what was asked for."""
 
     exit_code = 3
 
@@ -84,4 +148,5 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtra(f"{purpose} needs {module}; install it with: pip install 'hashret[{extra}]'") from error
+        words = f"{purpose} needs {module}; install it with: pip install 'hashret[{extra}]'"
+        raise MissingExtra(words, package=module, extra=extra) from error

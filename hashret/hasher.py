@@ -122,9 +122,7 @@ class Hasher:
         try:
             return encoder.restore(Features(like.input, like.shape, like.gives), self.bits, self._state())
         except FileNotFoundError:
-            raise StoreError(
-                "this hasher was saved without what its encoder learned; hashret refit learns it"
-            ) from None
+            raise StoreError("this hasher was saved without what its encoder learned; fit it again") from None
         except OSError as error:
             raise StoreError(f"what the encoder learned cannot be read: {files.reason(error)}") from error
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
@@ -223,7 +221,7 @@ class Hasher:
                 if not root.exists(CONFIG):
                     raise FileNotFoundError
         except (FileNotFoundError, NotADirectoryError):
-            raise UsageError(f"no hasher at {str(path)!r}: no {CONFIG} there; hashret fit makes one") from None
+            raise UsageError(f"no hasher at {str(path)!r}: no {CONFIG} there") from None
 
         def read(name: str) -> bytes:
             with Root(folder) as root:
@@ -332,7 +330,7 @@ def check_dense(vectorizer: Vectorizer) -> None:
     if isinstance(vectorizer.transform([]).input, Rows):
         raise UsageError(
             f"vectorizer {vectorizer.name!r} gives sparse features, and vectors are kept of dense ones, such as those "
-            "of text, pixels and precomputed; choose such a vectorizer, or leave out --keep-vectors"
+            "of text, pixels and precomputed; choose such a vectorizer, or do not keep vectors"
         )
 
 

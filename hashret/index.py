@@ -20,7 +20,7 @@ import numpy as np
 from hashret.asked import Asked, Queries, Query, answered, encoded, is_one_query
 from hashret.codes import Codes, group, unpack
 from hashret.documents import Document, Documents, as_id, as_ids, as_labels, batches, bytes_of
-from hashret.errors import DataError, HashretError, StoreError, UsageError
+from hashret.errors import DataError, HashretError, StoreError, UnknownId, UsageError
 from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
@@ -334,7 +334,9 @@ class Index:
         if labels and len(rows):
             here = self.labels
             if unknown := [label for label in labels if not any(label in own for own in here)]:
-                raise DataError(f"no document is labelled {unknown[0]!r}; hashret info lists the labels")
+                known = sorted({label for own in here for label in own})
+                listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "") if known else "there are none"
+                raise DataError(f"no document is labelled {unknown[0]!r}; labels: {listed}")
             chosen = np.array([any(label in labels for label in own) for own in here])
             return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
         return self._made.get("searcher", lambda: searcher(self.codes, self.bits, **self._way)), rows
@@ -373,7 +375,7 @@ class Index:
     def _row(self, id: str) -> int:
         row = self.store.find(as_id(id))
         if row is None:
-            raise DataError(f"no document has the id {id!r}; hashret info shows what ids look like")
+            raise UnknownId(f"no document has the id {id!r}", id=id)
         return row
 
     def _document(self, row: int) -> Document:
@@ -466,7 +468,7 @@ class Index:
         are exact up to 64 pixels a side. Raises UsageError for an index of vectors, which does not keep them exactly.
         """
         if self.hasher.reads == "vector":
-            raise UsageError("an index of vectors does not keep them as they were; index the source again with --force")
+            raise UsageError("an index of vectors does not keep them exactly; create it again from its source")
         before = self.store.manifest.generation
         hasher = Hasher.fit(self.documents(), dense=self.keeps_vectors, **self._as_before(fit))
         with self._changing() as (change, now):

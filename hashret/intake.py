@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hashret.documents import Content, Document
-from hashret.errors import DataError
+from hashret.errors import DuplicateIds
 from hashret.features import Rows
 from hashret.hasher import Hasher
 from hashret.pictures import load, thumbnail
@@ -103,7 +103,7 @@ def _is_missing(place: Path) -> bool:
 
 
 def each_once(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents; DataError after the last where an id occurs twice, so that nothing is learned in vain."""
+    """The documents; DuplicateIds after the last where an id occurs twice, so that nothing is learned in vain."""
     seen: set[str] = set()
     twice: list[str] = []
     for document in documents:
@@ -114,8 +114,9 @@ def each_once(documents: Iterable[Document]) -> Iterator[Document]:
         raise _repeated(twice)
 
 
-def _repeated(ids: list[str]) -> DataError:
-    return DataError(f"ids that occur twice in the source: {', '.join(map(repr, ids[:5]))}; each must be its own")
+def _repeated(ids: list[str]) -> DuplicateIds:
+    named = ", ".join(map(repr, ids[:5]))
+    return DuplicateIds(f"ids that occur twice in the source: {named}; ids must be unique", ids=ids, there=False)
 
 
 def select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
@@ -135,7 +136,7 @@ def select(change: Transaction, batch: list[Document], seen: set[str], policy: s
         raise _repeated(twice)
     if there:
         named = ", ".join(map(repr, there[:5]))
-        raise DataError(f"ids that are there already: {named}; --replace replaces them, --skip leaves them out")
+        raise DuplicateIds(f"ids that are there already: {named}; replace or skip them", ids=there, there=True)
     return fresh
 
 

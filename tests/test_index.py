@@ -260,6 +260,6 @@ def test_an_id_that_occurs_twice_is_told_before_anything_is_learned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hashret.encoders.lsh.LSH.fit", None)
-    with pytest.raises(DataError, match="ids that occur twice in the source: 'sea/2'; each must be its own"):
+    with pytest.raises(DataError, match="ids that occur twice in the source: 'sea/2'; ids must be unique"):
         Index.create(tmp_path / "index", [*corpus(9), corpus(9)[2]], bits=8, encoder="lsh")
     assert not (tmp_path / "index").exists()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hashret.cli.app import app
 from hashret.documents import Document
-from hashret.errors import StoreError, UsageError
+from hashret.errors import CorruptIndex, StoreError, UsageError
 from hashret.files import BLOCK
 from hashret.index import Index, repair, verify
 from hashret.store import Store
@@ -206,5 +206,5 @@ class TestCommands:
 
     def test_an_index_without_its_manifest_is_not_written_over(self, path: Path) -> None:
         (path / "manifest.json").unlink()
-        with pytest.raises(UsageError, match="has lost its manifest"):
+        with pytest.raises(CorruptIndex, match="has lost its manifest"):
             Store.new(path)

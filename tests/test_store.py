@@ -136,7 +136,7 @@ class TestReading:
 
 class TestWriting:
     def test_an_index_is_not_made_over_another_thing(self, store: Store, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="exists already; --force"):
+        with pytest.raises(UsageError, match="exists already"):
             Store.new(store.path)
         (tmp_path / "letters").mkdir()
         (tmp_path / "letters" / "dear.txt").write_text("")

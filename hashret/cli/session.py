@@ -17,7 +17,15 @@ import typer
 
 from hashret.cli import output
 from hashret.cli.options import opt
-from hashret.errors import HashretError, UsageError
+from hashret.errors import (
+    CorruptIndex,
+    DuplicateIds,
+    HashretError,
+    IndexExists,
+    IndexNotFound,
+    UnknownId,
+    UsageError,
+)
 from hashret.files import BUSY
 from hashret.progress import listening
 
@@ -124,7 +132,7 @@ def report(error: BaseException) -> int:
         discard_output()
         return 0
     elif isinstance(error, HashretError):
-        words, code = str(error), error.exit_code
+        words, code = str(error) + advice(error), error.exit_code
     elif isinstance(error, MemoryError):
         words, code = "out of memory; take fewer documents at once, or -o sample=N to learn from fewer", 1
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -137,6 +145,23 @@ def report(error: BaseException) -> int:
         words, code = str(error), 1
     print(f"hashret: {output.printable(words)}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def advice(error: HashretError) -> str:
+    """The command or option that helps, where the library only knows what is wrong."""
+    path = getattr(error, "path", "INDEX")
+    match error:
+        case IndexNotFound():
+            return f"; create it with: hashret index SOURCE -i {path}"
+        case IndexExists():
+            return "; --force replaces it, hashret add adds to it"
+        case CorruptIndex():
+            return f"; hashret verify -i {path} says more, hashret repair -i {path} mends what can be mended"
+        case DuplicateIds(there=True):
+            return ": --replace, --skip"
+        case UnknownId():
+            return "; hashret info shows what ids look like"
+    return ""
 
 
 def discard_output() -> None:

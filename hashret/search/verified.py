@@ -41,7 +41,7 @@ def _compared(found: Neighbors, true: Neighbors) -> Neighbors:
         log.info(f"verified: {found.searcher} answers as a full scan of all codes does")
     elif found.exact:
         raise HashretError(
-            f"the answer of {found.searcher} is not a full scan's: a fault of hashret; --search flat goes round it"
+            f"the answer of {found.searcher} is not a full scan's: a fault of hashret; search by 'flat' avoids it"
         )
     else:
         near = int((found.distances <= true.distances[:, -1:]).sum())

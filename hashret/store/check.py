@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hashret import files, worker
-from hashret.errors import DataError, StoreError, UsageError
+from hashret.errors import DataError, IndexNotFound, StoreError
 from hashret.files import Root
 from hashret.store import deletions, spare
 from hashret.store.lock import HOLDER, LOCK
@@ -44,7 +44,7 @@ class Problem:
 
 
 def problems(folder: Path) -> list[Problem]:
-    """Everything wrong with the index in a folder, even one that cannot be opened; UsageError where there is none.
+    """Everything wrong with the index in a folder, even one that cannot be opened; IndexNotFound where there is none.
 
     Files that a writer replaces meanwhile are not wrong: then the new generation is checked instead.
     """
@@ -54,21 +54,23 @@ def problems(folder: Path) -> list[Problem]:
             with Root(folder) as root:
                 try:
                     found, manifest = _problems(root, sound)
+                except IndexNotFound:
+                    raise
                 except FileNotFoundError:  # a writer was faster
                     continue
                 with suppress(FileNotFoundError, StoreError):
                     if found and manifest and Manifest.read(root) != manifest:
                         continue
                 return found
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError):  # IndexNotFound too
         raise _no_index(folder) from None
     except OSError as error:
         raise StoreError(f"index {str(folder)!r} cannot be read: {files.reason(error)}") from error
     raise StoreError(f"index {str(folder)!r} changed {TRIES} times while it was verified; try again later")
 
 
-def _no_index(folder: Path) -> UsageError:
-    return UsageError(f"no index at {str(folder)!r}; hashret index SOURCE -i {folder} makes one")
+def _no_index(folder: Path) -> IndexNotFound:
+    return IndexNotFound(f"no index at {str(folder)!r}", path=str(folder))
 
 
 def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], Manifest | None]:
@@ -78,7 +80,7 @@ def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], M
     except FileNotFoundError:
         if not root.exists(SPARE):
             raise _no_index(root.path) from None
-        what = "the index cannot be opened; hashret repair restores it from its second copy"
+        what = "the index cannot be opened; it can be restored from its second copy"
         return [Problem(NAME, "is missing", what)], None
     except StoreError as error:
         return [Problem(NAME, "cannot be read", str(error))], None
@@ -108,7 +110,7 @@ def spare_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
         what = "is missing"
     except StoreError:
         what = "is damaged"
-    yield Problem(SPARE, what, "nothing is lost, it is a second copy; hashret repair rewrites it")
+    yield Problem(SPARE, what, "nothing is lost, it is a second copy; it can be rewritten")
 
 
 def changed(root: Root, manifest: Manifest, sound: dict[str, FileEntry] | None = None) -> Iterator[Problem]:
@@ -141,13 +143,13 @@ def meaning(name: str, manifest: Manifest) -> str:
     """What the loss of a file means."""
     for segment in manifest.segments:
         if name == segment_path(segment.number):
-            return f"it holds {segment.rows:,} documents; hashret repair saves those that the damage did not touch"
+            return f"it holds {segment.rows:,} documents; those that the damage did not touch can be saved"
     if name.startswith("faiss/"):
-        return "other programs read it, no answer here depends on it; hashret repair rewrites it"
+        return "other programs read it, no answer here depends on it; it can be rewritten"
     if name.startswith("spares/"):
-        return "nothing is lost, it is a second copy; hashret repair rewrites it"
+        return "nothing is lost, it is a second copy; it can be rewritten"
     if name.startswith("deletions/"):
-        return "it says which documents are deleted; hashret repair restores it from its second copy"
+        return "it says which documents are deleted; it can be restored from its second copy"
     if "/encoder-" in name:
         return "what the encoder can do beyond codes is lost, queries are answered; restore it from a copy"
     if name.startswith("hasher/"):

@@ -8,7 +8,7 @@ from tokenize import TokenError
 import numpy as np
 import numpy.typing as npt
 
-from hashret.errors import StoreError
+from hashret.errors import CorruptIndex
 from hashret.files import Root
 from hashret.store.manifest import SPARES
 
@@ -33,7 +33,7 @@ def image(deleted: Mask) -> bytes:
 
 
 def read(root: Root, name: str, rows: int) -> Mask:
-    """Which of the rows are deleted, bool [rows]; StoreError where the file is damaged."""
+    """Which of the rows are deleted, bool [rows]; CorruptIndex where the file is damaged."""
     place = root.path / name
     try:
         if (size := root.stat(name).st_size) > rows + 4096:
@@ -42,5 +42,5 @@ def read(root: Root, name: str, rows: int) -> Mask:
         if bitmap.dtype != np.uint8 or bitmap.shape != ((rows + 7) // 8,):
             raise ValueError(f"{bitmap.dtype} {bitmap.shape}")
     except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, TokenError) as error:  # numpy's header is Python
-        raise StoreError(f"{place} is damaged ({error}); hashret repair restores it from its second copy") from error
+        raise CorruptIndex(f"{place} is damaged ({error})", path=str(root.path)) from error
     return np.unpackbits(bitmap, count=rows, bitorder="little").astype(bool)

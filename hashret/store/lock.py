@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hashret import files
-from hashret.errors import StoreError
+from hashret.errors import IndexLocked, StoreError
 from hashret.files import Root
 
 LOCK = "lock"  # never written to, and removed only by the creation that made it, while it holds it
@@ -22,7 +22,7 @@ TRIES = 100  # to open the lock of a folder that other creations make and remove
 
 @contextmanager
 def locked(path: Path, made: list[Path] | None = None) -> Iterator[Root]:
-    """Hold the lock of the folder of an index; StoreError, which names the holder, where another process holds it.
+    """Hold the lock of the folder of an index; IndexLocked, which names the holder, where another process holds it.
 
     With a list `made` the folder is created where it is missing, and the list receives the folders that are new, and
     the lock file if it is.
@@ -60,7 +60,9 @@ def _acquire(path: Path, made: list[Path] | None) -> tuple[Root, int]:
             if new and made is not None:
                 made.append(path / LOCK)
             if not lock_descriptor(descriptor, blocking=False):
-                raise StoreError(f"another process is writing to index {str(path)!r}{_holder(root)}; try again later")
+                holder = _holder(root)
+                words = f"another process is writing to index {str(path)!r}{holder}; try again later"
+                raise IndexLocked(words, path=str(path), holder=holder.strip(" ()"))
             if _is_same(descriptor, root):
                 return root, descriptor
         except FileNotFoundError:

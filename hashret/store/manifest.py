@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, Self
 
 from hashret.codes import MAX_BITS
-from hashret.errors import StoreError
+from hashret.errors import CorruptIndex, FormatTooNew, StoreError
 from hashret.files import Root
 
 KIND = "hashret index"  # the first entry of each manifest: nothing else is ever replaced as an index
@@ -80,11 +80,13 @@ class Manifest:
     def read(cls, root: Root, name: str = NAME) -> Self:
         """The index's current generation.
 
-        FileNotFoundError where there is none; StoreError where it is damaged, newer than this version or unsafe.
+        FileNotFoundError where there is none; CorruptIndex where it is damaged or unsafe; FormatTooNew.
         """
         path = root.path / name
         if root.stat(name).st_size > MOST_BYTES:
-            raise StoreError(f"{path} has more than {MOST_BYTES:,} bytes; it is not a manifest of hashret")
+            raise CorruptIndex(
+                f"{path} has more than {MOST_BYTES:,} bytes; it is not a manifest of hashret", path=str(root.path)
+            )
         try:
             data = root.read(name)
             body = json.loads(data.decode("utf-8", "surrogatepass"))
@@ -94,9 +96,7 @@ class Manifest:
                 raise ValueError("its checksum does not match")
             return cls(**_checked(body))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError, EOFError) as error:
-            raise StoreError(
-                f"{path} is damaged ({_short(error)}); hashret repair -i {root.path} restores it from its second copy"
-            ) from error
+            raise CorruptIndex(f"{path} is damaged ({_short(error)})", path=str(root.path)) from error
 
 
 def is_ours(root: Root) -> bool:
@@ -125,17 +125,19 @@ def faiss_path(number: int) -> str:
 
 
 def _check_format(root: Root, body: Mapping[str, Any]) -> None:
-    """StoreError for a file of another program or a newer format, before anything else is read from it."""
+    """CorruptIndex for a file of another program, FormatTooNew for a newer one, before anything else is read."""
     if body.get("kind") != KIND:
-        raise StoreError(
-            f"{root.path / NAME} is damaged, or was not written by a released version of hashret; "
-            f"hashret repair -i {root.path} restores a damaged one from its second copy"
+        raise CorruptIndex(
+            f"{root.path / NAME} is damaged, or was not written by a released version of hashret", path=str(root.path)
         )
     if body["format"] > FORMAT:
         needs = repr(str(body["needs"])[:20]) if "needs" in body else "of a later version"
-        raise StoreError(
+        raise FormatTooNew(
             f"index {str(root.path)!r} has format {body['format']:d}, this hashret reads up to {FORMAT}; "
-            f"install hashret {needs} or newer"
+            f"install hashret {needs} or newer",
+            path=str(root.path),
+            format=body["format"],
+            needs=needs,
         )
 
 

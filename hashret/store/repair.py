@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from hashret import files
 from hashret.codes import Codes, width
-from hashret.errors import StoreError, UsageError
+from hashret.errors import CorruptIndex, IndexNotFound, StoreError
 from hashret.files import BLOCK, Memory, Root
 from hashret.store import deletions, spare
 from hashret.store.check import Problem, changed, problems, spare_manifest
@@ -54,9 +54,9 @@ class Repaired:
 
 
 def repair(folder: Path, attach: Attach) -> Repaired:
-    """Mend the index in a folder; UsageError where there is none, StoreError where no manifest can be read."""
+    """Mend the index in a folder; IndexNotFound where there is none, CorruptIndex where no manifest can be read."""
     if not any((folder / name).exists() for name in (NAME, SPARE)):
-        raise UsageError(f"no index at {str(folder)!r}; hashret index SOURCE -i {folder} makes one")
+        raise IndexNotFound(f"no index at {str(folder)!r}", path=str(folder))
     report = Repaired()
     try:
         with locked(folder) as root:
@@ -82,7 +82,7 @@ def _manifest(root: Root, report: Repaired) -> Manifest:
         except (FileNotFoundError, StoreError):
             if isinstance(error, StoreError):
                 raise error from None
-            raise StoreError(
+            raise CorruptIndex(
                 f"{root.path / NAME} is lost and {SPARE} is damaged: nothing else says which files count"
             ) from None
         root.replace(NAME, root.read(SPARE))
@@ -130,13 +130,13 @@ def _put_aside(root: Root, names: Sequence[str]) -> None:
 
 
 def _deleted(root: Root, manifest: Manifest, wrong: set[str]) -> Mask:
-    """Which rows are deleted; StoreError where neither copy can be read."""
+    """Which rows are deleted; CorruptIndex where neither copy can be read."""
     if not manifest.deletions:
         return np.zeros(manifest.rows, bool)
     for name in (manifest.deletions, deletions.spare_path(manifest.deletions)):
         if name in manifest.files and name not in wrong:
             return deletions.read(root, name, manifest.rows)
-    raise StoreError(
+    raise CorruptIndex(
         f"{root.path / manifest.deletions} is damaged and so is its second copy: nothing else says what is deleted; "
         "restore one of the two from a copy, or index the source again"
     )

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from hashret import files
 from hashret.codes import Codes, check_codes, width
-from hashret.errors import StoreError
+from hashret.errors import CorruptIndex, StoreError
 from hashret.features import Vectors
 from hashret.files import Reader
 from hashret.store.manifest import Place
@@ -255,7 +255,7 @@ class Segment:
             raise StoreError(f"{self.path} cannot be read: {files.reason(error)}") from error
         except (EOFError, KeyError, ValueError, TypeError, IndexError, RuntimeError, zlib.error) as error:
             what = f"{error}"[:120]
-            raise StoreError(f"{self.path} is damaged ({what}); hashret verify says more") from error
+            raise CorruptIndex(f"{self.path} is damaged ({what})", path=str(self.path.parent.parent)) from error
 
     def close(self) -> None:
         """Close the file, once no other thread reads it any more."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from hashret import files
 from hashret.codes import Codes, width
-from hashret.errors import StoreError, UsageError
+from hashret.errors import CorruptIndex, HashretError, IndexExists, IndexNotFound, StoreError, UsageError
 from hashret.features import Vectors, joined
 from hashret.files import Root
 from hashret.store import deletions
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 FOLDERS = ("segments", "faiss", "deletions", "hasher", SPARES)
 DAMAGED = "damaged"  # the folder of files that `repair` took out of use; nothing reads it
 TRIES = 10  # a reader that loses the race with writers more often has another problem
-REPAIR = "hashret verify says more, hashret repair mends what can be mended"
 
 
 class Store:
@@ -58,7 +57,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The newest generation; UsageError where there is no index, StoreError where it is damaged."""
+        """The newest generation; IndexNotFound where there is none, CorruptIndex where it is damaged."""
         store = cls(path)
         lost: tuple[Manifest, OSError] | None = None
         for _ in range(TRIES):
@@ -73,10 +72,10 @@ class Store:
                     except (FileNotFoundError, NotADirectoryError) as error:  # a writer was faster; or it is lost
                         lost = manifest, error
             except (FileNotFoundError, NotADirectoryError):
-                raise UsageError(f"no index at {str(path)!r}; hashret index SOURCE -i {path} makes one") from None
+                raise IndexNotFound(f"no index at {str(path)!r}", path=str(path)) from None
             except OSError as error:
                 raise StoreError(f"index {str(path)!r} cannot be read: {files.reason(error)}") from error
-        raise StoreError(f"index {str(path)!r} lacks a file ({lost and lost[1]}); {REPAIR}")
+        raise CorruptIndex(f"index {str(path)!r} lacks a file ({lost and lost[1]})", path=str(path))
 
     @classmethod
     def new(cls, path: str | Path, force: bool = False) -> Self:
@@ -97,11 +96,9 @@ class Store:
         path = self.name
         if is_ours(root):
             if not self.force and not root.exists(NAME):
-                raise UsageError(
-                    f"index {path!r} has lost its {NAME}; hashret repair -i {path} restores it, --force replaces it"
-                )
+                raise CorruptIndex(f"index {path!r} has lost its {NAME}, of which there is a second copy", path=path)
             if not self.force:
-                raise UsageError(f"index {path!r} exists already; --force replaces it, hashret add adds to it")
+                raise IndexExists(f"index {path!r} exists already", path=path)
             return
         if strange := [name for name in root.names() if name not in (LOCK, HOLDER, *FOLDERS)]:
             strange = [name for name in strange if not _is_temporary(name)]
@@ -135,7 +132,8 @@ class Store:
                     return segment
         file = root.open(name)
         if file.size != entry_of.bytes:
-            raise StoreError(f"{self.path / name} is damaged: it has {file.size} bytes, not {entry_of.bytes}; {REPAIR}")
+            words = f"{self.path / name} is damaged: it has {file.size} bytes, not {entry_of.bytes}"
+            raise CorruptIndex(words, path=self.name)
         return Segment(file, self.path / name, entry.rows, manifest.bits, entry_of.arrays)
 
     def hasher_reader(self) -> Callable[[str], bytes]:
@@ -194,7 +192,7 @@ class Store:
         for segment, start in zip(self.segments, self.starts, strict=False):
             for place, row in segment.find(hashes, ids):
                 if not 0 <= row < segment.rows:
-                    raise StoreError(f"{segment.path} is damaged (a look-up gives row {row}); {REPAIR}")
+                    raise CorruptIndex(f"{segment.path} is damaged (a look-up gives row {row})", path=self.name)
                 if not self.deleted[start + row]:
                     rows[place] = start + row
         return rows
@@ -222,7 +220,7 @@ class Store:
                     else:
                         change.undo()
                         self._remove_lock(root, made)
-                    if isinstance(error, OSError):
+                    if isinstance(error, OSError) and not isinstance(error, HashretError):
                         raise self._unwritten(error, done) from error
                     raise
                 sweep(root)
@@ -243,6 +241,8 @@ class Store:
                 else:
                     self._renew(root)
                 yield root
+        except HashretError:  # IndexExists is an OSError too
+            raise
         except FileNotFoundError as error:
             if self.created or self.path.exists():
                 raise self._unwritten(error) from error
@@ -275,7 +275,7 @@ class Store:
             if known != manifest:
                 self._load(root, manifest)
         except FileNotFoundError as error:
-            raise StoreError(f"index {self.name!r} lacks a file ({error}); {REPAIR}") from error
+            raise CorruptIndex(f"index {self.name!r} lacks a file ({error})", path=self.name) from error
         except (OSError, StoreError) as error:
             if not committed:
                 raise
