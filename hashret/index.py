@@ -13,14 +13,14 @@ from copy import copy
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 
 from hashret.asked import Asked, Queries, Query, answered, encoded, is_one_query
 from hashret.codes import Codes, group, unpack
 from hashret.documents import Document, Documents, as_id, as_ids, as_labels, batches, bytes_of
-from hashret.errors import DataError, HashretError, StoreError, UnknownId, UsageError
+from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UnknownId, UsageError
 from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
@@ -62,23 +62,56 @@ class Index:
         path: str | Path,
         documents: Source | Documents,
         *,
+        bits: int | Literal["auto"] | None = None,
+        encoder: str | None = None,
+        vectorizer: str | None = None,
+        seed: int | None = None,
+        device: str | None = None,
+        options: Mapping[str, Any] | None = None,
         hasher: Hasher | None = None,
-        force: bool = False,
         keep_vectors: bool = False,
-        **fit: Any,
+        force: bool = False,
+        id: str | None = None,
+        text: str | Sequence[str] | None = None,
+        label: str | None = None,
     ) -> Self:
-        """Learn a hasher from the documents (or take the one given), encode them and store all in the folder `path`.
+        """Learn a hasher from documents (or take one that is fitted), encode them and store everything in a folder.
 
-        `documents` are a path of files, a source, or documents, texts or arrays. `fit` is what `Hasher.fit` takes:
-        bits, encoder, vectorizer, seed, device, options. `keep_vectors` stores the vectorizer's features too, for
-        re-ranking. The folder is locked from the beginning: nobody else creates or changes an index there meanwhile.
-        Raises UsageError where there is an index already and `force` is not set, or the folder holds anything else. An
-        index that is replaced serves until the new one is complete.
+        Args:
+            path: The folder of the index. It is locked from the beginning: nobody else creates or changes an index
+                there meanwhile.
+            documents: A path of files, a source, a data frame, an array, or a collection of documents, texts,
+                mappings, image paths or arrays.
+            bits: Length of the codes, 1 to 4096, or "auto": as many as the documents need. 64 by default.
+            encoder: Name of the encoder, of `hashret.encoders.ENCODERS`.
+            vectorizer: Name of the vectorizer, of `hashret.vectorizers.VECTORIZERS`.
+            seed: Seed of all randomness, 0 by default.
+            device: "auto", "cpu" or "cuda".
+            options: Options of the encoder, the vectorizer and the schedule by name.
+            hasher: A fitted hasher; then nothing is learned.
+            keep_vectors: Store the vectorizer's features too, for re-ranking.
+            force: Replace an index that is there. It serves until the new one is complete.
+            id, text, label: Names of the fields of records, where they are not the usual ones. The label "folder" is
+                the name of the folder that holds a file.
+
+        Raises:
+            IndexExists: There is an index already, and `force` is not set.
+            UsageError: An argument is wrong, or the folder holds other files.
+            IndexLocked: Another process creates or changes an index there.
+            DataError: There are no documents, or some cannot be used.
+
+        Example:
+            >>> index = hashret.Index.create("indexes/mine", ["the harvest of that year", "wheat was dear"], bits=16)
+            >>> len(index)
+            2
         """
+        fit = _given(
+            bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
+        )
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
         store = Store.new(path, force)
-        source = as_source(documents).without(store.path)
+        source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
         with store.write(file_image) as change:
             hasher = hasher or Hasher.fit(each_once(source), dense=keep_vectors, **fit)
             if keep_vectors:
@@ -91,16 +124,51 @@ class Index:
         return index
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
-        """Open an index; UsageError where there is none, StoreError where it is damaged."""
+    def open(cls, path: str | Path, *, search: str = "auto", threads: int | None = None) -> Self:
+        """Open an index.
+
+        Args:
+            path: The folder of the index.
+            search: How codes are searched, of `hashret.search.SEARCHERS`; see `search_by`.
+            threads: Threads to search with; by default one for few queries and all cores for many.
+
+        Raises:
+            IndexNotFound: There is no index at the path.
+            CorruptIndex: A file of it is damaged or missing.
+            FormatTooNew: A newer version of hashret wrote it.
+
+        Example:
+            >>> with hashret.Index.open("indexes/mine") as index:
+            ...     print(index)
+            Index('indexes/mine', 2 documents, 16 bits)
+        """
         store, hasher = _opened(Path(path))
         if hasher.bits != store.manifest.bits:
-            raise StoreError(f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}")
+            words = f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}"
+            raise CorruptIndex(words, path=str(path))
         index = cls(store, hasher)
         dim = prod(hasher.program.shape) if index.keeps_vectors else 0
         if strange := store.dims - {dim}:
-            raise StoreError(f"index {str(path)!r} should keep vectors of {dim} numbers, some have {min(strange)}")
+            words = f"index {str(path)!r} should keep vectors of {dim} numbers, some have {min(strange)}"
+            raise CorruptIndex(words, path=str(path))
+        if (search, threads) != ("auto", None):
+            index.search_by(search, threads)
         return index
+
+    def __repr__(self) -> str:
+        what = "closed" if self.store.closed else f"{len(self):,} documents, {self.bits} bits"
+        return f"{type(self).__name__}({self.store.name!r}, {what})"
+
+    def __contains__(self, id: object) -> bool:
+        return self.store.find(as_id(id)) is not None
+
+    def __getitem__(self, id: str) -> Document:
+        """The document with this id; UnknownId where there is none."""
+        return self.document(id)
+
+    def __iter__(self) -> Iterator[Document]:
+        """All documents, in order of insertion."""
+        return self.documents()
 
     @property
     def path(self) -> Path:
@@ -330,6 +398,8 @@ class Index:
 
     def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
         """A searcher over all documents, or over those with one of the labels; and position -> row."""
+        if self.store.closed:
+            raise StoreError(f"index {self.store.name!r} is closed; open it again")
         rows = self._rows
         if labels and len(rows):
             here = self.labels
@@ -460,15 +530,27 @@ class Index:
         with self._changing() as (change, _):
             change.compact()
 
-    def refit(self, **fit: Any) -> None:
+    def refit(
+        self,
+        *,
+        bits: int | Literal["auto"] | None = None,
+        encoder: str | None = None,
+        vectorizer: str | None = None,
+        seed: int | None = None,
+        device: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Learn a new hasher from the stored documents and encode them again.
 
-        `fit` is what `Hasher.fit` takes; what is not given stays as it was, the seed and the options of training too.
-        The old codes serve until the new ones are complete. Images are learned from their stored small copies, which
-        are exact up to 64 pixels a side. Raises UsageError for an index of vectors, which does not keep them exactly.
+        The arguments are those of `create`; what is not given stays as it was, the options of training too. The old
+        codes serve until the new ones are complete. Images are learned from their stored small copies, which are exact
+        up to 64 pixels a side. Raises UsageError for an index of vectors, which does not keep them exactly.
         """
         if self.hasher.reads == "vector":
             raise UsageError("an index of vectors does not keep them exactly; create it again from its source")
+        fit = _given(
+            bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
+        )
         before = self.store.manifest.generation
         hasher = Hasher.fit(self.documents(), dense=self.keeps_vectors, **self._as_before(fit))
         with self._changing() as (change, now):
@@ -528,7 +610,7 @@ class Index:
         return added
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files; a closed index answers no more. Closing twice is fine."""
         self.store.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -540,6 +622,11 @@ class Index:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _opened(path: Path) -> tuple[Store, Hasher]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,17 @@ import pytest
 
 from hashret import Document, Hasher, Index, read
 from hashret.codes import hamming
-from hashret.errors import DataError, UsageError
+from hashret.errors import (
+    CorruptIndex,
+    DataError,
+    DuplicateIds,
+    IndexExists,
+    IndexLocked,
+    IndexNotFound,
+    StoreError,
+    UnknownId,
+    UsageError,
+)
 
 
 def texts(count: int = 24) -> list[str]:
@@ -272,3 +283,56 @@ def test_threads_share_one_searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         index.add([Document("new", "boat number2")])
         index.search("boat number1")
         assert len(made) == 2
+
+
+def test_an_index_is_a_collection_of_documents(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "index", texts(5), bits=16, encoder="lsh") as index:
+        assert repr(index) == f"Index({str(tmp_path / 'index')!r}, 5 documents, 16 bits)"
+        assert "3" in index
+        assert 3 in index
+        assert "9" not in index
+        assert index["3"] == Document("3", texts()[3])
+        assert [document.id for document in index] == index.ids
+        with pytest.raises(UnknownId, match="no document has the id '9'") as told:
+            index["9"]
+        assert told.value.id == "9"
+        assert isinstance(told.value, KeyError)
+    index.close()  # twice is fine
+    assert repr(index).endswith("closed)")
+    for ask in (lambda: index.search("boat"), lambda: index["3"], lambda: index.add(["a"]), lambda: list(index)):
+        with pytest.raises(StoreError, match="is closed; open it again"):
+            ask()
+
+
+def test_errors_carry_what_they_are_about(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    with pytest.raises(IndexNotFound, match="no index at") as none:
+        Index.open(path)
+    assert (none.value.path, isinstance(none.value, FileNotFoundError)) == (str(path), True)
+    with Index.create(path, texts(5), bits=16, encoder="lsh") as index:
+        with pytest.raises(IndexExists) as there:
+            Index.create(path, texts(5))
+        assert (there.value.path, isinstance(there.value, FileExistsError)) == (str(path), True)
+        with pytest.raises(DuplicateIds) as twice:
+            index.add([Document("3", "again"), Document("4", "again")])
+        assert (twice.value.ids, twice.value.there) == (["3", "4"], True)
+        with index.store.write(lambda codes, bits: b""), pytest.raises(IndexLocked) as locked:
+            Index.open(path).delete("3")
+        assert f"process {os.getpid()}" in locked.value.holder
+    next((path / "segments").iterdir()).unlink()
+    with pytest.raises(CorruptIndex) as lost:
+        Index.open(path)
+    assert lost.value.path == str(path)
+    assert pickle.loads(pickle.dumps(lost.value)).path == str(path)
+
+
+def test_records_of_any_kind_are_documents(tmp_path: Path) -> None:
+    import pyarrow
+
+    rows = [{"name": n, "body": text, "topic": "odd" if n % 2 else None} for n, text in enumerate(texts())]
+    how: Any = {"bits": 16, "encoder": "lsh", "id": "name", "text": "body", "label": "topic"}
+    for number, table in enumerate((rows, iter(rows), pyarrow.Table.from_pylist(rows))):
+        with Index.create(tmp_path / f"{number}", table, **how) as index:
+            assert (index.ids[3], index["3"].content, index.labels[2:4]) == ("3", texts()[3], [(), ("odd",)])
+    with pytest.raises(UsageError, match="name fields of records"):
+        Index.create(tmp_path / "x", texts(), **how)

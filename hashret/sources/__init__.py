@@ -47,12 +47,7 @@ def read(
     """
     if not paths:
         raise UsageError("nothing to read: give a file or a folder")
-    names = text.split(",") if isinstance(text, str) else text
-    fields = Fields(
-        fields.id if id is None else id,
-        fields.text if names is None else tuple(name.strip() for name in names if name.strip()),
-        fields.label if label is None else label,
-    )
+    fields = _fields(fields, id, text, label)
     # the two files of an IDX pair are one source
     sources = {(one.name, one.path): one for one in (_open(Path(path), source, fields) for path in paths)}
     for one in sources.values():
@@ -64,18 +59,36 @@ def read(
     return join(list(sources.values()))
 
 
-def as_source(documents: Source | Documents) -> Source:
+def as_source(
+    documents: Source | Documents,
+    id: str | None = None,
+    text: str | Sequence[str] | None = None,
+    label: str | None = None,
+) -> Source:
     """A source as it is, a path read, documents given from Python kept so that they can be iterated again.
 
-    A text alone is a path here: give a list for a text that is to be a document.
+    A text alone is a path here: give a list for a text that is to be a document. `id`, `text` and `label` name the
+    fields of records.
     """
     if isinstance(documents, Source):
+        if (id, text, label) != (None, None, None):
+            raise UsageError("a source has its fields already: give id, text and label to hashret.read")
         return documents
     if isinstance(documents, str | Path):
-        return read(documents)
+        return read(documents, id=id, text=text, label=label)
     from hashret.sources.memory import Memory
 
-    return Memory(documents)
+    return Memory(documents, _fields(USUAL, id, text, label))
+
+
+def _fields(fields: Fields, id: str | None, text: str | Sequence[str] | None, label: str | None) -> Fields:
+    """The fields, those that are given in the place of others; a text may name several with commas."""
+    names = text.split(",") if isinstance(text, str) else text
+    return Fields(
+        fields.id if id is None else id,
+        fields.text if names is None else tuple(name.strip() for name in names if name.strip()),
+        fields.label if label is None else label,
+    )
 
 
 def _open(path: Path, source: str | None, fields: Fields) -> Source:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hashret.documents import Content, Document, Documents, as_documents, is_one
 from hashret.errors import DataError, UsageError
-from hashret.sources.base import USUAL, Source
+from hashret.sources.base import USUAL, Fields, Source
 from hashret.sources.rules import Rules
 from hashret.sources.spool import Spool
 
@@ -26,9 +26,9 @@ class Memory(Source):
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = "documents given from Python"
 
-    def __init__(self, items: Documents) -> None:
-        super().__init__(Path("memory"))
-        self._items = cast("Iterable[Any]", [items] if is_one(items) else items)
+    def __init__(self, items: Documents, fields: Fields = USUAL) -> None:
+        super().__init__(Path("memory"), fields)
+        self._items = cast("Iterable[Any]", [items] if is_one(items) else _rows_of(items))
         self._spool: Spool | None = None
         try:
             once = iter(self._items) is self._items
@@ -36,7 +36,7 @@ class Memory(Source):
             raise UsageError(f"documents must be a collection of texts or documents, got {items!r:.60}") from None
         if once:
             self._spool = Spool()
-            self._spool.write(map(_pack, as_documents(_records(self._items))))
+            self._spool.write(map(_pack, as_documents(_records(self._items, fields))))
             self._items = ()
 
     @classmethod
@@ -46,7 +46,7 @@ class Memory(Source):
 
     def __iter__(self) -> Iterator[Document]:
         if self._spool is None:
-            yield from as_documents(_records(self._items))
+            yield from as_documents(_records(self._items, self.fields))
             return
         with self._spool.open() as stream:
             for line in stream:
@@ -57,11 +57,27 @@ class Memory(Source):
         return len(self._items) if isinstance(self._items, list | tuple) and self._spool is None else None
 
 
-def _records(items: Iterable[Any]) -> Iterator[Document | Content]:
+def _rows_of(items: Any) -> Any:
+    """The rows of a table as mappings: of pandas and polars data frames and Arrow tables; anything else as it is."""
+    if hasattr(items, "iter_rows"):  # polars
+        return list(items.iter_rows(named=True))
+    if hasattr(items, "to_pylist"):  # pyarrow
+        return items.to_pylist()
+    if hasattr(items, "columns") and hasattr(items, "to_dict"):  # pandas
+        return items.to_dict("records")
+    return items
+
+
+def _records(items: Iterable[Any], fields: Fields) -> Iterator[Document | Content]:
     """The items, mappings read as records of JSON lines are."""
-    rules = Rules("documents", Path.cwd(), USUAL, "document")
+    rules = Rules("documents", Path.cwd(), fields, "document")
     for number, item in enumerate(items):
-        yield rules.document({"id": str(number), **item}, number) if isinstance(item, Mapping) else item
+        if isinstance(item, Mapping):
+            yield rules.document(item if fields.id or "id" in item else {"id": str(number), **item}, number)
+        elif fields != USUAL:
+            raise UsageError(f"id, text and label name fields of records, and document {number} is not one")
+        else:
+            yield item
 
 
 def _pack(document: Document) -> str:

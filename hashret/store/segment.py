@@ -104,7 +104,7 @@ class Segment:
     def file(self) -> Reader:
         """The file; StoreError after `close`."""
         if self._file is None:
-            raise StoreError(f"{self.path} is closed; open the index again")
+            raise StoreError(f"index {str(self.path.parent.parent)!r} is closed; open it again")
         return self._file
 
     def items(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:

@@ -52,6 +52,7 @@ class Store:
         self.name = str(path)  # as it was given, for messages
         self.force = force  # whether an index that is there may be replaced
         self.created = False  # whether this store is to create the index
+        self.closed = False
         self.segments: list[Segment] = []
         self.deleted: Mask = np.zeros(0, bool)
 
@@ -198,7 +199,8 @@ class Store:
         return rows
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files; closing twice is fine."""
+        self.closed = True
         for segment in self.segments:
             segment.close()
 
@@ -234,6 +236,8 @@ class Store:
     @contextmanager
     def _alone(self, made: list[Path]) -> Iterator[Root]:
         """Hold the lock, on the newest generation."""
+        if self.closed:
+            raise StoreError(f"index {self.name!r} is closed; open it again")
         try:
             with locked(self.path, made if self.created else None) as root:
                 if self.created and not hasattr(self, "manifest"):
