@@ -2,9 +2,9 @@
 
     import hashret
 
-    source = hashret.read("letters/")                       # files -> documents
-    index = hashret.Index.create("indexes/letters", source, bits=64)
-    hits = index.search(["the harvest of that year"], k=10)  # a list of hits a query
+    index = hashret.Index.create("indexes/letters", "letters/", bits=64)
+    for hit in index.search("the harvest of that year", k=10):
+        print(hit.distance, hit.id)
 
 The names below are loaded when they are first used, so that importing hashret loads no training library.
 """
@@ -16,29 +16,74 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hashret.documents import Document
-    from hashret.errors import HashretError
+    from hashret.errors import (
+        CorruptIndex,
+        DataError,
+        DuplicateIds,
+        FormatTooNew,
+        GateError,
+        HashretError,
+        IndexExists,
+        IndexLocked,
+        IndexNotFound,
+        MissingExtra,
+        StoreError,
+        UnknownId,
+        UsageError,
+    )
     from hashret.evaluation.evaluate import evaluate
     from hashret.hasher import Hasher
-    from hashret.hits import Hit
-    from hashret.index import Index
+    from hashret.hits import Hit, Hits
+    from hashret.index import Index, repair, verify
     from hashret.search import Neighbors, searcher
     from hashret.sources import read
 
 __version__ = "0.1.0"
 
+_ERRORS = (
+    *("HashretError", "UsageError", "MissingExtra", "IndexNotFound", "IndexExists", "DataError", "UnknownId"),
+    *("DuplicateIds", "StoreError", "IndexLocked", "CorruptIndex", "FormatTooNew", "GateError"),
+)
 _HOME = {
     "Document": "hashret.documents",
-    "HashretError": "hashret.errors",
     "Hasher": "hashret.hasher",
     "Hit": "hashret.hits",
+    "Hits": "hashret.hits",
     "Index": "hashret.index",
     "Neighbors": "hashret.search",
     "evaluate": "hashret.evaluation.evaluate",
     "read": "hashret.sources",
+    "repair": "hashret.index",
     "searcher": "hashret.search",
-}
+    "verify": "hashret.index",
+} | dict.fromkeys(_ERRORS, "hashret.errors")
 
-__all__ = ["Document", "HashretError", "Hasher", "Hit", "Index", "Neighbors", "evaluate", "read", "searcher"]
+__all__ = [
+    "CorruptIndex",
+    "DataError",
+    "Document",
+    "DuplicateIds",
+    "FormatTooNew",
+    "GateError",
+    "Hasher",
+    "HashretError",
+    "Hit",
+    "Hits",
+    "Index",
+    "IndexExists",
+    "IndexLocked",
+    "IndexNotFound",
+    "MissingExtra",
+    "Neighbors",
+    "StoreError",
+    "UnknownId",
+    "UsageError",
+    "evaluate",
+    "read",
+    "repair",
+    "searcher",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:
