@@ -521,6 +521,44 @@ def test_parquet_values_that_json_does_not_have(tmp_path):
     }
 
 
+def test_parquet_lists_of_numbers(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    numbers = np.random.default_rng(0).random((3000, 300)).astype(np.float32)
+    table = {
+        "vector": list(numbers),
+        "fixed": arrow.array([[1, 2]] * 3000, arrow.list_(arrow.int16(), 2)),
+        "ragged": [[1] * (n % 3) for n in range(3000)],
+        "gaps": [[1.5, None], *[[2.5, 3.5]] * 2999],
+        "last": list(range(3000)),
+    }
+    parquet.write_table(arrow.table(table), tmp_path / "x")
+    documents = list(read(tmp_path / "x"))
+    np.testing.assert_array_equal([document.content for document in documents], numbers)
+    assert list(documents[4].metadata.items()) == [
+        ("fixed", [1, 2]),
+        ("ragged", [1]),
+        ("gaps", [2.5, 3.5]),
+        ("last", 4),
+    ]
+    assert documents[0].metadata["gaps"] == [1.5, None]
+
+
+def test_an_image_that_cannot_be_decoded_costs_one_record(tmp_path, caplog):
+    Image.new("L", (4, 4)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "x.jsonl").write_text('{"image": "good.png"}\n{"image": "bad.png"}\n')
+    source = read(tmp_path / "x.jsonl")
+    for _ in range(2):
+        assert [document.id for document in source] == ["x.jsonl:1"]
+    assert len(caplog.messages) == 1
+    assert "skipped 1 files that cannot be read: bad.png (" in caplog.text
+    with pytest.raises(DataError, match=r"cannot read .*bad\.png: "):
+        list(read(tmp_path / "x.jsonl", strict=True))
+    (tmp_path / "x.jsonl").write_text('{"image": "bad.png"}\n')
+    with pytest.raises(DataError, match=r"no documents in .*bad\.png \("):
+        list(read(tmp_path / "x.jsonl"))
+
+
 def test_parquet_rows_in_slices_and_with_nulls(tmp_path):
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     days = [None if n % 3 == 0 else [datetime.date(2020, 1, 1 + n % 28)] * (n % 4) for n in range(700)]

@@ -39,7 +39,6 @@ def children() -> list[psutil.Process]:
 def no_children() -> None:
     """Begin without a child."""
     worker._pool.close()
-    worker._pool.free.clear()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from hashret.sources.spool import Spool
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 MAX_HEADER = 1 << 16  # bytes of a .npy file before its numbers
 BY_COLUMNS = 32 << 20  # bytes read at once of an array that lies column by column
+SHORT_COLUMN, READ = 1 << 12, 1 << 20  # bytes of columns that are read complete, so many bytes of them at once
 # how large an unpacked copy on disk may become: so many bytes, and so many times the packed ones
 COPY, COPY_FACTOR = 64 << 20, 16
 
@@ -196,13 +197,26 @@ def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterat
     large = max(block, BY_COLUMNS // (columns * size))  # each column costs a read, however few rows it is for
     for first in range(0, count, large):
         length = min(large, count - first)
-        raw = bytearray()
-        for column in range(columns):
-            stream.seek(header.end + (column * count + first) * size)
-            raw += _exactly(stream, length * size, where)
+        raw = b"".join(_parts(stream, header, first, length, where))
         found = np.frombuffer(raw, header.dtype).reshape(*reversed(rest), length).T
         for start in range(0, length, block):
             yield found[start : start + block]
+
+
+def _parts(stream: IO[bytes], header: Header, first: int, length: int, where: str) -> Iterator[bytes]:
+    """Some rows of an array that lies column by column, in that order."""
+    count, size, columns = header.shape[0], header.dtype.itemsize, math.prod(header.shape[1:])
+    if count * size > SHORT_COLUMN:
+        for column in range(columns):
+            stream.seek(header.end + (column * count + first) * size)
+            yield _exactly(stream, length * size, where)
+        return
+    stream.seek(header.end)
+    many = READ // (count * size)
+    for column in range(0, columns, many):
+        some = min(many, columns - column)
+        raw = _exactly(stream, some * count * size, where)
+        yield np.frombuffer(raw, header.dtype).reshape(some, count)[:, first : first + length].tobytes()
 
 
 def _exactly(stream: IO[bytes], wanted: int, where: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hashret.documents import Document
 from hashret.errors import DataError
+from hashret.pictures import decoded
 from hashret.sources.base import USUAL, Fields, Source, shown
 from hashret.sources.decode import lines
 from hashret.sources.rules import Record, Rules
@@ -31,21 +32,45 @@ class Records(Source):
         super().__init__(path, fields)
         self.rules = Rules(path.name, path.parent, fields, self.unit)
         self._told = False
+        self._failed: dict[Path, str] = {}  # images that cannot be decoded, with the reasons
 
     @abstractmethod
     def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
         """The records with their numbers, counted from 1."""
 
     def __iter__(self) -> Iterator[Document]:
-        tally = Tally()
+        tally, used = Tally(), 0
         for number, record in self.records(tally):
             document = self.rules.document(record, number)
+            if isinstance(document.content, Path) and not self._usable(document.content, tally):
+                continue
+            used += 1
             if isinstance(document.content, str) and not document.content:
                 tally.note("documents with an empty text, kept")
             yield document
+        if tally.failures and not used:
+            raise DataError("; ".join([f"no documents in {shown(self.path)}", *tally.lines()]))
         if not self._told:
             self._told = True
             tally.tell(self.path)
+
+    def _usable(self, image: Path, tally: Tally) -> bool:
+        """Whether an image can be decoded, which is tried in the first iteration; with `strict`, DataError."""
+        reason = self._failed.get(image)
+        if reason is None and not self._told:
+            try:
+                decoded(image)
+            except OSError as error:
+                reason = error.strerror or str(error)
+            except DataError as error:
+                reason = str(error)
+        if reason is None:
+            return True
+        if self.strict:
+            raise DataError(f"cannot read {shown(image)}: {reason}")
+        self._failed[image] = reason
+        tally.fail(image.name, reason)
+        return False
 
 
 def json_lines(path: Path | Spool, name: str, tally: Tally) -> Iterator[tuple[int, Record]]:

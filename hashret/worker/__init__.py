@@ -317,6 +317,8 @@ class _Pool:
         """End all children."""
         for child in list(self.all):
             child.kill()
+        self.free.clear()
+        self.all.clear()
 
 
 _pool = _Pool()

@@ -11,10 +11,10 @@ from typing import Any
 from hashret.errors import need
 from hashret.worker.frames import Unreadable
 
-BATCH = 256  # rows read at once
+BATCH, BATCH_BYTES = 1024, 8 << 20  # rows read at once, and the size that they should have unpacked
 ROWS, ROWS_PER_BYTE = 10**5, 8  # more than so many, and so many times the bytes of the file, are a bomb
-FRAME = 4 << 20  # characters of JSON in one frame, but for a row that is longer
-MAX_ROW = 16 << 20  # characters of JSON
+FRAME = 4 << 20  # bytes of one frame, but for a row that is longer
+MAX_ROW = 16 << 20  # bytes
 MAX_VALUES = 10**6  # in a row
 
 
@@ -25,26 +25,60 @@ def count(raw: bytes, path: str) -> tuple[Any, bytes]:
 
 
 def rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
-    """Lists of rows as JSON, {"name": value}.
+    """Some rows at a time, as columns: [names, {place: [dtype, shape]}, n], n bytes of JSON, and arrays.
 
-    Dates, times, durations and decimals are texts, and so are bytes that are UTF-8; other bytes are {"\\0": base64}.
+    The JSON is a list of columns. One that is in the mapping holds nulls there, and its values are rows of an array
+    that follows. Dates, times, durations and decimals are texts, and so are bytes that are UTF-8; other bytes are
+    {"\\0": base64}.
     """
     with _open(path) as table:
-        if table.metadata.num_rows > ROWS + ROWS_PER_BYTE * Path(path).stat().st_size:
-            raise Unreadable(f"claims {table.metadata.num_rows:,} rows, and next to nothing is stored of them")
-        for batch in table.iter_batches(batch_size=BATCH, use_threads=False):
-            names = batch.schema.names
-            columns = [_plain(batch.column(number)) for number in range(len(names))]
-            frame: list[str] = []
-            for row in zip(*columns, strict=True):
-                text = json.dumps(dict(zip(names, row, strict=True)))
-                if len(text) > MAX_ROW or (text.count(",") > MAX_VALUES and _values(row) > MAX_VALUES):
-                    raise Unreadable(f"a row of more than {MAX_ROW:,} characters or {MAX_VALUES:,} values")
-                if frame and sum(map(len, frame)) + len(text) > FRAME:
-                    yield None, f"[{','.join(frame)}]".encode("ascii")
-                    frame = []
-                frame.append(text)
-            yield None, f"[{','.join(frame)}]".encode("ascii")
+        about = table.metadata
+        if about.num_rows > ROWS + ROWS_PER_BYTE * Path(path).stat().st_size:
+            raise Unreadable(f"claims {about.num_rows:,} rows, and next to nothing is stored of them")
+        total = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+        batch_size = max(16, min(BATCH, BATCH_BYTES * about.num_rows // max(1, total)))
+        for batch in table.iter_batches(batch_size=batch_size, use_threads=False):
+            yield from _frames(batch)
+
+
+def _frames(batch: Any) -> Iterator[tuple[Any, bytes]]:
+    columns: list[list[Any]] = []
+    arrays = {}
+    for place, column in enumerate(batch.columns):
+        array = _matrix(column)
+        columns.append([None] * len(column) if array is not None else _plain(column))
+        if array is not None:
+            arrays[place] = array
+    waiting = [(0, batch.num_rows)]
+    while waiting:
+        first, last = waiting.pop()
+        text = json.dumps([column[first:last] for column in columns]).encode("ascii")
+        parts = {place: array[first:last] for place, array in arrays.items()}
+        size = len(text) + sum(part.nbytes for part in parts.values())
+        if size > FRAME and last - first > 1:
+            middle = (first + last) // 2
+            waiting += [(middle, last), (first, middle)]
+            continue
+        if size > MAX_ROW or (size > FRAME and _values([column[first] for column in columns]) > MAX_VALUES):
+            raise Unreadable(f"a row of more than {MAX_ROW:,} bytes or {MAX_VALUES:,} values")
+        kinds = {place: [part.dtype.str, part.shape] for place, part in parts.items()}
+        yield [batch.schema.names, kinds, len(text)], text + b"".join(part.tobytes() for part in parts.values())
+
+
+def _matrix(column: Any) -> Any:
+    """Lists of numbers, all of one length and none missing, as an array [rows, length]; None for any other column."""
+    import pyarrow.types as kinds
+
+    kind = column.type
+    if not (kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)) or not len(column):
+        return None
+    if not (kinds.is_integer(kind.value_type) or kinds.is_floating(kind.value_type)) or column.null_count:
+        return None
+    values = column.flatten()
+    length = len(values) // len(column)
+    if values.null_count or not length or set(column.value_lengths().to_pylist()) != {length}:
+        return None
+    return values.to_numpy().reshape(len(column), length)
 
 
 def _open(path: str) -> Any:
