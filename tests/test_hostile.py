@@ -410,6 +410,9 @@ def test_arrays(tmp_path):
     with zipfile.ZipFile(tmp_path / "lzma.npz", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("x.npy", b"")
     np.savez_compressed(tmp_path / "labels.npz", x=np.zeros((1000, 2)), y=np.zeros(1000, "S100000"))
+    with zipfile.ZipFile(tmp_path / "many.npz", "w") as archive:
+        for number in range(30_000):
+            archive.writestr(f"{number}.npy", b"")
     (tmp_path / "names.npz").write_bytes(directory(500_000))
     idx = b"\0\0\x08\3" + struct.pack(">III", 1, 16_000, 10_000)
     (tmp_path / "images-idx3.gz").write_bytes(packed(idx + b"\0" * 160_000_000))
@@ -422,6 +425,7 @@ def test_arrays(tmp_path):
             "header.npz": "has a damaged header",
             "lzma.npz": "packed in a way that NumPy does not write",
             "labels.npz": "has texts of 100000 bytes",
+            "many.npz": "holds 30,000 arrays; 10,000 can be read",
             "names.npz": "is of no known kind",
             "images-idx3.gz": "claims pictures of 16000 x 10000",
         },

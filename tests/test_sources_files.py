@@ -452,6 +452,27 @@ def test_arrays_can_be_named(tmp_path, suffix):
         list(read(path, text="c"))
 
 
+@pytest.mark.parametrize("shape", [(9000, 2000), (5000, 30, 100), (7, 20_000)])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_array_that_lies_column_by_column(tmp_path, shape, packed):
+    """Read in several parts, it gives the rows and keeps them with their labels."""
+    x = np.asfortranarray(np.arange(np.prod(shape)).reshape(shape).astype(np.uint8))
+    (np.savez_compressed if packed else np.savez)(tmp_path / "v.npz", x=x, y=np.arange(len(x)))
+    number = 0
+    for number, document in enumerate(read(tmp_path / "v.npz"), 1):
+        assert document.labels == (str(number - 1),)
+        assert np.array_equal(document.content, x[number - 1])
+    assert number == len(x)
+
+
+def test_texts_of_no_characters_are_no_labels(tmp_path):
+    header = npy_header("{'descr': '|S0', 'fortran_order': False, 'shape': (3,)}")
+    np.savez(tmp_path / "v.npz", x=np.eye(3))
+    with zipfile.ZipFile(tmp_path / "v.npz", "a") as archive:
+        archive.writestr("y.npy", header)
+    assert [document.labels for document in read(tmp_path / "v.npz")] == [()] * 3
+
+
 def test_a_dataset_in_a_group_is_found(tmp_path):
     with h5py.File(tmp_path / "v.h5", "w") as file:
         file["group/deep/vectors"] = np.eye(2)

@@ -25,6 +25,7 @@ from hashret.sources.magic import open_zip
 from hashret.sources.spool import Spool
 
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
+MAX_ARRAYS = 10_000  # in a .npz file
 MAX_HEADER = 1 << 16  # bytes of a .npy file before its numbers
 BY_COLUMNS = 32 << 20  # bytes read at once of an array that lies column by column
 SHORT_COLUMN, READ = 1 << 12, 1 << 20  # bytes of columns that are read complete, so many bytes of them at once
@@ -118,6 +119,8 @@ class _Npz(Container):
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path, self.archive = path, archive
         self.members = {m.filename[:-4]: m for m in archive.infolist() if m.filename.endswith(".npy")}
+        if len(self.members) > MAX_ARRAYS:
+            raise DataError(f"{shown(path)} holds {len(self.members):,} arrays; {MAX_ARRAYS:,} can be read")
         self.headers = {name: self._read_header(name) for name in self.members}
         self.arrays = {name: Array(name, h.shape, h.dtype, h.problem) for name, h in self.headers.items()}
 
@@ -181,7 +184,9 @@ class _Hdf5(Container):
 def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterator[Block]:
     """The rows of an array at the beginning of a stream, `block` at a time."""
     count, rest = header.shape[0], header.shape[1:]
-    if not header.bytes:
+    if not header.bytes:  # no rows, or texts of no characters
+        for first in range(0, count, block):
+            yield np.zeros((min(block, count - first), *rest), header.dtype)
         return
     if not (header.columns_first and rest):
         if stream.seekable():
@@ -194,7 +199,8 @@ def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterat
             yield np.frombuffer(_exactly(stream, length * row, where), header.dtype).reshape(length, *rest)
         return
     size, columns = header.dtype.itemsize, math.prod(rest)
-    large = max(block, BY_COLUMNS // (columns * size))  # each column costs a read, however few rows it is for
+    # each column costs a read, however few rows it is for
+    large = block * max(1, BY_COLUMNS // (columns * size * block))
     for first in range(0, count, large):
         length = min(large, count - first)
         raw = b"".join(_parts(stream, header, first, length, where))
