@@ -124,7 +124,7 @@ def test_pages(tmp_path):
         "comments.txt": "<!---->" * 60 + "x",
         "open-tags.html": "<html>words<br>" + "<a " * 8000,
         "nested.html": "<html>" + "<div>" * 100_000 + "x",
-        "attributes.html": "<html><a " + " ".join(f"b{number}" for number in range(100_000)) + ">x</a>",
+        "attributes.html": "<html><a " + " ".join(f"b{number}" for number in range(20_000)) + ">x</a>",
         "end-tags.html": "<html>" + "<div>" * 20_000 + "</x>" * 50_000,
         "formats.html": "<html>" + "<b><i><u>" * 5000 + "<p>x</b>" * 5000,
         "less-than.html": "<html>x" + "<" * 300_000,
@@ -141,7 +141,7 @@ def test_pages(tmp_path):
             "comments.txt": 1,
             "open-tags.html": 1,
             "nested.html": "nested.html (took more than 2.5 s of processor time)",
-            "attributes.html": "s of processor time)",
+            "attributes.html": 1,
             "end-tags.html": "hold no words",
             "formats.html": 1,
             "less-than.html": 1,
@@ -248,8 +248,8 @@ def test_images(tmp_path):
     save(tmp_path / "palette.png", "P", 8000, 8000, compress_level=1, transparency=0)
     save(tmp_path / "deep.png", "I;16", 8000, 8000, compress_level=1)
     save(tmp_path / "one-bit.tif", "1", 10_000, 10_000, compression="group4")
-    save(tmp_path / "float.tif", "F", 8000, 8000, compression="tiff_lzw")
-    save(tmp_path / "cmyk.jpg", "CMYK", 7000, 7000, progressive=True)
+    save(tmp_path / "float.tif", "F", 7500, 7500, compression="tiff_lzw")
+    save(tmp_path / "cmyk.jpg", "CMYK", 6000, 6000, progressive=True)
     texts = PngImagePlugin.PngInfo()
     for number in range(60):
         texts.add_text(f"text{number}", "a" * 1_000_000, zip=True)
@@ -275,7 +275,8 @@ def test_a_large_image_converted_in_strips_is_the_same(mode, monkeypatch):
     out = io.BytesIO()
     large.save(out, "PNG", exif=Image.Exif() if mode == "P" else _turned())
     whole = image.shrunk(out.getvalue(), 256, 10**8, 10**9)
-    monkeypatch.setattr(image, "AT_ONCE", 100_000)
+    monkeypatch.setattr(image, "AT_ONCE", 0)
+    monkeypatch.setattr(image, "STRIP", 100_000)
     pieces = image.shrunk(out.getvalue(), 256, 10**8, 10**9)
     assert (pieces.size, pieces.mode) == (whole.size, whole.mode)
     difference = np.abs(np.asarray(whole, int) - np.asarray(pieces, int))
@@ -334,8 +335,8 @@ def test_csv(tmp_path):
         "a.csv": b"id,text\n1,harmless\n",
         "fields.csv": b"id,text\n" + b"ab," * 5_000_000,
         "header.csv": b"ab," * 5_000_000 + b"\n1\n",
-        "quote.csv.gz": packed(b'id,text\n1,"abc' + b"x\n" * 9_000_000),
-        "quotes.csv.gz": packed(b"id,text\n1," + b'"x\n",' * 4_000_000),
+        "quote.csv.gz": packed(b'id,text\n1,"abc' + b"words of text\n" * 1_500_000),
+        "quotes.csv.gz": packed(b"id,text\n1," + b'"words of text\n",' * 1_200_000),
         "quotes.tsv": b"id\ttext\n" + b'1\t"a\n' * 100_000,
         "blank.tsv": b'id\ttext\n1\t"a\n' + b"\n" * 2_000_000,
     }
@@ -420,7 +421,7 @@ def test_arrays(tmp_path):
         measured(tmp_path, ["a.h5"]),
         {
             "endless.h5": "s of processor time",
-            "chunk.h5": "MiB of memory",
+            "chunk.h5": "cannot be read as HDF5",
             "columns.npz": "lies column by column and would be unpacked to 128,000,000 bytes",
             "header.npz": "has a damaged header",
             "lzma.npz": "packed in a way that NumPy does not write",

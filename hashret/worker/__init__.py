@@ -35,6 +35,14 @@ SPARE = 4  # idle children kept
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from hashret.worker.__main__ import main; main()"
 
+# few threads, and pyarrow's memory from malloc, which takes no more than is asked for
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+
 
 class Unreadable(DataError):
     """A file that its parser refuses or cannot read within its limits; the message is the reason alone."""
@@ -123,7 +131,7 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env=os.environ | _ENVIRONMENT,
             )
         except OSError as error:
             raise WorkerUnavailable(f"cannot start a worker process: {error.strerror or error}") from error
@@ -153,7 +161,8 @@ class _Child:
         """Begin a call and wait for its first answer."""
         self.limits = limits
         self.calls += 1
-        request = {"call": function, "cpu": limits.seconds, "largest": limits.answer, "arguments": arguments}
+        seconds, memory, largest = limits
+        request = {"call": function, "cpu": seconds, "memory": memory, "largest": largest, "arguments": arguments}
         return self._ask(request, raw)
 
     def more(self) -> tuple[Any, bytes]:

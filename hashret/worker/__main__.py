@@ -8,12 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hashret.errors import MissingExtra
 from hashret.worker import frames
 
 NO_LIMIT = 1 << 62
+SLACK = 32 << 20  # bytes allocated and not used
 
 
 class _Worker:
@@ -52,7 +54,7 @@ class _Worker:
             _function(request["load"])
             return {}, b""
         if "call" in request:
-            _limit_time(request["cpu"])
+            _limit(request["cpu"], request["memory"])
             result = _function(request["call"])(raw, **request["arguments"])
             if isinstance(result, Iterator):
                 self.open = result
@@ -76,15 +78,29 @@ def _function(name: str) -> Any:
     return getattr(importlib.import_module(module), function)
 
 
-def _limit_time(seconds: float) -> None:
-    """End after so many seconds of processor time from now, also when nobody watches any more."""
+def _limit(seconds: float, memory: int) -> None:
+    """Bound the processor time and the memory of a call, also when nobody watches any more.
+
+    The watchdog gives better reasons and comes first, but for time of which the kernel counts whole seconds and memory
+    that is filled between two of its looks.
+    """
     try:
         import resource
     except ImportError:  # Windows; there the watchdog alone limits a call
         return
-    soft = int(time.process_time() + seconds) + 2  # the watchdog, which gives the reason, comes first
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+    _lower(resource.RLIMIT_CPU, int(time.process_time() + seconds) + 2)
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
+    except OSError:  # no Linux; other systems do not hold to RLIMIT_DATA
+        return
+    _lower(resource.RLIMIT_DATA, pages * resource.getpagesize() + memory + SLACK)
+
+
+def _lower(limit: int, soft: int) -> None:
+    import resource
+
+    _, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def _no_core_files() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no others are opened: some start other programs
-AT_ONCE = 4 * 10**6  # pixels; of a larger image, this many are converted at a time
+AT_ONCE, STRIP = 4 * 10**6, 10**6  # pixels; an image larger than the first is converted in parts of the second
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}  # in Pillow's memory; 4 of all other modes
 
 
@@ -62,7 +62,7 @@ def _reduced(image: Image, largest: int) -> Image:
 
     width, height = image.size
     factor = max(1, max(width, height) // (2 * largest))
-    rows = factor * max(1, AT_ONCE // (width * factor))
+    rows = factor * max(1, STRIP // (width * factor))
     top = _brightest(image)
     found: Image.Image | None = None
     for first in range(0, height, rows):
