@@ -579,6 +579,15 @@ def test_parquet_bytes_that_are_no_text_are_refused_by_the_name_of_their_column(
     parquet.write_table(arrow.table({"id": [b"\xff\xfe"], "body": [b"caf\xe9"]}), tmp_path / "x")
     with pytest.raises(DataError, match=r"x, row 1: 'body' holds bytes that are not UTF-8 text"):
         list(read(tmp_path / "x", text="body"))
+    broken = arrow.array([b"good", b"caf\xe9"]).view(arrow.string())
+    parquet.write_table(arrow.table({"text": broken, "tags": arrow.array([["a"], ["b"]])}), tmp_path / "x")
+    source = iter(read(tmp_path / "x"))
+    assert next(source).content == "good"
+    with pytest.raises(DataError, match=r"x, row 2: 'text' holds bytes that are not UTF-8 text"):
+        next(source)
+    lists = arrow.ListArray.from_arrays([0, 1, 2], broken)
+    parquet.write_table(arrow.table({"text": ["a", "b"], "tags": lists}), tmp_path / "x")
+    assert [document.metadata["tags"] for document in read(tmp_path / "x")] == [["good"], ["Y2Fm6Q=="]]
     parquet.write_table(arrow.table({"id": [b"\xff\xfe"], "text": ["text"]}), tmp_path / "x")
     (document,) = read(tmp_path / "x")
     assert document.id == "//4="

@@ -114,7 +114,7 @@ def _no_core_files() -> None:
 def _brief(error: Exception) -> str:
     """An exception in one short line that a terminal may show."""
     text = " ".join(str(error).split())[:200]
-    if not isinstance(error, frames.Unreadable):
+    if not isinstance(error, frames.Refused):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return text if text.isprintable() else repr(text)[1:-1]
 

@@ -25,7 +25,7 @@ FUNCTIONS = frozenset(
 )
 
 
-class Unreadable(ValueError):
+class Refused(ValueError):
     """Why a file cannot be read, in words that a user understands; raised by the functions above."""
 
 

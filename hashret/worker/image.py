@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hashret.worker.frames import Unreadable
+from hashret.worker.frames import Refused
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,7 +20,7 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}  # in
 def decode(raw: bytes, largest: int, most: int, memory: int, path: str = "") -> tuple[Any, bytes]:
     """[mode, width, height] and pixels of an image, from bytes or a path, at most `largest` pixels a side.
 
-    It is upright, in mode "L" or "RGB", transparency over white. Unreadable where its header claims more than `most`
+    It is upright, in mode "L" or "RGB", transparency over white. Refused where its header claims more than `most`
     pixels, or as many as need more than `memory` bytes.
     """
     # from a file as it is, Pillow would allocate as many bytes as a damaged one claims to have
@@ -37,14 +37,14 @@ def shrunk(raw: bytes, largest: int, most: int, memory: int) -> Image:
         try:
             opened = Image.open(io.BytesIO(raw), formats=FORMATS)
         except Image.DecompressionBombError:
-            raise Unreadable(f"more than {most:,} pixels") from None
+            raise Refused(f"more than {most:,} pixels") from None
         with opened as image:
             if image.width * image.height > most:
-                raise Unreadable(f"{image.width} x {image.height} pixels, more than {most:,}")
+                raise Refused(f"{image.width} x {image.height} pixels, more than {most:,}")
             image.draft(None, (largest, largest))  # JPEG is decoded at a fraction of its size
             needed = image.width * image.height * _PIXEL_BYTES.get(image.mode, 4)
             if needed > memory:
-                raise Unreadable(f"needs {needed >> 20} MiB of memory, more than {memory >> 20}")
+                raise Refused(f"needs {needed >> 20} MiB of memory, more than {memory >> 20}")
             if image.width * image.height > AT_ONCE:
                 return _small(_upright(_reduced(image, largest), image.getexif().get(0x0112, 1)), largest)
             return _small(_plain(ImageOps.exif_transpose(image)), largest)

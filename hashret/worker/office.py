@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import need
-from hashret.worker.frames import Unreadable
+from hashret.worker.frames import Refused
 
 
 def pdf_text(raw: bytes, path: str) -> tuple[Any, bytes]:
@@ -23,7 +23,7 @@ def docx_text(raw: bytes, path: str, most: int) -> tuple[Any, bytes]:
     docx = need("docx", "documents", "reading Word files")
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > most:
-            raise Unreadable(f"unpacks to more than {most:,} bytes")
+            raise Refused(f"unpacks to more than {most:,} bytes")
     document = docx.Document(path)
     parts = [paragraph.text for paragraph in document.paragraphs]
     parts += ["\t".join(cell.text for cell in row.cells) for table in document.tables for row in table.rows]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hashret.errors import need
-from hashret.worker.frames import Unreadable
+from hashret.worker.frames import Refused
 
 BATCH, BATCH_BYTES = 1024, 8 << 20  # rows read at once, and the size that they should have unpacked
 ROWS, ROWS_PER_BYTE = 10**5, 8  # more than so many, and so many times the bytes of the file, are a bomb
@@ -34,7 +35,7 @@ def rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
     with _open(path) as table:
         about = table.metadata
         if about.num_rows > ROWS + ROWS_PER_BYTE * Path(path).stat().st_size:
-            raise Unreadable(f"claims {about.num_rows:,} rows, and next to nothing is stored of them")
+            raise Refused(f"claims {about.num_rows:,} rows, and next to nothing is stored of them")
         total = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
         batch_size = max(16, min(BATCH, BATCH_BYTES * about.num_rows // max(1, total)))
         for batch in table.iter_batches(batch_size=batch_size, use_threads=False):
@@ -60,7 +61,7 @@ def _frames(batch: Any) -> Iterator[tuple[Any, bytes]]:
             waiting += [(middle, last), (first, middle)]
             continue
         if size > MAX_ROW or (size > FRAME and _values([column[first] for column in columns]) > MAX_VALUES):
-            raise Unreadable(f"a row of more than {MAX_ROW:,} bytes or {MAX_VALUES:,} values")
+            raise Refused(f"a row of more than {MAX_ROW:,} bytes or {MAX_VALUES:,} values")
         kinds = {place: [part.dtype.str, part.shape] for place, part in parts.items()}
         yield [batch.schema.names, kinds, len(text)], text + b"".join(part.tobytes() for part in parts.values())
 
@@ -109,14 +110,15 @@ def _plain(array: Any) -> Any:
         return [dict(zip(names, row, strict=True)) if there else None for row, there in rows]
     if kinds.is_map(kind):
         return _lists(array, [list(pair) for pair in zip(_plain(array.keys), _plain(array.items), strict=True)])
-    if kinds.is_list(kind) or kinds.is_large_list(kind):
-        return array.to_pylist() if _simple(kind.value_type) else _lists(array, _plain(array.values))
-    if kinds.is_fixed_size_list(kind):
-        if _simple(kind.value_type):
+    if _simple(kind) or (kinds.is_nested(kind) and _simple(kind.value_type)):
+        with contextlib.suppress(UnicodeDecodeError):  # a column of texts may hold bytes that are none
             return array.to_pylist()
+    if kinds.is_list(kind) or kinds.is_large_list(kind):
+        return _lists(array, _plain(array.values))
+    if kinds.is_fixed_size_list(kind):
         return [_plain(value.values) if there else None for value, there in zip(array, _there(array), strict=True)]
-    if _simple(kind):
-        return array.to_pylist()
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
+        return [_text(value) for value in array.cast(pyarrow.large_binary()).to_pylist()]
     if any(check(kind) for check in (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary)):
         return [_text(value) for value in array.to_pylist()]
     if kinds.is_temporal(kind):
