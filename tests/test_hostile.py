@@ -130,6 +130,7 @@ def test_pages(tmp_path):
         "less-than.html": "<html>x" + "<" * 300_000,
         "ampersands.html": "<html>" + "&" * 300_000,
         "marks.txt": "e" + "\u0301\u0334" * 40_000 + "\nx",
+        "replaced.txt": "\ufffd" * 3_000_000,
         "spaces.txt": " " * 65_000 + "x",
         "list-of-spaces.txt": "[" + " " * 65_000 + "x",
     }
@@ -147,6 +148,7 @@ def test_pages(tmp_path):
             "less-than.html": 1,
             "ampersands.html": 1,
             "marks.txt": 2,
+            "replaced.txt": 1,
             "spaces.txt": 1,
             "list-of-spaces.txt": 1,
         },

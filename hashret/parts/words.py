@@ -37,7 +37,7 @@ _CUT = re.compile("[\x00-/:-@\\[-`{-\x7f\u3000-\u3002\uff01-\uff0f]")
 # combining marks, and what is no letter either; the last two are letters that normalise to marks
 _MARK = re.compile("[^\\w\\s\x00-\x7f]|[\uff9e\uff9f]")
 _SOME_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS // 2 + 1}}}")
-_MANY_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS + 1},}}")
+_MANY_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS + 1},}}+")
 
 
 def tokens(text: str) -> Iterator[str]:
@@ -81,12 +81,12 @@ def _few_marks(text: str) -> str:
 
 
 def _first_marks(run: str) -> str:
-    kept, marks = [], 0
-    for character in run:
-        marks = marks + 1 if unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) else 0
-        if marks <= MARKS:
-            kept.append(character)
-    return "".join(kept)
+    """A run of marks and other characters with at most 30 marks in a row."""
+    marks = [c for c in sorted(set(run)) if unicodedata.combining(unicodedata.normalize("NFKD", c)[0])]
+    if not marks:
+        return run
+    several = f"[{re.escape(''.join(marks))}]"
+    return re.sub(f"({several}{{{MARKS}}}){several}+", r"\1", run)
 
 
 def _unspaced(text: str) -> bool:

@@ -60,9 +60,11 @@ class Limits(NamedTuple):
     answer: int  # bytes of one frame
 
 
-def limits_for(size: int, seconds: float = SECONDS, seconds_per_mib: float = SECONDS_PER_MIB) -> Limits:
+def limits_for(
+    size: int, seconds: float = SECONDS, seconds_per_mib: float = SECONDS_PER_MIB, memory_factor: int = MEMORY_FACTOR
+) -> Limits:
     """The limits for an input of `size` bytes."""
-    memory = min(MEMORY + MEMORY_FACTOR * size, _machine_memory() // 2)
+    memory = min(MEMORY + memory_factor * size, _machine_memory() // 2)
     return Limits(seconds + seconds_per_mib * size / MIB, memory, LARGEST_ANSWER + ANSWER_FACTOR * size)
 
 
