@@ -32,7 +32,7 @@ def nested(count: int) -> bytes:
 
 
 def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    return [child.info for child in worker._pool.all]
 
 
 @pytest.fixture(autouse=True)
