@@ -143,7 +143,9 @@ def measure(
 def _finer(method: str, own: Features, theirs: Features, logits: Any, program: Program, codes: Codes) -> Finer:
     """What orders the nearest anew."""
     by_logits = ByLogits(logits - program.threshold, codes)
-    return by_logits if method != KEPT else ByVectors(by_logits, theirs.input, shrink(own.input).take)
+    if method != KEPT:
+        return by_logits
+    return ByVectors(by_logits, np.asarray(theirs.input), shrink(np.asarray(own.input)).take)
 
 
 def _floats(method: str, documents: list[Document], queries: list[Document]) -> list[dict[str, Any]]:

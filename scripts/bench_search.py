@@ -100,7 +100,7 @@ def ways(codes: Codes, bits: int, asked: Codes, edge: np.ndarray) -> Iterator[tu
     flat.add(codes)
     yield "FAISS flat", lambda queries: flat.search(queries, K)[0]
     if len(codes) <= 10**6:
-        ivf = faiss.index_binary_factory(dim, f"BIVF{1024 if len(codes) <= 10**5 else 4096}")
+        ivf: Any = faiss.index_binary_factory(dim, f"BIVF{1024 if len(codes) <= 10**5 else 4096}")
         ivf.cp.min_points_per_centroid = 1
         ivf.train(codes[:200_000])
         ivf.add(codes)
@@ -135,7 +135,7 @@ def recall(distances: np.ndarray, edge: np.ndarray) -> float:
     return float(((distances <= edge[:, None]) & (distances >= 0)).mean())
 
 
-def best(work: Callable[[], Any], repeats: int = 5) -> float:
+def best(work: Callable[..., Any], repeats: int = 5) -> float:
     """The least time of several, in seconds: others use the machine too."""
     times = []
     for _ in range(repeats):
@@ -148,7 +148,8 @@ def best(work: Callable[[], Any], repeats: int = 5) -> float:
 def measure(kind: str, n: int, bits: int) -> Iterator[dict[str, Any]]:
     """All methods on one case, on one thread."""
     faiss.omp_set_num_threads(1)
-    made = {"uniform": uniform, "clustered": clustered, "encoder": encoder}[kind](n + ASKED, bits)
+    makers: dict[str, Callable[[int, int], Codes]] = {"uniform": uniform, "clustered": clustered, "encoder": encoder}
+    made = makers[kind](n + ASKED, bits)
     asked, codes = made[:ASKED], np.ascontiguousarray(made[ASKED:])
     edge = searcher(codes, bits, "scan").search(asked, K).distances[:, -1]
     whole = codes.reshape(-1)[: codes.size // 8 * 8].view(np.uint64)
@@ -271,7 +272,7 @@ def main() -> None:
         sys.exit("HASHRET_DATA is not set: the folder that holds agnews/; --codes uniform does without")
     from hashret import _kernel
 
-    about = {"faiss": version("faiss-cpu"), "numpy": version("numpy"), "processor": platform.machine()}
+    about: dict[str, Any] = {"faiss": version("faiss-cpu"), "numpy": version("numpy"), "processor": platform.machine()}
     about |= {"kernel": _kernel.variants()[0], "cores": os.cpu_count()}
     for kind in chosen.codes or KINDS:
         for n in chosen.documents or SIZES:

@@ -51,7 +51,7 @@ def measure(count: int) -> dict[str, float]:
         Index.create(path, texts(count, 0), hasher=hasher).close()
         figures = {"documents": count, "created, documents a second": count / (time.perf_counter() - started)}
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        text = sum(len(document.content) for document in texts(2000, 0)) / 2000
+        text = sum(len(str(document.content)) for document in texts(2000, 0)) / 2000
         figures |= {"bytes a document": size / count, "bytes of its text": text}
         figures["opened, milliseconds"] = 1e3 * best(lambda: Index.open(path).close(), 7)
         with Index.open(path) as index:

@@ -126,7 +126,7 @@ def plain(
 
     def run() -> None:
         net.train()
-        for number, rows in enumerate(own[torch.randperm(len(own))].split(epoch.batch), 1):
+        for number, rows in enumerate(torch.split(own[torch.randperm(len(own))], epoch.batch), 1):
             for (loss, _), optimiser in zip(pairs, optimisers, strict=True):
                 optimiser.zero_grad()
                 loss(x[rows], rows).backward()

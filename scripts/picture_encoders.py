@@ -93,7 +93,8 @@ def reconstructions(data: Path) -> Figure:
         import torch
 
         rows["half hidden"] = masked(torch.from_numpy(others), 0.5).numpy()
-    for name, options in (("deep", {}), ("denoising", {"amount": 0.5})):
+    changed: dict[str, dict[str, Any]] = {"deep": {}, "denoising": {"amount": 0.5}}
+    for name, options in changed.items():
         rows[f"{name} of these"] = fit(name, own, 32, **options).reconstruct(rows["half hidden"])
     captions = {name: f"{name}\n{error(made, others):.1f}" if name != "given" else name for name, made in rows.items()}
     return grid({captions[name]: made[shown] for name, made in rows.items()})
@@ -111,8 +112,9 @@ def set_aside(data: Path) -> Figure:
             low = net.turn(features, low, schedule)
     scores = net.outlier_scores(pictures)
     order = np.argsort(-scores, kind="stable")
+    kept = np.asarray(low.input)
     shown = np.concatenate([order[:10], order[len(order) // 2 :][:4]])
-    return grid({"X": pictures[shown], "L": low.input[shown], "S": (pictures - low.input)[shown]}, signed=("S",))
+    return grid({"X": pictures[shown], "L": kept[shown], "S": (pictures - kept)[shown]}, signed=("S",))
 
 
 def samples(data: Path) -> Figure:

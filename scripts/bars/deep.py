@@ -41,12 +41,12 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     }
 
 
-def error(made: Floats, wanted: Floats) -> float:
+def error(made: np.ndarray, wanted: Floats) -> float:
     """Squared error a picture."""
     return float(np.square(made - wanted).sum(1).mean())
 
 
-def named(own: Floats, labels: np.ndarray, asked: Floats, wanted: np.ndarray) -> float:
+def named(own: np.ndarray, labels: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> float:
     """Share of digits that 15 neighbours name."""
     return float(KNeighborsClassifier(15).fit(own, labels).score(asked, wanted))
 

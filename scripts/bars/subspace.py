@@ -29,7 +29,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
     def found(learned: np.ndarray, asked: np.ndarray) -> np.ndarray:
         net = Subspace(clusters=20).fit(Features(views[learned], SIDE, "unit"), 32, Schedule(seed=seed))
-        return net.assign(views[asked]).argmax(axis=1)
+        return np.asarray(net.assign(views[asked]).argmax(axis=1))
 
     order = np.random.default_rng(seed).permutation(len(views))
     quarter, rest = np.split(order, [len(views) // 4])
