@@ -179,6 +179,7 @@ class TestEveryEncoder:
         else:
             assert encoder.fit(narrow, 20, short(schedule)).program().bits == 20
 
+    @pytest.mark.slow
     def test_the_seed_decides(self, name: str, fitted: Fitted, corpora: Corpora, schedule: Schedule) -> None:
         features = corpora("sparse")[0]
         first = fitted(name, "sparse").program().encode(features.input)

@@ -78,6 +78,7 @@ def test_a_power_cut_at_any_instant_leaves_the_generation_before_or_after(
     assert all(state(lay(cut, tmp_path / f"late-{n}"))[0][-1] == "d30" for n, cut in enumerate(disk.taken()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EACCES])
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_disk_that_fails_at_any_call_says_rightly_whether_anything_changed(

@@ -118,6 +118,7 @@ def expect(found: dict[str, int | str], wanted: dict[str, int | str]) -> None:
 # Pages and texts
 
 
+@pytest.mark.slow
 def test_pages(tmp_path):
     pages = {
         "a.html": "<p>harmless",
@@ -242,6 +243,7 @@ def save(path: Path, mode: str, width: int, height: int, **options) -> None:
     Image.new(mode, (width, height)).save(path, **options)
 
 
+@pytest.mark.slow
 def test_images(tmp_path):
     save(tmp_path / "a.webp", "RGB", 600, 600)
     (tmp_path / "scans.jpg").write_bytes(of_scans(4000, 2000))
@@ -400,6 +402,7 @@ def directory(names: int) -> bytes:
     return b"PK\3\4" + b"\0" * 26 + entries + b"PK\5\6" + end
 
 
+@pytest.mark.slow
 def test_arrays(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.ones((3, 3))
