@@ -23,7 +23,8 @@ from typing import Protocol
 from hashret.errors import StoreError
 
 BLOCK = 1 << 10  # bytes of a file that have a checksum of their own
-PIECE = 1 << 20  # bytes read by one call of the system
+PIECE = 1 << 20  # bytes of a file held at once where all of it is looked through
+MOST = 1 << 30  # bytes read by one call of the system
 BY_DESCRIPTOR = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")  # not on Windows
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # opening a pipe must not wait for a writer
@@ -64,11 +65,11 @@ class File:
 
     def read(self, start: int, size: int) -> bytes:
         """`size` bytes from `start` on; EOFError where there are fewer, OSError where the disk fails."""
-        if size <= PIECE and len(data := self._some(start, size)) == size:
+        if len(data := self._some(start, min(size, MOST))) == size:
             return data
-        parts, done = [], 0
+        parts, done = [data], len(data)
         while done < size:
-            data = self._some(start + done, min(PIECE, size - done))
+            data = self._some(start + done, min(MOST, size - done))
             if not data:
                 raise EOFError(f"the file ends at byte {start + done:,}, and {start + size:,} were expected")
             parts.append(data)

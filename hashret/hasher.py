@@ -235,9 +235,6 @@ class Hasher:
 
         StoreError where a file is missing or damaged; `where` is named in it.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
         try:
             if len(data := read(CONFIG)) > MOST_CONFIG:
                 raise ValueError(f"{CONFIG} has {len(data):,} bytes")
@@ -248,15 +245,13 @@ class Hasher:
             if config["kind"] != KIND or not all(NAMES.fullmatch(name) for name in names.values()):
                 raise ValueError(f"{CONFIG} is not that of a hasher")
             vocabulary = json.loads(read(names["vocabulary"]).decode("utf-8", "surrogatepass"))
-            tensors = load(read(names["weights"]))
+            tensors = _tensors_in(read(names["weights"]))
             return cls._assemble(config, vocabulary, tensors, lambda: read(names["encoder"]))
         except FileNotFoundError as error:
             raise StoreError(f"the hasher at {where!r} lacks a file ({error}); build the index again") from error
         except OSError as error:
             raise StoreError(f"the hasher at {where!r} cannot be read: {files.reason(error)}") from error
-        except (
-            *(LookupError, TypeError, ValueError, AttributeError, EOFError, RecursionError, SafetensorError),
-        ) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, EOFError, RecursionError) as error:
             raise StoreError(f"the hasher at {where!r} is damaged ({error!r:.200}); build the index again") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -294,6 +289,19 @@ class Hasher:
             lambda: remainder.join(encoder(), shared, program.tensors),
             config.get("training", {}),
         )
+
+
+def _tensors_in(data: bytes) -> dict[str, Floats]:
+    """The float32 tensors of a safetensors file, in place: the library would map the file, or copy all of it."""
+    size = 8 + int.from_bytes(data[:8], "little")
+    tensors = {}
+    for name, entry in json.loads(data[8:size]).items():
+        if name != "__metadata__":
+            (start, stop), shape = entry["data_offsets"], entry["shape"]
+            if entry["dtype"] != "F32" or not 0 <= start <= stop <= len(data) - size:
+                raise ValueError(f"tensor {name!r} is not float32 inside the file")
+            tensors[name] = np.frombuffer(data, "<f4", (stop - start) // 4, size + start).reshape(shape)
+    return tensors
 
 
 def _from_bytes(found: Mapping[str, bytes]) -> Hasher:
