@@ -474,3 +474,14 @@ def test_what_a_terminal_would_obey_is_not_printed_on_it(tmp_path: Path) -> None
     Path("bad.jsonl").write_text(json.dumps(record) + "\n" + json.dumps({"id": "b", "text": "sail"}) + "\n")
     hashret("index", "bad.jsonl", "--encoder", "lsh")
     assert "\u001b[31m" not in hashret("query", "wheat", "--format", "table").stdout
+
+
+def test_each_command_is_built_from_its_module_alone() -> None:
+    from typer.main import get_command
+
+    from hashret.cli.app import MODULES, application
+
+    for module, names in MODULES.items():
+        group: Any = get_command(application(module))
+        assert set(group.commands) == set(names)
+    assert set(get_command(app).commands) == {name for names in MODULES.values() for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import os
 import sys
@@ -15,7 +16,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spi
 import typer
 
 from hashret import __version__
-from hashret.cli import about, ask, browse, build, measure
 from hashret.cli.session import discard_output, report
 from hashret.errors import HashretError, UsageError, unknown
 
@@ -28,17 +28,39 @@ CONFIGURED = SEARCHING | SHOWING | LEARNING | READING
 """Options that a configuration file may set: how to search, show and learn. A folder may come from anybody, so its file
 cannot name other files to read or write, and cannot force, replace or delete anything."""
 
-app = typer.Typer(
-    name="hashret",
-    help="Learn short binary codes for documents and pictures, and find the nearest by Hamming distance.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for commands in (build, ask, browse, measure, about):
-    for register in commands.COMMANDS:
-        register(app)
+MODULES = {
+    "build": ("index", "fit", "refit", "add", "delete", "compact", "verify", "repair"),
+    "ask": ("query", "show", "info"),
+    "browse": ("outliers", "clusters", "map"),
+    "measure": ("eval", "compare"),
+    "about": ("encoders", "vectorizers", "sources", "searchers", "doctor", "demo"),
+}
+"""The commands of each module, so that one command need not wait until all are built."""
+
+
+def application(only: str | None = None) -> typer.Typer:
+    """The application: all commands, or those of one module."""
+    made = typer.Typer(
+        name="hashret",
+        help="Learn short binary codes for documents and pictures, and find the nearest by Hamming distance.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for module in [only] if only else MODULES:
+        for register in importlib.import_module(f"hashret.cli.{module}").COMMANDS:
+            register(made)
+    made.callback()(_root)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the application with all commands, made when it is asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()["app"] = application()
+    return globals()["app"]
 
 
 def _version(wanted: bool) -> None:
@@ -47,8 +69,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def root(
+def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -67,7 +88,7 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(application())
     options = {
         name: {p.name for p in command.params if p.param_type_name == "option"}
         for name, command in group.commands.items()
@@ -122,12 +143,19 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # ids may hold what no terminal can show
 
 
+def _module() -> str | None:
+    """The module of the command that is run; None where all must be known, for help, completion and suggestions."""
+    if "_HASHRET_COMPLETE" in os.environ:
+        return None
+    return next((module for module, names in MODULES.items() if sys.argv[1:2] and sys.argv[1] in names), None)
+
+
 def main() -> None:
     """Run the command line, exit with its code."""
     _prepare_streams()
     code: Any = 0
     try:
-        app(prog_name="hashret", default_map=defaults(Path(CONFIG)))
+        application(_module())(prog_name="hashret", default_map=defaults(Path(CONFIG)))
     except SystemExit as end:
         code = end.code
     except (HashretError, OSError, KeyboardInterrupt) as error:
