@@ -3,7 +3,7 @@
     documents --vectorizer--> features --program--> codes
 
 It is saved as config.json, weights and vocabulary, never as anything that could run code; a further file has what only
-the encoder itself needs (`remainder.py`).
+the encoder itself needs (`encoder_state.py`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from hashret import files, remainder
+from hashret import encoder_state, files
 from hashret.codes import Codes, check_bits, width
 from hashret.documents import Document, Documents, as_documents, batches
 from hashret.encoders import DEFAULT, ENCODERS
@@ -183,7 +183,7 @@ class Hasher:
 
         vocabulary = list(self.vectorizer.state().vocabulary)
         weights = save({name: np.ascontiguousarray(tensor) for name, tensor in self._tensors().items()})
-        encoder, shared = remainder.split(self._state(), self.program.tensors)
+        encoder, shared = encoder_state.split(self._state(), self.program.tensors)
         parts = {
             "vocabulary": ("json", json.dumps(vocabulary, ensure_ascii=False).encode("utf-8", "surrogatepass")),
             "weights": ("safetensors", weights),
@@ -286,7 +286,7 @@ class Hasher:
             program,
             described["name"],
             described["options"],
-            lambda: remainder.join(encoder(), shared, program.tensors),
+            lambda: encoder_state.join(encoder(), shared, program.tensors),
             config.get("training", {}),
         )
 

@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 
-from hashret.asked import Asked, Queries, Query, answered, encoded, is_one_query
 from hashret.codes import Codes, group, unpack
 from hashret.documents import Document, Documents, as_id, as_ids, as_labels, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UnknownId, UsageError
 from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.hits import Hit, Hits
-from hashret.intake import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
+from hashret.ingest import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.progress import track
+from hashret.queries import EncodedQueries, Queries, Query, answered, encoded, is_one_query
 from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.base import check_k
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked
+from hashret.snapshot import Made, become, on_snapshot, snapshot
 from hashret.sources import as_source
 from hashret.sources.base import Fields, Source, Stamped
-from hashret.steady import Made, become, snapshot, steady
 from hashret.store import Record, Store, Transaction
 from hashret.store.store import resolved
 
@@ -190,7 +190,7 @@ class Index:
         """Whether the documents' features are stored, for re-ranking."""
         return bool(self.store.manifest.about.get("keeps_vectors"))
 
-    @steady
+    @on_snapshot
     def __len__(self) -> int:
         return len(self.store.deleted) - int(self.store.deleted.sum())
 
@@ -200,21 +200,21 @@ class Index:
         return np.flatnonzero(~self.store.deleted)
 
     @property
-    @steady
+    @on_snapshot
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""
         ids = self.store.ids()
         return [ids[row] for row in self._rows]
 
     @property
-    @steady
+    @on_snapshot
     def labels(self) -> list[tuple[str, ...]]:
         """Each document's labels, in order of insertion."""
         labels = self.store.labels()
         return [labels[row] for row in self._rows]
 
     @property
-    @steady
+    @on_snapshot
     def codes(self) -> Codes:
         """All codes, uint8 [n, ceil(bits / 8)], in order of insertion."""
         return self._made.get("codes", self._read_codes)
@@ -257,18 +257,18 @@ class Index:
         answers = self._answers(queries, lambda own, asked: own._search(asked, k, as_labels(labels)), rerank)
         return answers[0] if is_one_query(queries, self.hasher.reads) else answers
 
-    @steady
+    @on_snapshot
     def _answers(
-        self, queries: Queries, find: Callable[[Index, Asked], list[Hits]], rerank: bool = False
+        self, queries: Queries, find: Callable[[Index, EncodedQueries], list[Hits]], rerank: bool = False
     ) -> list[Hits]:
         """The answer to each query, empty where nothing of it is known."""
         asked = self.ask(queries, rerank)
         return answered(asked, find(self, asked))
 
-    @steady
+    @on_snapshot
     def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
         """The k nearest documents of queries that are codes already, uint8 [m, ceil(bits / 8)]."""
-        return self._search(Asked(codes), k, as_labels(labels))
+        return self._search(EncodedQueries(codes), k, as_labels(labels))
 
     @overload
     def within(  # type: ignore[overload-overlap]
@@ -283,10 +283,10 @@ class Index:
         answers = self._answers(queries, lambda own, asked: own._within(asked, radius, as_labels(labels)), rerank)
         return answers[0] if is_one_query(queries, self.hasher.reads) else answers
 
-    @steady
+    @on_snapshot
     def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
         """All documents within a radius of queries that are codes already."""
-        return self._within(Asked(codes), radius, as_labels(labels))
+        return self._within(EncodedQueries(codes), radius, as_labels(labels))
 
     @overload
     def like(  # type: ignore[overload-overlap]
@@ -313,7 +313,7 @@ class Index:
         answers = self._like(as_ids(ids), k, as_labels(labels), radius, rerank)
         return answers[0] if isinstance(ids, str) else answers
 
-    @steady
+    @on_snapshot
     def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, rerank: bool) -> list[Hits]:
         """The documents most like each of several."""
         asked, own = self._ask_like(ids, rerank), [self._row(id) for id in ids]
@@ -321,7 +321,9 @@ class Index:
             return answered(asked, self._search(asked, k, labels, own))
         return answered(asked, self._within(asked, radius, labels, own))
 
-    def _search(self, asked: Asked, k: int, labels: Sequence[str], own: Sequence[int] | None = None) -> list[Hits]:
+    def _search(
+        self, asked: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
+    ) -> list[Hits]:
         """The k nearest of each query; `own` [m]: the row of each query itself, which is left out."""
         searcher, rows = self._among(labels)
         by = self._finely(searcher, asked, rows if labels else None, SHORT_LIST + (own is not None))
@@ -345,7 +347,9 @@ class Index:
             answers.append(self._hits(here[kept], found.distances[number, kept], found, ties if len(kept) else 0))
         return answers
 
-    def _within(self, asked: Asked, radius: int, labels: Sequence[str], own: Sequence[int] | None = None) -> list[Hits]:
+    def _within(
+        self, asked: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
+    ) -> list[Hits]:
         searcher, rows = self._among(labels)
         found = self._finely(searcher, asked, rows if labels else None).within(asked.codes, radius)
         assert found.offsets is not None
@@ -357,12 +361,12 @@ class Index:
         return answers
 
     def _finely(
-        self, searcher: Searcher, asked: Asked, rows: np.ndarray | None, least: int = SHORT_LIST
+        self, searcher: Searcher, asked: EncodedQueries, rows: np.ndarray | None, least: int = SHORT_LIST
     ) -> Searcher | Reranked:
         """The searcher, its answers re-ranked where the queries bring the numbers for it."""
         return searcher if asked.margins is None else Reranked(searcher, self.finer(asked, rows), least)
 
-    def finer(self, asked: Asked, rows: np.ndarray | None = None) -> Finer:
+    def finer(self, asked: EncodedQueries, rows: np.ndarray | None = None) -> Finer:
         """The finer distance between queries, asked with `rerank`, and all documents or those in these rows."""
         assert asked.margins is not None
         codes = self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)]
@@ -376,25 +380,25 @@ class Index:
         """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
         return self.ask(queries).codes
 
-    def ask(self, queries: Queries, rerank: bool = False) -> Asked:
+    def ask(self, queries: Queries, rerank: bool = False) -> EncodedQueries:
         """Queries encoded, with the numbers to re-rank by if asked for."""
         return encoded(self.hasher, queries, rerank, self.keeps_vectors)
 
-    def _ask_like(self, ids: Sequence[str], rerank: bool) -> Asked:
+    def _ask_like(self, ids: Sequence[str], rerank: bool) -> EncodedQueries:
         """Stored documents as queries, with the numbers to re-rank by if asked for."""
         codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
         known = None
         if self.hasher.reads == "text":
             known = self.ask([self._restore(self.store.record(row)) for row in rows]).known
         if not rerank:
-            return Asked(codes, known=known)
+            return EncodedQueries(codes, known=known)
         if self.hasher.reads == "vector":
             margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
         else:
             documents = [self._restore(self.store.record(row), small=True) for row in rows]
             margins = self.ask(documents, rerank=True).margins
         kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
-        return Asked(codes, margins, kept, known)
+        return EncodedQueries(codes, margins, kept, known)
 
     def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
         """A searcher over all documents, or over those with one of the labels; and position -> row."""
@@ -421,22 +425,22 @@ class Index:
 
     # Reading
 
-    @steady
+    @on_snapshot
     def document(self, id: str) -> Document:
         """The document with this id; DataError where there is none."""
         return self._document(self._row(id))
 
-    @steady
+    @on_snapshot
     def documents(self) -> Iterator[Document]:
         """All documents, in order of insertion; pictures as the small copies that are stored."""
         return (self._restore(record, small=True) for record in self.store.records())
 
-    @steady
+    @on_snapshot
     def thumbnail(self, id: str) -> bytes:
         """The small JPEG that is kept of a picture; nothing of other documents. DataError for an unknown id."""
         return self.store.record(self._row(id)).thumbnail
 
-    @steady
+    @on_snapshot
     def codes_of(self, ids: str | Sequence[str]) -> Codes:
         """The stored codes of documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
         rows = [self._row(id) for id in as_ids(ids)]
@@ -454,7 +458,7 @@ class Index:
     def _restore(self, record: Record, small: bool = False) -> Document:
         return as_document(record, self.hasher.reads, self.store.manifest.about.get("root") or ".", small)
 
-    @steady
+    @on_snapshot
     def info(self) -> dict[str, Any]:
         """What there is to know of the index, as JSON can hold it."""
         manifest, codes = self.store.manifest, self.codes

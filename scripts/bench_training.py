@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from bars.mnist import as_features, mnist
 from hashret.encoders import ENCODERS
 from hashret.features import Features
 from hashret.training import MOST_HELD_OUT, Schedule, train
+from reproductions.mnist import as_features, mnist
 
 DOCS = Path(__file__).parent.parent / "docs"
 RUNS = DOCS / "figures" / "training.jsonl"

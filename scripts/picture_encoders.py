@@ -22,18 +22,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bars import dagmm
-from bars.anomaly import as_features as as_rows
-from bars.anomaly import f1_of_highest
-from bars.deep import error, named
-from bars.mnist import as_features, mnist
-from bars.robust import LAMBDAS, mixed
 from hashret.analysis.map import COLOURS
 from hashret.encoders import ENCODERS
 from hashret.encoders.robust import Robust
 from hashret.features import Floats
 from hashret.parts.noise import masked
 from hashret.training import Schedule, seeded
+from reproductions import dagmm
+from reproductions.anomaly import as_features as as_rows
+from reproductions.anomaly import f1_of_highest
+from reproductions.deep import error, named
+from reproductions.mnist import as_features, mnist
+from reproductions.robust import LAMBDAS, mixed
 
 TARGET = Path(__file__).parent.parent / "docs" / "encoders"
 LONG = 10**6  # steps, more than any fit here takes

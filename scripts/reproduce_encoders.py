@@ -1,9 +1,9 @@
-"""Show of each encoder that it does what it is known for: the bars in scripts/bars, seed by seed.
+"""Reproduce what each encoder is known for, seed by seed: scripts/reproductions has one file per encoder.
 
     HASHRET_DATA=/path/to/data python scripts/reproduce_encoders.py [NAME...] [--seed N]... [--budget small|published]
 
-Each run is appended to docs/figures/bars.jsonl and skipped when it is there; from them come docs/encoders.md and
-hashret/encoders/measured.json, which `hashret encoders NAME` reads.
+Each run is appended to docs/figures/reproductions.jsonl and skipped when it is there. docs/encoders.md and
+hashret/encoders/measured.json, which `hashret encoders NAME` reads, are made from them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hashret.encoders.base import abilities
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-RUNS = DOCS / "figures" / "bars.jsonl"
+RUNS = DOCS / "figures" / "reproductions.jsonl"
 TABLE = DOCS / "encoders.md"
 MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
@@ -66,11 +66,13 @@ PICTURES = {  # that scripts/picture_encoders.py draws: of an encoder, its file 
 }
 
 
-def bars() -> dict[str, ModuleType]:
+def reproductions() -> dict[str, ModuleType]:
     """The encoders that have a bar, in the registry's order."""
-    there = {path.stem for path in (Path(__file__).parent / "bars").glob("*.py")}
+    there = {path.stem for path in (Path(__file__).parent / "reproductions").glob("*.py")}
     modules = {name: name.replace("-", "_") for name in ENCODERS.names()}
-    return {name: importlib.import_module(f"bars.{module}") for name, module in modules.items() if module in there}
+    return {
+        name: importlib.import_module(f"reproductions.{module}") for name, module in modules.items() if module in there
+    }
 
 
 def runs() -> list[dict[str, Any]]:
@@ -80,7 +82,7 @@ def runs() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run what is missing."""
-    known = bars()
+    known = reproductions()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--seed", action="append", type=int)
@@ -112,12 +114,12 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Encoders",
         "",
-        "Written by `scripts/reproduce_encoders.py` from `figures/bars.jsonl`. Choose one with `--encoder NAME`, its "
-        "options with `-o key=value`. [figures.md](figures.md) sets their codes side by side; here is what each is "
-        "known for, and [training.md](training.md) has the speed of training. Mean ± standard deviation of the seeds; "
+        "Written by `scripts/reproduce_encoders.py` from `figures/reproductions.jsonl`. Choose one with "
+        "`--encoder NAME`, its options with `-o key=value`. [figures.md](figures.md) sets their codes side by side; "
+        "here is what each is known for, and [training.md](training.md) has the speed of training. Mean ± standard deviation of the seeds; "
         "a claim that was not reached says so, and an encoder without figures has not been measured yet.",
     ]
-    known = bars()
+    known = reproductions()
     for name in ENCODERS.names():
         kind: Any = ENCODERS.get(name)
         lines += ["", f"## {name}", "", f"{kind.summary[0].upper()}{kind.summary[1:]}.", ""]
@@ -166,7 +168,7 @@ def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[di
 
 def as_json(found: list[dict[str, Any]]) -> str:
     """The same of all encoders."""
-    given = {name: measured(bar, found, name) for name, bar in bars().items()}
+    given = {name: measured(bar, found, name) for name, bar in reproductions().items()}
     return json.dumps(given, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -189,7 +189,7 @@ for n in range(1000):
     elif what == "refit":
         index.refit(bits=chance.choice([8, 16, 24]))
     else:
-        there = [file for kind in ("segments", "faiss", "spares", "deletions") for file in (path / kind).iterdir()]
+        there = [file for kind in ("segments", "faiss", "recovery", "deletions") for file in (path / kind).iterdir()]
         file = chance.choice(there)
         data = bytearray(file.read_bytes())
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
@@ -376,7 +376,7 @@ class Swapper:
 
     def __call__(self) -> None:
         for _ in range(200):
-            for name in ("segments", "faiss", "spares", "deletions"):
+            for name in ("segments", "faiss", "recovery", "deletions"):
                 place, link = self.index / name, self.index / f"{name}.link"
                 if place.is_dir():
                     link.symlink_to(self.precious)

@@ -101,8 +101,8 @@ def test_the_figures_are_those_of_the_runs() -> None:
     for name, page in PAGES.items():
         bench = script(name)
         assert (ROOT / "docs" / page).read_text("utf-8") == bench.table(bench.runs())
-    bars = script("reproduce_encoders")
-    assert bars.MEASURED.read_text("utf-8") == bars.as_json(bars.runs())
+    encoders = script("reproduce_encoders")
+    assert encoders.MEASURED.read_text("utf-8") == encoders.as_json(encoders.runs())
     store = script("bench_store")
     assert (ROOT / "docs" / "durability.md").read_text("utf-8").endswith(f"\n{store.summary(store.runs())}\n")
     quality = script("bench_quality")

@@ -118,7 +118,7 @@ def test_a_disk_that_fails_at_any_call_says_rightly_whether_anything_changed(
     assert {"write_all", "fsync", "replace"} <= set(calls)
 
 
-OWN = {"manifest.json", "spares/manifest.json", "lock"}
+OWN = {"manifest.json", "recovery/manifest.json", "lock"}
 
 
 def refusal(index: Index, change: Callable[[Index], object]) -> str:

@@ -484,7 +484,7 @@ def test_any_exception_of_a_reader_costs_one_file(tmp_path, caplog, monkeypatch)
         (tmp_path / name).write_text(name)
     source = read(tmp_path)
 
-    def content(found, tally):
+    def content(found, skips):
         if found.id == "b.txt":
             raise ZeroDivisionError("by \x1b[31m zero")
         return "text"

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KernelDensity
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from hashret import remainder
+from hashret import encoder_state
 from hashret.encoders import ENCODERS
 from hashret.encoders.dagmm import DAGMM, energies
 from hashret.encoders.density import Density
@@ -63,8 +63,8 @@ def test_planted_outliers_score_high(
 def test_scores_survive_a_file(name: str, planted: tuple[Features, np.ndarray]) -> None:
     x = planted[0].input
     encoder: Any = ENCODERS.get(name)().fit(planted[0], 8, SCHEDULE)
-    data, shared = remainder.split(encoder.state(), encoder.program().tensors)
-    state = remainder.join(data, shared, encoder.program().tensors)
+    data, shared = encoder_state.split(encoder.state(), encoder.program().tensors)
+    state = encoder_state.join(data, shared, encoder.program().tensors)
     again: Any = ENCODERS.get(name)().restore(Features(x[:0], (1, 8, 8), "unit"), 8, state)
     np.testing.assert_array_equal(again.outlier_scores(x), encoder.outlier_scores(x))
 

@@ -55,8 +55,10 @@ def names(path: Path) -> list[str]:
     )
 
 
-SMALL = ["manifest.json", "spares/manifest.json", "spares/000002.json", "faiss/000003.faiss", "deletions/000004.npy",
-         "spares/000004.npy"]  # fmt: skip
+SMALL = [
+    *("manifest.json", "recovery/manifest.json", "recovery/000002.json", "faiss/000003.faiss"),
+    *("deletions/000004.npy", "recovery/000004.npy"),
+]
 
 
 class TestWhatCanBeMended:
@@ -159,21 +161,21 @@ class TestWhatIsLost:
             kept = [list(before).index(id) for id in index.ids]
             assert np.array_equal(index.codes, codes[kept])
 
-    def test_without_its_spare_a_lost_segment_has_no_names(self, path: Path) -> None:
+    def test_without_its_recovery_file_a_lost_segment_has_no_names(self, path: Path) -> None:
         (path / "segments" / "000003.h5").unlink()
-        (path / "spares" / "000003.json").unlink()
+        (path / "recovery" / "000003.json").unlink()
         report = repair(path)
         assert report.nameless == [("segments/000003.h5", 19)]
         assert verify(path) == []
 
     def test_nothing_is_guessed_where_nothing_tells(self, path: Path) -> None:
-        for name in ("deletions/000004.npy", "spares/000004.npy"):
+        for name in ("deletions/000004.npy", "recovery/000004.npy"):
             flip(path / name, 130)
         before = {name: (path / name).read_bytes() for name in names(path)}
         with pytest.raises(StoreError, match="nothing else says what is deleted"):
             repair(path)
         assert {name: (path / name).read_bytes() for name in names(path)} == before
-        for name in ("manifest.json", "spares/manifest.json"):
+        for name in ("manifest.json", "recovery/manifest.json"):
             flip(path / name, 60)
         with pytest.raises(StoreError, match="damaged"):
             repair(path)

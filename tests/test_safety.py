@@ -180,8 +180,8 @@ class TestLinks:
 
     @pytest.mark.parametrize(
         "name",
-        ["segments", "faiss", "spares", "hasher", "deletions", "hasher/000006", "segments/000006.h5", "lock",
-         "spares/manifest.json", "faiss/000006.faiss", "spares/000006.json", "lock.json"],
+        ["segments", "faiss", "recovery", "hasher", "deletions", "hasher/000006", "segments/000006.h5", "lock",
+         "recovery/manifest.json", "faiss/000006.faiss", "recovery/000006.json", "lock.json"],
     )  # fmt: skip
     def test_no_write_follows_a_link_inside(self, name: str, tmp_path: Path) -> None:
         precious = tmp_path / "precious"

@@ -244,7 +244,7 @@ class TestWriting:
 
     def test_orphans_are_swept_by_the_next_writer(self, store: Store) -> None:
         orphans = ["segments/000099.h5", "segments/.000009.h5.1.tmp", "deletions/000001.npy",
-                   "hasher/000009/config.json", ".manifest.json.77.tmp", "spares/.manifest.json.8.tmp"]  # fmt: skip
+                   "hasher/000009/config.json", ".manifest.json.77.tmp", "recovery/.manifest.json.8.tmp"]  # fmt: skip
         strange = ["faiss/x", "hasher/9/a", "segments/000099.h5.bak", "cache/000099.h5", "hasher/000009/notes.txt"]
         for name in [*orphans, *strange]:
             (store.path / name).parent.mkdir(exist_ok=True, parents=True)
@@ -308,7 +308,7 @@ with Store.open(sys.argv[1]).write(attach) as change:
         with found.write(file_image) as change:
             add(change, "x")
         assert living(Store.open(store.path)) == [*ALL, "x"]
-        assert files_of(store.path).keys() == {*found.manifest.files, "manifest.json", "spares/manifest.json"}
+        assert files_of(store.path).keys() == {*found.manifest.files, "manifest.json", "recovery/manifest.json"}
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:

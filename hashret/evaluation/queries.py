@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from hashret.asked import Asked, joined
 from hashret.documents import Document, batches
 from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.hasher import BATCH
 from hashret.index import Index
 from hashret.progress import track
+from hashret.queries import EncodedQueries, joined
 from hashret.search import searcher
 from hashret.search.rerank import Reranked
 
@@ -26,7 +26,7 @@ class Coded:
     def __init__(self, index: Index, queries: Iterable[Document], rerank: bool = False) -> None:
         self.ids: list[str] = []
         self.labels: list[tuple[str, ...]] = []
-        parts: list[Asked] = []
+        parts: list[EncodedQueries] = []
         for batch in batches(track(queries, "encoding queries"), BATCH):
             parts.append(index.ask(batch, rerank))
             self.ids += [document.id for document in batch]

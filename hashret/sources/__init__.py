@@ -122,12 +122,12 @@ def _check(path: Path) -> None:
     if file and not path.stat().st_size:
         raise DataError(f"{shown(path)} is empty")
     if folder:
-        from hashret.sources.tally import Tally
+        from hashret.sources.skip_report import SkipReport
         from hashret.sources.walk import walk
 
-        tally = Tally()
-        if next(walk(path, tally), None) is None:
-            raise DataError("; ".join([f"no files in {shown(path)}", *tally.lines()]))
+        skips = SkipReport()
+        if next(walk(path, skips), None) is None:
+            raise DataError("; ".join([f"no files in {shown(path)}", *skips.lines()]))
 
 
 def _looked_at(path: Path) -> str:

@@ -10,7 +10,7 @@ from hashret.errors import DataError
 from hashret.sources.base import USUAL, Fields, shown
 from hashret.sources.records import Records, json_lines
 from hashret.sources.rules import Record, Rules
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 
 
 class Beir(Records):
@@ -32,9 +32,9 @@ class Beir(Records):
         """A folder with a corpus.jsonl, and queries or judgements beside it."""
         return _file(path, "corpus") is not None and (_file(path, "queries") is not None or (path / "qrels").is_dir())
 
-    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """The objects of the part with their line numbers."""
-        return json_lines(self.file, self.file.name, tally)
+        return json_lines(self.file, self.file.name, skips)
 
     @property
     def queries(self) -> Beir:

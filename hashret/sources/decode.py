@@ -13,8 +13,8 @@ from typing import IO, cast
 
 from hashret.errors import DataError
 from hashret.sources.base import shown
+from hashret.sources.skip_report import SkipReport
 from hashret.sources.spool import Spool
-from hashret.sources.tally import Tally
 
 HEAD_BYTES = 65536  # what recognising a file may read
 MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or a bomb
@@ -104,7 +104,7 @@ def decode(raw: bytes) -> tuple[str, bool]:
         return raw.decode(encoding, "replace"), True
 
 
-def lines(path: Path | Spool, tally: Tally) -> Iterator[str]:
+def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
     """The lines of a text file, plain or gzip, with their ends; DataError for one of more than MAX_LINE bytes."""
     start = head(path)
     encoding = encoding_of(start, complete=len(start) < HEAD_BYTES)
@@ -123,7 +123,7 @@ def lines(path: Path | Spool, tally: Tally) -> Iterator[str]:
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError:
-                tally.note(f"lines with bytes that are not {encoding}, replaced by U+FFFD")
+                skips.note(f"lines with bytes that are not {encoding}, replaced by U+FFFD")
                 yield line.decode(encoding, "replace")
 
 

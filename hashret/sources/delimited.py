@@ -13,7 +13,7 @@ from hashret.sources import decode
 from hashret.sources.base import shown
 from hashret.sources.records import Records
 from hashret.sources.rules import Record
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 
 DELIMITERS = ",;\t|"
 MAX_FIELDS = 100_000  # of a row
@@ -50,12 +50,12 @@ class Delimited(Records):
             and all(len(row) == len(header) for row in rows)
         )
 
-    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """The rows as mappings, counted from 1 below the header."""
         csv.field_size_limit(decode.MAX_LINE)
         delimiter = _delimiter(self.path)
-        lines = _Lines(self.path, tally, delimiter)
-        rows = _tab_rows(lines, tally) if delimiter == "\t" else _rows(lines, delimiter)
+        lines = _Lines(self.path, skips, delimiter)
+        rows = _tab_rows(lines, skips) if delimiter == "\t" else _rows(lines, delimiter)
         header: list[str] | None = None
         number = 0
         for row in rows:
@@ -82,9 +82,9 @@ class Delimited(Records):
 class _Lines(Iterator[str]):
     """The lines of a file, with the number of the line that the row being read begins in, and a bound on its size."""
 
-    def __init__(self, path: Path, tally: Tally, delimiter: str) -> None:
+    def __init__(self, path: Path, skips: SkipReport, delimiter: str) -> None:
         self.name, self.delimiter = shown(path.name), delimiter
-        self.lines = decode.lines(path, tally)
+        self.lines = decode.lines(path, skips)
         self.first = self.last = self.size = 0
         self.header: list[str] = []
 
@@ -122,7 +122,7 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
         yield row
 
 
-def _tab_rows(lines: _Lines, tally: Tally) -> Iterator[list[str]]:
+def _tab_rows(lines: _Lines, skips: SkipReport) -> Iterator[list[str]]:
     """The rows of a TSV file: a line each, but where quotes hold line breaks or tabs and the row then fits the header.
 
     Many TSV files have no quoting, and a text that begins with a quote must not swallow the rows that follow.
@@ -144,7 +144,7 @@ def _tab_rows(lines: _Lines, tally: Tally) -> Iterator[list[str]]:
         if line.count('"') % 2 and (row := _over_lines(lines, line, waiting)) is not None:
             yield row
             continue
-        tally.note("rows with a quote that is not closed or is followed by text, read as a character")
+        skips.note("rows with a quote that is not closed or is followed by text, read as a character")
         yield [_unquoted(field) for field in plain]
 
 

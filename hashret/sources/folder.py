@@ -14,7 +14,7 @@ from hashret.errors import DataError, HashretError, MissingExtra, UsageError
 from hashret.sources.base import USUAL, Fields, Source, log, shown
 from hashret.sources.decode import looks_like_text, raw_head
 from hashret.sources.magic import is_docx, is_pdf, is_picture
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 from hashret.sources.walk import Found, walk
 from hashret.worker import Unreadable
 
@@ -37,8 +37,8 @@ class Folder(Source):
         self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason: no file is tried twice
 
     @abstractmethod
-    def content(self, found: Found, tally: Tally) -> Content | None:
-        """What is in a file, or None where the tally says why it is passed over.
+    def content(self, found: Found, skips: SkipReport) -> Content | None:
+        """What is in a file, or None where the skips says why it is passed over.
 
         It may raise anything; the file is then passed over, and counted with the reason.
         """
@@ -49,32 +49,32 @@ class Folder(Source):
         return self.holds
 
     def __iter__(self) -> Iterator[Document]:
-        tally, number = Tally(), 0
-        for found in walk(self.path, tally, self._left_out):
+        skips, number = SkipReport(), 0
+        for found in walk(self.path, skips, self._left_out):
             if self._chosen is not None and found.id not in self._chosen:
                 continue
-            content = self._content(found, tally)
+            content = self._content(found, skips)
             if content is not None:
                 number += 1
                 labels = (found.path.parent.name,) if self.fields.label else ()
                 yield Document(found.id, content, labels, found.stamp())
         if not number and self._chosen is None:
-            raise DataError("; ".join([f"no {self.holds} in {shown(self.path)}", *tally.lines()]))
+            raise DataError("; ".join([f"no {self.holds} in {shown(self.path)}", *skips.lines()]))
         if not self._told:
             self._told = True
-            tally.tell(self.path)
+            skips.tell(self.path)
 
-    def _content(self, found: Found, tally: Tally) -> Content | None:
+    def _content(self, found: Found, skips: SkipReport) -> Content | None:
         """`content`, or None where that fails, for whatever reason; with `strict`, DataError."""
         stamp = (found.bytes, found.modified)
         try:
             if self._failed.get(found.id, ((), ""))[0] == stamp:
                 raise Unreadable(self._failed[found.id][1])
-            return self.content(found, tally)
+            return self.content(found, skips)
         except MissingExtra as error:
             if self.strict:
                 raise
-            tally.skip(found.path, f"need another package ({str(error).rpartition(': ')[2]})")
+            skips.skip(found.path, f"need another package ({str(error).rpartition(': ')[2]})")
             return None
         except OSError as error:
             reason = error.strerror or str(error)
@@ -88,12 +88,12 @@ class Folder(Source):
             log.debug("%s: %s", shown(found.path), reason, exc_info=True)
         if self.strict:
             raise DataError(f"cannot read {shown(found.path)}: {shown(reason)}")
-        tally.fail(found.id, reason)
+        skips.fail(found.id, reason)
         return None
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Each file's id with its {"bytes", "modified"}, without reading it."""
-        for found in walk(self.path, Tally(), self._left_out):
+        for found in walk(self.path, SkipReport(), self._left_out):
             if self._chosen is None or found.id in self._chosen:
                 yield found.id, found.stamp()
 
@@ -113,7 +113,7 @@ class Folder(Source):
 def majority(path: Path) -> str | None:
     """Whether the first files of a folder are texts or pictures; None where there is neither."""
     votes = {"text": 0, "picture": 0}
-    for found in islice(walk(path, Tally()), SURVEYED):
+    for found in islice(walk(path, SkipReport()), SURVEYED):
         start = raw_head(found.path)
         if is_picture(start):
             votes["picture"] += 1

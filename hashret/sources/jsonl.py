@@ -10,7 +10,7 @@ from typing import ClassVar
 from hashret.sources.decode import encoding_of, head
 from hashret.sources.records import Records, json_lines
 from hashret.sources.rules import Record
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 
 _OBJECT = re.compile(
     r"\ufeff?\s*+(?:\[\s*+)?\{\s*+[\"}]"
@@ -31,6 +31,6 @@ class JsonLines(Records):
         start = head(path)
         return _OBJECT.match(start.decode(encoding_of(start[:64], complete=False), "replace")) is not None
 
-    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """The objects with their line numbers."""
-        return json_lines(self.path, self.path.name, tally)
+        return json_lines(self.path, self.path.name, skips)

@@ -17,7 +17,7 @@ from hashret.sources.base import shown
 from hashret.sources.decode import raw_head, reading
 from hashret.sources.records import Records
 from hashret.sources.rules import Base64, Record
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 
 _BYTES = rb'{"\u0000": '  # how JSON writes what `_bytes` reads
 
@@ -34,7 +34,7 @@ class Parquet(Records):
         """A file that begins with Parquet's mark."""
         return path.is_file() and raw_head(path).startswith(b"PAR1")
 
-    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """The rows, counted from 1."""
         worker.require("pyarrow", "parquet", "reading Parquet")
         number = 0

@@ -10,7 +10,7 @@ from hashret.sources.base import USUAL, Fields
 from hashret.sources.decode import raw_head
 from hashret.sources.folder import Folder, majority
 from hashret.sources.magic import is_picture
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 from hashret.sources.walk import Found
 
 
@@ -32,7 +32,7 @@ class Pictures(Folder):
         """A folder with more pictures than texts, or one picture."""
         return majority(path) == "picture" if path.is_dir() else is_picture(raw_head(path))
 
-    def content(self, found: Found, tally: Tally) -> Path | None:
+    def content(self, found: Found, skips: SkipReport) -> Path | None:
         """The picture's path, or None where it is none; each is decoded once, whole."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:
@@ -40,7 +40,7 @@ class Pictures(Folder):
         with found.path.open("rb") as stream:
             start = stream.read(1024)
         if not is_picture(start):
-            tally.skip(found.path, "are no pictures")
+            skips.skip(found.path, "are no pictures")
             return None
         decoded(found.path)
         self._sound[found.id] = stamp

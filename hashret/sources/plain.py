@@ -9,7 +9,7 @@ from typing import ClassVar
 from hashret.documents import Document
 from hashret.sources.base import USUAL, Fields, Source, no_fields, portable, shown
 from hashret.sources.decode import head, lines, looks_like_text
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 
 
 class Lines(Source):
@@ -29,10 +29,10 @@ class Lines(Source):
         return path.is_file() and looks_like_text(head(path))
 
     def __iter__(self) -> Iterator[Document]:
-        tally, name = Tally(), portable(self.path.name)
-        for number, line in enumerate(lines(self.path, tally), 1):
+        skips, name = SkipReport(), portable(self.path.name)
+        for number, line in enumerate(lines(self.path, skips), 1):
             if text := line.strip():
                 yield Document(f"{name}:{number}", text)
         if not self._told:
             self._told = True
-            tally.tell(self.path)
+            skips.tell(self.path)

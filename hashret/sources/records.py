@@ -15,8 +15,8 @@ from hashret.pictures import decoded
 from hashret.sources.base import USUAL, Fields, Source, shown
 from hashret.sources.decode import lines
 from hashret.sources.rules import Record, Rules
+from hashret.sources.skip_report import SkipReport
 from hashret.sources.spool import Spool
-from hashret.sources.tally import Tally
 
 MAX_VALUES = 10**6  # in a line of JSON; each takes up to 100 bytes of memory and may take 2 in the file
 _TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.S)
@@ -35,26 +35,26 @@ class Records(Source):
         self._failed: dict[Path, str] = {}  # images that cannot be decoded, with the reasons
 
     @abstractmethod
-    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """The records with their numbers, counted from 1."""
 
     def __iter__(self) -> Iterator[Document]:
-        tally, used = Tally(), 0
-        for number, record in self.records(tally):
+        skips, used = SkipReport(), 0
+        for number, record in self.records(skips):
             document = self.rules.document(record, number)
-            if isinstance(document.content, Path) and not self._usable(document.content, tally):
+            if isinstance(document.content, Path) and not self._usable(document.content, skips):
                 continue
             used += 1
             if isinstance(document.content, str) and not document.content:
-                tally.note("documents with an empty text, kept")
+                skips.note("documents with an empty text, kept")
             yield document
-        if tally.failures and not used:
-            raise DataError("; ".join([f"no documents in {shown(self.path)}", *tally.lines()]))
+        if skips.failures and not used:
+            raise DataError("; ".join([f"no documents in {shown(self.path)}", *skips.lines()]))
         if not self._told:
             self._told = True
-            tally.tell(self.path)
+            skips.tell(self.path)
 
-    def _usable(self, image: Path, tally: Tally) -> bool:
+    def _usable(self, image: Path, skips: SkipReport) -> bool:
         """Whether an image can be decoded, which is tried in the first iteration; with `strict`, DataError."""
         reason = self._failed.get(image)
         if reason is None and not self._told:
@@ -69,13 +69,13 @@ class Records(Source):
         if self.strict:
             raise DataError(f"cannot read {shown(image)}: {reason}")
         self._failed[image] = reason
-        tally.fail(image.name, reason)
+        skips.fail(image.name, reason)
         return False
 
 
-def json_lines(path: Path | Spool, name: str, tally: Tally) -> Iterator[tuple[int, Record]]:
+def json_lines(path: Path | Spool, name: str, skips: SkipReport) -> Iterator[tuple[int, Record]]:
     """The objects of a file of JSON lines, plain or gzip, with their line numbers; blank lines are passed over."""
-    for number, line in enumerate(lines(path, tally), 1):
+    for number, line in enumerate(lines(path, skips), 1):
         if line.isspace():
             continue
         where = f"{shown(name)}, line {number}"
@@ -97,7 +97,7 @@ def json_lines(path: Path | Spool, name: str, tally: Tally) -> Iterator[tuple[in
         if line.count("[") + line.count("{") > MAX_DEPTH and _deeper(record, MAX_DEPTH):
             raise DataError(f"{where}: nested more than {MAX_DEPTH} deep")
         if "\\ud" in line or "\\uD" in line:
-            record = _mended(record, tally)
+            record = _mended(record, skips)
         yield number, record
 
 
@@ -114,15 +114,15 @@ def _deeper(value: Any, depth: int) -> bool:
     )
 
 
-def _mended(value: Any, tally: Tally) -> Any:
+def _mended(value: Any, skips: SkipReport) -> Any:
     """The value with halves of surrogate pairs, which no file can hold, replaced."""
     if isinstance(value, dict):
-        return {_mended(name, tally): _mended(part, tally) for name, part in value.items()}
+        return {_mended(name, skips): _mended(part, skips) for name, part in value.items()}
     if isinstance(value, list):
-        return [_mended(part, tally) for part in value]
+        return [_mended(part, skips) for part in value]
     if isinstance(value, str) and not value.isascii():
         mended = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if mended != value:
-            tally.note("texts with half a surrogate pair, replaced by U+FFFD")
+            skips.note("texts with half a surrogate pair, replaced by U+FFFD")
         return mended
     return value

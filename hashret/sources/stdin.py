@@ -11,8 +11,8 @@ from hashret.errors import UsageError
 from hashret.sources.base import USUAL, Fields, shown
 from hashret.sources.records import Records, json_lines
 from hashret.sources.rules import Record, Rules
+from hashret.sources.skip_report import SkipReport
 from hashret.sources.spool import Spool
-from hashret.sources.tally import Tally
 
 
 class Stdin(Records):
@@ -33,10 +33,10 @@ class Stdin(Records):
         """The path `-`."""
         return str(path) == "-"
 
-    def records(self, tally: Tally) -> Iterator[tuple[int, Record]]:
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """The objects with their line numbers."""
         if self._spool is None:
             spool = Spool()
             spool.copy(sys.stdin.buffer)
             self._spool = spool
-        return json_lines(self._spool, "stdin", tally)
+        return json_lines(self._spool, "stdin", skips)

@@ -10,7 +10,7 @@ from hashret.sources.folder import Folder, majority
 from hashret.sources.magic import is_docx, is_html, is_pdf
 from hashret.sources.office import docx_text, pdf_text
 from hashret.sources.page import text_of_page
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 from hashret.sources.walk import Found
 
 MAX_BYTES = 256 * 2**20  # a larger file is no document to be read in one piece
@@ -31,21 +31,21 @@ class Texts(Folder):
         start = raw_head(path)
         return is_html(path, start) or is_pdf(start) or is_docx(path, start)
 
-    def content(self, found: Found, tally: Tally) -> str | None:
+    def content(self, found: Found, skips: SkipReport) -> str | None:
         """The text of a file, or None where it holds none."""
         if found.bytes > MAX_BYTES:
-            tally.skip(found.path, f"are larger than {MAX_BYTES} bytes", named=True)
+            skips.skip(found.path, f"are larger than {MAX_BYTES} bytes", named=True)
             return None
-        text = self._text(found, tally)
+        text = self._text(found, skips)
         if text is None:
-            tally.skip(found.path, "are no text")
+            skips.skip(found.path, "are no text")
         elif not text.strip() and found.id not in self._empty:
-            tally.skip(found.path, "hold no words")
+            skips.skip(found.path, "hold no words")
             return None
         return text
 
     @staticmethod
-    def _text(found: Found, tally: Tally) -> str | None:
+    def _text(found: Found, skips: SkipReport) -> str | None:
         with found.path.open("rb") as stream:
             start = stream.read(HEAD_BYTES)
             if is_pdf(start[:1024]):
@@ -59,5 +59,5 @@ class Texts(Folder):
             raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
         text, replaced = decode(raw)
         if replaced:
-            tally.note("files with bytes that fit no encoding, replaced by U+FFFD")
+            skips.note("files with bytes that fit no encoding, replaced by U+FFFD")
         return text_of_page(text) if is_html(found.path, start) else text

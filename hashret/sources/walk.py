@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hashret.sources.base import portable
-from hashret.sources.tally import Tally
+from hashret.sources.skip_report import SkipReport
 
 
 class Found(NamedTuple):
@@ -25,10 +25,10 @@ class Found(NamedTuple):
         return {"bytes": self.bytes, "modified": self.modified}
 
 
-INDEX = ("lock", "manifest.json", "segments", "spares")  # what the folder of an index holds
+INDEX = ("lock", "manifest.json", "segments", "recovery")  # what the folder of an index holds
 
 
-def walk(root: Path, tally: Tally, left_out: Path | None = None) -> Iterator[Found]:
+def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterator[Found]:
     """The files under a folder at any depth, sorted, or the file itself; hidden files and indexes are left out.
 
     `left_out` is the resolved path of an index that is perhaps not complete yet. A link is followed where it stays
@@ -41,7 +41,7 @@ def walk(root: Path, tally: Tally, left_out: Path | None = None) -> Iterator[Fou
         return
     real_root = os.path.realpath(root)
     entered = {real_root}
-    stack = [_entries(str(root), tally)]
+    stack = [_entries(str(root), skips)]
     prefix = len(str(root).rstrip(os.sep)) + 1
     while stack:
         entry = next(stack[-1], None)
@@ -50,35 +50,35 @@ def walk(root: Path, tally: Tally, left_out: Path | None = None) -> Iterator[Fou
             continue
         path = Path(entry.path)
         if entry.is_symlink() and not _inside(entry.path, real_root):
-            tally.skip(path, "are links out of the folder", named=True)
+            skips.skip(path, "are links out of the folder", named=True)
             continue
         try:
             status = entry.stat()
         except OSError as error:
-            tally.fail(portable(path.name), error.strerror or "no such file")
+            skips.fail(portable(path.name), error.strerror or "no such file")
             continue
         if stat.S_ISDIR(status.st_mode):
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
                 if target in entered or (os.path.realpath(path.parent) + os.sep).startswith(target + os.sep):
-                    tally.skip(path, "are links to folders read already", named=True)
+                    skips.skip(path, "are links to folders read already", named=True)
                     continue
                 entered.add(target)
             if _is_index(entry.path, left_out):
-                tally.note("folders of an index of hashret, left out")
+                skips.note("folders of an index of hashret, left out")
                 continue
-            stack.append(_entries(entry.path, tally))
+            stack.append(_entries(entry.path, skips))
         elif stat.S_ISREG(status.st_mode):
             name = portable(entry.path[prefix:].replace(os.sep, "/"))
             yield Found(path, name, status.st_size, status.st_mtime_ns)
 
 
-def _entries(folder: str, tally: Tally) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: str, skips: SkipReport) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             visible = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        tally.fail(portable(Path(folder).name), error.strerror or "no such folder")
+        skips.fail(portable(Path(folder).name), error.strerror or "no such folder")
         return iter(())
     return iter(sorted(visible, key=lambda entry: entry.name))
 

@@ -13,18 +13,18 @@ import numpy as np
 from hashret import files, worker
 from hashret.errors import DataError, IndexNotFound, StoreError
 from hashret.files import Root
-from hashret.store import deletions, spare
+from hashret.store import deletions, recovery
 from hashret.store.lock import HOLDER, LOCK
 from hashret.store.manifest import (
     NAME,
-    SPARE,
-    SPARES,
+    RECOVERY,
+    SECOND,
     FileEntry,
     Manifest,
     SegmentEntry,
     faiss_path,
+    recovery_path,
     segment_path,
-    spare_path,
 )
 from hashret.store.segment import Segment, hash_id
 
@@ -78,19 +78,19 @@ def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], M
     try:
         manifest = Manifest.read(root)
     except FileNotFoundError:
-        if not root.exists(SPARE):
+        if not root.exists(SECOND):
             raise _no_index(root.path) from None
         what = "the index cannot be opened; it can be restored from its second copy"
         return [Problem(NAME, "is missing", what)], None
     except StoreError as error:
         return [Problem(NAME, "cannot be read", str(error))], None
-    found = [*_links(root, manifest), *spare_manifest(root, manifest), *changed(root, manifest, sound)]
+    found = [*_links(root, manifest), *second_manifest(root, manifest), *changed(root, manifest, sound)]
     return found or [*_contents(root, manifest)], manifest
 
 
 def _links(root: Root, manifest: Manifest) -> Iterator[Problem]:
     """Links where hashret may write a file or a folder some day; those in place of listed files are found anyway."""
-    folders = ["segments", "faiss", "deletions", "hasher", SPARES]
+    folders = ["segments", "faiss", "deletions", "hasher", RECOVERY]
     inside = [f"{folder}/{name}" for folder in folders for name in root.names(folder)]
     inside += [f"{place}/{name}" for place in inside if place.startswith("hasher/") for name in root.names(place)]
     for name in [LOCK, HOLDER, *folders, *inside]:
@@ -98,10 +98,10 @@ def _links(root: Root, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(name, "is a link", "nothing is read or written through it, so changes may fail; remove it")
 
 
-def spare_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
+def second_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
     """Whether the manifest's second copy is one."""
     try:
-        other = Manifest.read(root, SPARE)
+        other = Manifest.read(root, SECOND)
         # a killed writer leaves one of a generation that was never committed
         if other == manifest or other.generation == manifest.generation + 1:
             return
@@ -110,7 +110,7 @@ def spare_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
         what = "is missing"
     except StoreError:
         what = "is damaged"
-    yield Problem(SPARE, what, "nothing is lost, it is a second copy; it can be rewritten")
+    yield Problem(SECOND, what, "nothing is lost, it is a second copy; it can be rewritten")
 
 
 def changed(root: Root, manifest: Manifest, sound: dict[str, FileEntry] | None = None) -> Iterator[Problem]:
@@ -146,7 +146,7 @@ def meaning(name: str, manifest: Manifest) -> str:
             return f"it holds {segment.rows:,} documents; those that the damage did not touch can be saved"
     if name.startswith("faiss/"):
         return "other programs read it, no answer here depends on it; it can be rewritten"
-    if name.startswith("spares/"):
+    if name.startswith("recovery/"):
         return "nothing is lost, it is a second copy; it can be rewritten"
     if name.startswith("deletions/"):
         return "it says which documents are deleted; it can be restored from its second copy"
@@ -200,14 +200,14 @@ def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segme
     known, rows = segment.array("lookup/hashes"), segment.array("lookup/rows")
     if (np.sort(hashes) != known).any() or (hashes[rows.clip(0, max(0, len(ids) - 1))] != known).any():
         yield "does not find all its ids"
-    faiss, beside = faiss_path(entry.number), spare_path(entry.number)
+    faiss, beside = faiss_path(entry.number), recovery_path(entry.number)
     if faiss not in manifest.files or not root.read(faiss).endswith(codes.tobytes()):
         yield f"holds other codes than {faiss}"
     if beside not in manifest.files:
         yield f"has no {beside}"
         return
     try:
-        if spare.read(root, beside, entry.rows) != spare.of(list(segment.records()), image, arrays):
+        if recovery.read(root, beside, entry.rows) != recovery.of(list(segment.records()), image, arrays):
             yield f"does not belong to {beside}"
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         yield f"has a second copy that cannot be read ({error!r})"

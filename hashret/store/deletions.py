@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hashret.errors import CorruptIndex
 from hashret.files import Root
-from hashret.store.manifest import SPARES
+from hashret.store.manifest import RECOVERY
 
 Mask = npt.NDArray[np.bool_]
 
@@ -20,9 +20,9 @@ def path(number: int) -> str:
     return f"deletions/{number:06d}.npy"
 
 
-def spare_path(name: str) -> str:
+def recovery_path(name: str) -> str:
     """Path of the second copy."""
-    return name.replace("deletions/", f"{SPARES}/")
+    return name.replace("deletions/", f"{RECOVERY}/")
 
 
 def image(deleted: Mask) -> bytes:

@@ -1,7 +1,7 @@
 """Manifest: the file that lists the files of an index.
 
-There are two copies. A change writes the spare first and then the manifest, which is the commit; where the manifest is
-damaged, `repair` takes the spare, which is equal or newer.
+There are two copies. A change writes the second copy first and then the manifest, which is the commit; where the
+manifest is damaged, `repair` takes the second copy, which is equal or newer.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ KIND = "hashret index"  # the first entry of each manifest: nothing else is ever
 FORMAT = 1
 NEEDS = "0.1.0"  # the first version of hashret that reads this format
 NAME = "manifest.json"
-SPARES = "spares"  # the folder of second copies
-SPARE = f"{SPARES}/manifest.json"
+RECOVERY = "recovery"  # the folder of second copies
+SECOND = f"{RECOVERY}/manifest.json"
 MOST_BYTES = 4 << 20  # of a manifest; an index of a hundred million documents needs less
 
 Place = tuple[int, int]  # of an array in its file: at which byte it begins, how many numbers it holds
@@ -72,7 +72,7 @@ class Manifest:
         body = {"kind": KIND, "format": FORMAT, "needs": NEEDS, **asdict(self)}
         text = json.dumps(body | {"checksum": _checksum(body)}, ensure_ascii=False, separators=(",", ":"))
         data = text.encode("utf-8", "surrogatepass")  # a source's path may be any bytes
-        for name in (SPARE, NAME):
+        for name in (SECOND, NAME):
             root.replace(name, data)
             root.sync(name.rpartition("/")[0])
 
@@ -101,7 +101,7 @@ class Manifest:
 
 def is_ours(root: Root) -> bool:
     """Whether one of the two manifests, damaged or not, was written by hashret."""
-    for name in (NAME, SPARE):
+    for name in (NAME, SECOND):
         with suppress(OSError, EOFError, StoreError):
             start = root.open(name).pieces()
             if KIND.encode() in next(start, b"")[:64]:
@@ -114,9 +114,9 @@ def segment_path(number: int) -> str:
     return f"segments/{number:06d}.h5"
 
 
-def spare_path(number: int) -> str:
+def recovery_path(number: int) -> str:
     """Path of a segment's recovery file."""
-    return f"{SPARES}/{number:06d}.json"
+    return f"{RECOVERY}/{number:06d}.json"
 
 
 def faiss_path(number: int) -> str:

@@ -21,21 +21,21 @@ from hashret import files
 from hashret.codes import Codes, width
 from hashret.errors import CorruptIndex, IndexNotFound, StoreError
 from hashret.files import BLOCK, Memory, Root
-from hashret.store import deletions, spare
-from hashret.store.check import Problem, changed, problems, spare_manifest
+from hashret.store import deletions, recovery
+from hashret.store.check import Problem, changed, problems, second_manifest
 from hashret.store.lock import locked
 from hashret.store.manifest import (
     NAME,
-    SPARE,
+    SECOND,
     FileEntry,
     Manifest,
     SegmentEntry,
     faiss_path,
+    recovery_path,
     segment_path,
-    spare_path,
 )
+from hashret.store.recovery import RecoveryFile
 from hashret.store.segment import DTYPES, PIECE, Segment
-from hashret.store.spare import Spare
 from hashret.store.store import DAMAGED, Store, sweep
 from hashret.store.transaction import Attach, Part, Transaction
 
@@ -55,7 +55,7 @@ class Repaired:
 
 def repair(folder: Path, attach: Attach) -> Repaired:
     """Mend the index in a folder; IndexNotFound where there is none, CorruptIndex where no manifest can be read."""
-    if not any((folder / name).exists() for name in (NAME, SPARE)):
+    if not any((folder / name).exists() for name in (NAME, SECOND)):
         raise IndexNotFound(f"no index at {str(folder)!r}", path=str(folder))
     report = Repaired()
     try:
@@ -64,7 +64,7 @@ def repair(folder: Path, attach: Attach) -> Repaired:
             wrong = {problem.file for problem in changed(root, manifest)}
             if any(not name.startswith("hasher/") for name in wrong):
                 _mend(root, manifest, wrong, attach, report)
-            report.done += [(problem.file, "was rewritten") for problem in spare_manifest(root, manifest)]
+            report.done += [(problem.file, "was rewritten") for problem in second_manifest(root, manifest)]
             sweep(root)  # which does it
     except OSError as error:
         raise StoreError(f"index {str(folder)!r} cannot be repaired: {files.reason(error)}") from error
@@ -78,14 +78,14 @@ def _manifest(root: Root, report: Repaired) -> Manifest:
         return Manifest.read(root)
     except (FileNotFoundError, StoreError) as error:
         try:
-            manifest = Manifest.read(root, SPARE)
+            manifest = Manifest.read(root, SECOND)
         except (FileNotFoundError, StoreError):
             if isinstance(error, StoreError):
                 raise error from None
             raise CorruptIndex(
-                f"{root.path / NAME} is lost and {SPARE} is damaged: nothing else says which files count"
+                f"{root.path / NAME} is lost and {SECOND} is damaged: nothing else says which files count"
             ) from None
-        root.replace(NAME, root.read(SPARE))
+        root.replace(NAME, root.read(SECOND))
         root.sync()
         report.done.append((NAME, "was restored from its second copy"))
         return manifest
@@ -99,8 +99,8 @@ def _mend(root: Root, manifest: Manifest, wrong: set[str], attach: Attach, repor
     kept: list[str] = []
     try:
         for entry in manifest.segments:
-            name, beside = segment_path(entry.number), spare_path(entry.number)
-            known = _spare(root, manifest, entry, wrong)
+            name, beside = segment_path(entry.number), recovery_path(entry.number)
+            known = _recovery(root, manifest, entry, wrong)
             data = _Salvaged.read(root, name, manifest.files[name].bytes, known) if name in wrong else None
             if data and known and _flip_back(root, name, manifest.files[name], known, data):
                 report.done.append((name, "has its flipped bits back"))
@@ -111,7 +111,7 @@ def _mend(root: Root, manifest: Manifest, wrong: set[str], attach: Attach, repor
             if {beside, faiss_path(entry.number)} & wrong:
                 change.write_beside(entry, wrong)
                 report.done.append((name, "has the files that belong to it rewritten"))
-        if any(name.startswith("deletions/") or name == deletions.spare_path(manifest.deletions) for name in wrong):
+        if any(name.startswith("deletions/") or name == deletions.recovery_path(manifest.deletions) for name in wrong):
             report.done.append((manifest.deletions, "and its second copy were rewritten"))
         change.commit()
     except BaseException:
@@ -133,7 +133,7 @@ def _deleted(root: Root, manifest: Manifest, wrong: set[str]) -> Mask:
     """Which rows are deleted; CorruptIndex where neither copy can be read."""
     if not manifest.deletions:
         return np.zeros(manifest.rows, bool)
-    for name in (manifest.deletions, deletions.spare_path(manifest.deletions)):
+    for name in (manifest.deletions, deletions.recovery_path(manifest.deletions)):
         if name in manifest.files and name not in wrong:
             return deletions.read(root, name, manifest.rows)
     raise CorruptIndex(
@@ -142,11 +142,11 @@ def _deleted(root: Root, manifest: Manifest, wrong: set[str]) -> Mask:
     )
 
 
-def _spare(root: Root, manifest: Manifest, entry: SegmentEntry, wrong: set[str]) -> Spare | None:
-    name = spare_path(entry.number)
+def _recovery(root: Root, manifest: Manifest, entry: SegmentEntry, wrong: set[str]) -> RecoveryFile | None:
+    name = recovery_path(entry.number)
     with suppress(OSError, EOFError, ValueError, KeyError, TypeError, RecursionError):
         if name in manifest.files and name not in wrong:
-            return spare.read(root, name, entry.rows)
+            return recovery.read(root, name, entry.rows)
     return None
 
 
@@ -158,7 +158,7 @@ class _Salvaged:
     bad: list[int]  # numbers of the blocks that are not as they were written
 
     @classmethod
-    def read(cls, root: Root, name: str, size: int, known: Spare | None) -> _Salvaged | None:
+    def read(cls, root: Root, name: str, size: int, known: RecoveryFile | None) -> _Salvaged | None:
         """Read block by block what the disk gives; None where that is nothing, or nothing says what is right."""
         try:
             file = root.open(name)
@@ -185,7 +185,7 @@ def _some(file: files.File, start: int, length: int) -> bytes:
     return b""
 
 
-def _flip_back(root: Root, name: str, entry: FileEntry, known: Spare, found: _Salvaged) -> bool:
+def _flip_back(root: Root, name: str, entry: FileEntry, known: RecoveryFile, found: _Salvaged) -> bool:
     """Undo single flipped bits of a file, each in a block of its own; whether that restored it."""
     if len(found.bad) > MOST_BLOCKS:
         return False
@@ -218,7 +218,7 @@ def _flipped(block: bytes, checksum: int) -> int | None:
 def _save(
     change: Transaction,
     entry: SegmentEntry,
-    known: Spare | None,
+    known: RecoveryFile | None,
     data: _Salvaged | None,
     codes_beside: bool,
     report: Repaired,
@@ -244,11 +244,11 @@ class Saved:
     """What of a damaged segment is as it was written."""
 
     def __init__(
-        self, change: Transaction, entry: SegmentEntry, known: Spare, data: _Salvaged, codes_beside: bool
+        self, change: Transaction, entry: SegmentEntry, known: RecoveryFile, data: _Salvaged, codes_beside: bool
     ) -> None:
         name, bits = segment_path(entry.number), change.bits
         self.known, self.rows, self.arrays = known, entry.rows, change.files[name].arrays
-        for kept in spare.KEPT:
+        for kept in recovery.KEPT:
             offset, items = self.arrays[kept]
             copy = known.array(kept, items).tobytes()
             data.data[offset : offset + len(copy)] = copy
@@ -280,7 +280,7 @@ class Saved:
     def _items(self, name: str) -> Mask:
         """Which numbers of an array lie in a damaged block, and have no copy."""
         offset, items = self.arrays[name]
-        if name in spare.KEPT:
+        if name in recovery.KEPT:
             return np.zeros(items, bool)
         size = np.dtype(DTYPES[name]).itemsize
         return self._bytes_touched(offset + size * np.arange(items), size)

@@ -29,14 +29,14 @@ from hashret.files import Root
 from hashret.store import deletions
 from hashret.store.deletions import Mask
 from hashret.store.lock import HOLDER, LOCK, locked
-from hashret.store.manifest import NAME, SPARE, SPARES, Manifest, SegmentEntry, is_ours, segment_path
+from hashret.store.manifest import NAME, RECOVERY, SECOND, Manifest, SegmentEntry, is_ours, segment_path
 from hashret.store.segment import Record, Segment, hash_id
 from hashret.store.transaction import Attach, Transaction, own_files
 
 if TYPE_CHECKING:
     from hashret.store.check import Problem
 
-FOLDERS = ("segments", "faiss", "deletions", "hasher", SPARES)
+FOLDERS = ("segments", "faiss", "deletions", "hasher", RECOVERY)
 DAMAGED = "damaged"  # the folder of files that `repair` took out of use; nothing reads it
 TRIES = 10  # a reader that loses the race with writers more often has another problem
 
@@ -316,14 +316,14 @@ def sweep(root: Root) -> None:
     try:
         listed = Manifest.read(root).files
         root.sync()  # the new generation must be safe before the files of older ones go
-        _level_spare(root)
+        _level_manifests(root)
     except (StoreError, OSError):
         return  # nobody knows what is an orphan
     for name in own_files(root):
         if name not in listed:
             with suppress(OSError, StoreError):
                 root.remove(name)
-    for name in (f"{place}{own}" for place in ("", f"{SPARES}/") for own in root.names(place.rstrip("/"))):
+    for name in (f"{place}{own}" for place in ("", f"{RECOVERY}/") for own in root.names(place.rstrip("/"))):
         if _is_temporary(name.rpartition("/")[2]):
             with suppress(OSError, StoreError):
                 root.remove(name)
@@ -332,13 +332,13 @@ def sweep(root: Root) -> None:
             root.remove_folder(f"hasher/{name}")
 
 
-def _level_spare(root: Root) -> None:
-    """Copy the manifest to its spare, where a change was cut off between the two."""
+def _level_manifests(root: Root) -> None:
+    """Copy the manifest to its second copy, where a change was cut off between the two."""
     data = root.read(NAME)
-    if not root.exists(SPARE) or root.read(SPARE) != data:
-        root.make_folder(SPARES)
-        root.replace(SPARE, data)
-        root.sync(SPARES)
+    if not root.exists(SECOND) or root.read(SECOND) != data:
+        root.make_folder(RECOVERY)
+        root.replace(SECOND, data)
+        root.sync(RECOVERY)
 
 
 def _is_temporary(name: str) -> bool:

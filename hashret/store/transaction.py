@@ -16,17 +16,17 @@ from hashret.errors import DataError, StoreError
 from hashret.features import Vectors, joined
 from hashret.files import Root
 from hashret.store import deletions as bitmaps
-from hashret.store import merging, spare
+from hashret.store import merging, recovery
 from hashret.store.manifest import (
-    SPARE,
-    SPARES,
+    RECOVERY,
+    SECOND,
     FileEntry,
     Manifest,
     Place,
     SegmentEntry,
     faiss_path,
+    recovery_path,
     segment_path,
-    spare_path,
 )
 from hashret.store.segment import DOCUMENT_BYTES, Record, Segment
 
@@ -38,7 +38,7 @@ SEGMENT_BYTES = 64 << 20  # of contents, metadata and vectors; what a writer hol
 ID_BYTES = 4096
 HASHER_FILES = r"config\.json|(vocabulary|weights|encoder)-[0-9a-f]{16}\.(json|safetensors)"
 OWN = re.compile(
-    r"segments/(\d{6,15})\.h5|faiss/(\d{6,15})\.faiss|deletions/(\d{6,15})\.npy|spares/(\d{6,15})\.(?:json|npy)"
+    r"segments/(\d{6,15})\.h5|faiss/(\d{6,15})\.faiss|deletions/(\d{6,15})\.npy|recovery/(\d{6,15})\.(?:json|npy)"
     rf"|hasher/(\d{{6,15}})/(?:{HASHER_FILES})"
 )
 """Names of the files that a transaction writes. What has another name was put there by somebody else, and stays."""
@@ -73,7 +73,7 @@ class Transaction:
         self.written: list[str] = []  # files of this transaction, for the clean-up of one that fails
         self.made: list[str] = []  # folders of this transaction
         self.folders: set[str] = set()  # that received new files, and are to be forced to disk
-        self.spare: bytes | None = None  # the manifest's second copy as it was
+        self.second: bytes | None = None  # the manifest's second copy as it was
 
     def start_over(
         self, bits: int, fingerprint: str, about: Mapping[str, Any], hasher: Mapping[str, bytes], new: bool = True
@@ -126,17 +126,17 @@ class Transaction:
         self._merge()
         deletions = ""
         old = self.store.manifest.deletions if not self.started_over else ""
-        for name in (old, bitmaps.spare_path(old)):
+        for name in (old, bitmaps.recovery_path(old)):
             self.files.pop(name, None)
         if self.deleted.any():
             deletions = bitmaps.path(self._number())
-            for name in (deletions, bitmaps.spare_path(deletions)):
+            for name in (deletions, bitmaps.recovery_path(deletions)):
                 self._write(name, bitmaps.image(self.deleted))
-        self._make(SPARES)
+        self._make(RECOVERY)
         for folder in sorted(self.folders):
             self.root.sync(folder)
-        self.spare = self.root.read(SPARE) if self.root.exists(SPARE) else None
-        self.written += [] if self.spare else [SPARE]
+        self.second = self.root.read(SECOND) if self.root.exists(SECOND) else None
+        self.written += [] if self.second else [SECOND]
         Manifest(
             bits=self.bits,
             hasher=self.hasher,
@@ -154,8 +154,8 @@ class Transaction:
     def undo(self) -> None:
         """Remove the files and folders that this transaction made, by name."""
         with suppress(OSError, StoreError):
-            if self.spare and self.root.read(SPARE) != self.spare:
-                self.root.replace(SPARE, self.spare)
+            if self.second and self.root.read(SECOND) != self.second:
+                self.root.replace(SECOND, self.second)
         for name in self.written:
             with suppress(OSError, StoreError):
                 self.root.remove(name)
@@ -171,7 +171,7 @@ class Transaction:
         number, codes, records = self._number(), np.concatenate(self.codes), self.pending
         image, arrays = hdf5.image(codes, records, joined(self.vectors) if self.vectors else None)
         self._write(segment_path(number), image, arrays)
-        self._write(spare_path(number), spare.of(records, image, arrays).image())
+        self._write(recovery_path(number), recovery.of(records, image, arrays).image())
         self._write(faiss_path(number), self.attach(codes, self.bits))
         self.entries.append(SegmentEntry(number, len(records)))
         self.deleted = np.concatenate([self.deleted, np.zeros(len(records), bool)])
@@ -200,13 +200,13 @@ class Transaction:
 
     def write_beside(self, entry: SegmentEntry, names: Container[str]) -> None:
         """Rewrite those of the files that belong to a segment which have one of these names."""
-        segment, faiss, beside = self._open(entry), faiss_path(entry.number), spare_path(entry.number)
+        segment, faiss, beside = self._open(entry), faiss_path(entry.number), recovery_path(entry.number)
         if faiss in names:
             self._write(faiss, self.attach(segment.codes(), self.bits))
         if beside in names:
             name = segment_path(entry.number)
             image, arrays = self.root.read(name), self.files[name].arrays
-            self._write(beside, spare.of(list(segment.records()), image, arrays).image())
+            self._write(beside, recovery.of(list(segment.records()), image, arrays).image())
 
     def _rewrite(self, first: int, stop: int) -> None:
         """Rewrite the segments from the first to before the second number, without deleted documents."""
@@ -225,7 +225,7 @@ class Transaction:
         self.entries = self.entries + after
         self.deleted = np.concatenate([self.deleted, gone[edges[stop] :]])
         for entry in chosen:
-            for name in (segment_path(entry.number), spare_path(entry.number), faiss_path(entry.number)):
+            for name in (segment_path(entry.number), recovery_path(entry.number), faiss_path(entry.number)):
                 self.files.pop(name, None)
 
     def _open(self, entry: SegmentEntry) -> Segment:
@@ -258,7 +258,7 @@ class Transaction:
 
 def own_files(root: Root) -> Iterator[str]:
     """The names of all files in an index's folders that a transaction has written, at any time, finished or not."""
-    for folder in ("segments", "faiss", "deletions", SPARES, *(f"hasher/{name}" for name in root.names("hasher"))):
+    for folder in ("segments", "faiss", "deletions", RECOVERY, *(f"hasher/{name}" for name in root.names("hasher"))):
         for name in root.names(folder):
             final = re.sub(r"\A\.(.+)\.\d+\.tmp\Z", r"\1", name)
             if OWN.fullmatch(f"{folder}/{final}"):

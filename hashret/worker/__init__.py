@@ -31,7 +31,7 @@ KEPT_MEMORY = 64 * MIB  # a child that keeps more after a call is replaced
 LARGEST_ANSWER, ANSWER_FACTOR = 64 * MIB, 2  # bytes of one frame
 INTERVAL = 0.02  # seconds between two looks at a child
 IDLE_LOOKS = 50  # before the watchdog sleeps
-SPARE = 4  # idle children kept
+SECOND = 4  # idle children kept
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from hashret.worker.__main__ import main; main()"
 
@@ -285,7 +285,7 @@ class _Pool:
     def give(self, child: _Child) -> None:
         """Take a child back."""
         with self.lock:
-            if child.alive and len(self.free) < SPARE and self is _pool:
+            if child.alive and len(self.free) < SECOND and self is _pool:
                 self.free.append(child)
                 return
         self._drop(child)

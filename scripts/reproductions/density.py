@@ -9,9 +9,9 @@ from statistics import mean
 
 from sklearn.metrics import roc_auc_score
 
-from bars.anomaly import as_features, fifth_distance, outlier_set
 from hashret.encoders.density import Density
 from hashret.training import Schedule
+from reproductions.anomaly import as_features, fifth_distance, outlier_set
 
 BAR = (
     "Centroid and KDE find outliers as well as the distance to the fifth neighbour does, the centroid 10 times faster; "

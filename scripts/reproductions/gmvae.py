@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bars.clusters import purity
-from bars.mnist import SIDE, as_features, mnist
 from hashret.encoders.gmvae import GMVAE
 from hashret.training import Schedule
+from reproductions.clusters import purity
+from reproductions.mnist import SIDE, as_features, mnist
 
 BAR = "MNIST, learned from 60,000 digits, K = 16 clusters in 10 dimensions; purity of the 10,000 others."
 

@@ -8,11 +8,11 @@ from statistics import mean
 import numpy as np
 from sklearn.ensemble import IsolationForest
 
-from bars.anomaly import best_f1, f1
-from bars.mnist import as_features, mnist
 from hashret.encoders.robust import Robust
 from hashret.features import Floats
 from hashret.training import Schedule, seeded
+from reproductions.anomaly import best_f1, f1
+from reproductions.mnist import as_features, mnist
 
 BAR = (
     "Of 4,859 pictures of 4 and 265 of other digits among them, those with something in S are flagged: F1; "

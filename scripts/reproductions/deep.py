@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from bars.mnist import as_features, mnist
 from hashret.encoders import ENCODERS
 from hashret.features import Floats
 from hashret.parts.projection import principal
 from hashret.training import Schedule
+from reproductions.mnist import as_features, mnist
 
 BAR = "MNIST, squared error a test picture; 15 neighbours in two dimensions name the digit."
 HIDDEN, BITS = "1000,500,250", 30

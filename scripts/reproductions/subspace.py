@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bars.clusters import accuracy
 from hashret.encoders.subspace import Subspace
 from hashret.features import Features
 from hashret.training import Schedule
+from reproductions.clusters import accuracy
 
 BAR = (
     "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. The clusters come of the pictures' self-expression; "

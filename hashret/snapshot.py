@@ -1,7 +1,7 @@
-"""Steady: a call sees one generation of an index from beginning to end, whatever other threads change meanwhile.
+"""Snapshot: a call sees one generation of an index from beginning to end, whatever other threads change meanwhile.
 
-A method marked `steady` runs on a copy of its object. What is computed once per generation, such as a searcher, is in a
-`Made` that the copies share.
+A method marked `on_snapshot` runs on a copy of its object. What is computed once per generation, such as a searcher, is
+in a `Made` that the copies share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ for lock in (_making, _moment):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
-def steady(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+def on_snapshot(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """Let a method see the attributes of one moment, among them `store`."""
 
     @wraps(method)

@@ -1,4 +1,4 @@
-"""Asked: queries as the numbers that searching and re-ranking go by."""
+"""EncodedQueries: queries as the numbers that searching and re-ranking go by."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("hashret")
 
 
 @dataclass(frozen=True)
-class Asked:
+class EncodedQueries:
     """Queries encoded; to re-rank by also their logits' margins, and their features where the index keeps vectors."""
 
     codes: Codes  # [m, ceil(bits / 8)]
@@ -33,16 +33,16 @@ class Asked:
     features: Floats | None = None  # [m, dim]
     known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
 
-    def part(self, which: slice) -> Asked:
+    def part(self, which: slice) -> EncodedQueries:
         """Some of the queries."""
         each = (self.codes, self.margins, self.features, self.known)
-        return Asked(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
+        return EncodedQueries(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
 
 
-def joined(parts: Sequence[Asked]) -> Asked:
+def joined(parts: Sequence[EncodedQueries]) -> EncodedQueries:
     """Queries one after the other, at least one part of them."""
     each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
-    return Asked(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
+    return EncodedQueries(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
 
 
 def is_one_query(queries: Queries, holds: str) -> bool:
@@ -52,22 +52,22 @@ def is_one_query(queries: Queries, holds: str) -> bool:
     return is_one(queries)
 
 
-def encoded(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> Asked:
+def encoded(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> EncodedQueries:
     """Queries -> codes, and the numbers to re-rank by; `keeps`: the index keeps vectors. DataError for another kind."""
     each: Any = [queries] if is_one_query(queries, hasher.reads) else queries
     documents = [_fitting(document, hasher.reads) for document in as_documents(each)]
     if not documents:
-        return Asked(hasher.encode(documents))
+        return EncodedQueries(hasher.encode(documents))
     return joined([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])
 
 
-def _numbers(hasher: Hasher, features: Floats | Rows, rerank: bool, keeps: bool) -> Asked:
+def _numbers(hasher: Hasher, features: Floats | Rows, rerank: bool, keeps: bool) -> EncodedQueries:
     known = hasher.vectorizer.knows(features)
     if not rerank:
-        return Asked(hasher.program.encode(features), known=known)
+        return EncodedQueries(hasher.program.encode(features), known=known)
     margins = hasher.program.margins(features)
     kept = features if keeps and not isinstance(features, Rows) else None
-    return Asked(pack(margins > 0), margins, kept, known)
+    return EncodedQueries(pack(margins > 0), margins, kept, known)
 
 
 def _fitting(document: Document, holds: str) -> Document:
@@ -84,7 +84,7 @@ def _fitting(document: Document, holds: str) -> Document:
     return document
 
 
-def answered(asked: Asked, answers: list[Hits]) -> list[Hits]:
+def answered(asked: EncodedQueries, answers: list[Hits]) -> list[Hits]:
     """The answers, empty for queries of which nothing is known: their codes say nothing."""
     if asked.known is None or asked.known.all():
         return answers

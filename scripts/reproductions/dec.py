@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bars.clusters import accuracy
-from bars.mnist import SIDE, mnist
 from hashret.encoders.dec import DEC
 from hashret.features import Features
 from hashret.training import Schedule, seeded
+from reproductions.clusters import accuracy
+from reproductions.mnist import SIDE, mnist
 
 BAR = "MNIST, all 70,000 digits, 10 clusters in 10 dimensions; accuracy under the best match of clusters to digits."
 TRIED = (

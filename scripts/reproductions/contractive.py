@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bars.mnist import as_features, average_precision, mnist
 from hashret.codes import unpack
 from hashret.encoders import ENCODERS
 from hashret.features import Floats
 from hashret.training import Schedule
+from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = "MNIST, 1,000 units; norm of the Jacobian on test pictures, squared error, bits flipped by Gaussian noise of .1."
 BITS, NOISE, LAM = 1000, 0.1, 0.8

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from sklearn.neural_network import MLPClassifier
 
-from bars.bernoulli import entropies
-from bars.mnist import as_features, average_precision, mnist
 from hashret.codes import unpack
 from hashret.encoders import ENCODERS
 from hashret.encoders.adversarial import PRIORS
 from hashret.training import Schedule
+from reproductions.bernoulli import entropies
+from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
     "MNIST; a classifier of two layers of 100 units, trained on half of 10,000 test codes and as many draws of the "

@@ -7,9 +7,9 @@ from statistics import mean
 
 import numpy as np
 
-from bars.mnist import as_features, average_precision, mnist
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
+from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
     "MNIST pixels, 1,000 test pictures as queries, 100 a digit, the other 69,000 as database; average precision over "

@@ -10,10 +10,10 @@ import numpy as np
 from scipy.io import loadmat
 from sklearn.ensemble import IsolationForest
 
-from bars.anomaly import as_features, f1_of_highest, fifth_distance
 from hashret.encoders.dagmm import DAGMM
 from hashret.features import Floats
 from hashret.training import Schedule, seeded
+from reproductions.anomaly import as_features, f1_of_highest, fifth_distance
 
 BAR = (
     "Learned from the ordinary rows of a random half, the rows of highest energy of the other half are flagged, "

@@ -7,10 +7,10 @@ from statistics import mean
 
 import numpy as np
 
-from bars.mnist import as_features, average_precision, mnist
 from hashret.codes import unpack
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
+from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = "MNIST, 32 bits, average precision of 1,000 queries; entropy of each bit over the training pictures."
 BITS = 32

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bars.mnist import mnist
 from hashret.encoders import ENCODERS
 from hashret.features import Features
 from hashret.parts.projection import principal
 from hashret.training import Schedule
+from reproductions.mnist import mnist
 
 BAR = "MNIST, 30 linear units, squared error a test picture, beside 30 principal components."
 BITS = 30

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bars.mnist import as_features, mnist
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
+from reproductions.mnist import as_features, mnist
 
 BAR = "MNIST, pixels drawn as 0 or 1; - ln p(x) of the test pictures in nats, importance-sampled with 200 draws."
 BITS = 40

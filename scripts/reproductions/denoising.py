@@ -7,9 +7,9 @@ from statistics import mean
 
 import numpy as np
 
-from bars.mnist import as_features, average_precision, mnist
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
+from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
     "MNIST, 32 bits, average precision of 1,000 queries, whole and with a quarter of the pixels set to 0. Trained with "

@@ -1,4 +1,4 @@
-"""Spare: what must survive the loss of a segment, as a JSON file in another folder.
+"""RecoveryFile: what must survive the loss of a segment, as a JSON file in another folder.
 
 The ids of its documents, so that lost documents can be named; the names of its labels; the small arrays that say where
 each document lies, so that a bad sector in one of them does not cost hundreds; and a checksum of each block of its
@@ -27,7 +27,7 @@ KEPT = (*OFFSETS, "contents/pieces", "metadata/pieces", "labels/rows")
 
 
 @dataclass(frozen=True)
-class Spare:
+class RecoveryFile:
     """What is known of a segment from its recovery file."""
 
     ids: list[str]
@@ -49,7 +49,7 @@ class Spare:
         return np.cumsum(values, dtype=values.dtype) if name in OFFSETS else values
 
 
-def of(records: Sequence[Record], image: bytes, places: Mapping[str, Place]) -> Spare:
+def of(records: Sequence[Record], image: bytes, places: Mapping[str, Place]) -> RecoveryFile:
     """The recovery file of a segment with these records, whose file is `image`, its arrays at these places."""
     ids, names, blocks = [record.id for record in records], label_names(records), files.block_checksums(image)
     arrays = {}
@@ -58,10 +58,10 @@ def of(records: Sequence[Record], image: bytes, places: Mapping[str, Place]) -> 
         values = np.frombuffer(image, DTYPES[name], items, offset) if items else np.zeros(0, DTYPES[name])
         values = np.diff(values, prepend=values.dtype.type(0)) if name in OFFSETS else values
         arrays[name] = base64.b64encode(zlib.compress(values.tobytes(), 1)).decode()
-    return Spare(ids, names, blocks, arrays)
+    return RecoveryFile(ids, names, blocks, arrays)
 
 
-def read(root: Root, name: str, rows: int) -> Spare:
+def read(root: Root, name: str, rows: int) -> RecoveryFile:
     """What was written; ValueError where it does not belong to a segment of so many rows."""
     body = json.loads(root.read(name).decode("utf-8", "surrogatepass"))
     ids, names, blocks, arrays = body["ids"], body["names"], body["blocks"], body["arrays"]
@@ -69,4 +69,4 @@ def read(root: Root, name: str, rows: int) -> Spare:
         raise ValueError(f"{name} belongs to another segment")
     if set(arrays) != set(KEPT) or {type(own) for own in arrays.values()} - {str}:
         raise ValueError(f"{name} lacks an array")
-    return Spare(ids, names, blocks, arrays)
+    return RecoveryFile(ids, names, blocks, arrays)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bars.anomaly import as_features, outlier_set
 from hashret.encoders.student_t import StudentT
 from hashret.features import Floats
 from hashret.training import Schedule, seeded, train
+from reproductions.anomaly import as_features, outlier_set
 
 BAR = (
     "Mean log likelihood, in nats, of 5,000 test rows of SMTP, and the largest fall of that "

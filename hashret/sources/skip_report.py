@@ -1,4 +1,4 @@
-"""Tally: what a source passed over or mended, logged at the end of its first iteration."""
+"""SkipReport: what a source passed over or mended, logged at the end of its first iteration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAMED = 5  # extensions or files that a line names; the rest is a number
 FAILED = 20  # files that cannot be read, with their reasons
 
 
-class Tally:
+class SkipReport:
     """Counts of one iteration."""
 
     def __init__(self) -> None:

@@ -8,9 +8,9 @@ from statistics import mean
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from bars.mnist import as_features, mnist
 from hashret.encoders import ENCODERS
 from hashret.training import Schedule
+from reproductions.mnist import as_features, mnist
 
 BAR = (
     "MNIST, 200 units, rho .1, beta 10, decay .01, 30 epochs; a linear classifier on the code (pixels: .925). The "
