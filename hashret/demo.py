@@ -101,14 +101,12 @@ def _docstrings(path: Path, module: str) -> Iterator[tuple[str, str]]:
 
 
 def digits() -> list[Document]:
-    """1,797 handwritten digits, 8 x 8, as pictures; the label is the digit."""
+    """1,797 handwritten digits, 8 x 8, as images; the label is the digit."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    pictures = (data.images * 255 / 16).round().astype(np.uint8)
-    return [
-        Document(f"digit-{i:04d}", p, (str(t),)) for i, (p, t) in enumerate(zip(pictures, data.target, strict=True))
-    ]
+    images = (data.images * 255 / 16).round().astype(np.uint8)
+    return [Document(f"digit-{i:04d}", p, (str(t),)) for i, (p, t) in enumerate(zip(images, data.target, strict=True))]
 
 
 def show(folder: Path, say: Say) -> None:
@@ -120,13 +118,13 @@ def show(folder: Path, say: Say) -> None:
             [hits] = index.search([question], k=4)
             _say_hits(say, f"{question!r}", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}")
         _say_precision(say, index, documents, "another text of the same module", exclude_self=True)
-    pictures = digits()
-    known, asked = pictures[:-HELD_OUT], pictures[-HELD_OUT:]
-    say(f"\n{len(known):,} pictures: scikit-learn's digits\n")
+    images = digits()
+    known, asked = images[:-HELD_OUT], images[-HELD_OUT:]
+    say(f"\n{len(known):,} images: scikit-learn's digits\n")
     with Index.create(folder / "digits", known, bits=BITS, force=True) as index:
-        for picture in asked[:3]:
-            [hits] = index.search([picture], k=8)
-            _say_hits(say, f"a {picture.labels[0]}", hits, lambda hit: f"{hit.id}, a {hit.labels[0]}")
+        for image in asked[:3]:
+            [hits] = index.search([image], k=8)
+            _say_hits(say, f"a {image.labels[0]}", hits, lambda hit: f"{hit.id}, a {hit.labels[0]}")
         _say_precision(say, index, asked, "the same digit", exclude_self=False)
     say(f"\nNow ask yourself: hashret query -i {folder / 'python'} 'remove a folder and all that is in it'\n")
 

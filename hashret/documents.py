@@ -15,9 +15,9 @@ import numpy.typing as npt
 from hashret.errors import DataError
 
 Content = str | Path | npt.NDArray[Any]
-"""A text; a picture's path, or the picture itself, uint8 [height, width] or [height, width, 3]; or a vector [dim]."""
+"""A text; an image's path, or the image itself, uint8 [height, width] or [height, width, 3]; or a vector [dim]."""
 
-KINDS = ("text", "picture", "vector")
+KINDS = ("text", "image", "vector")
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Document:
 
     @property
     def kind(self) -> str:
-        """ "text", "picture" or "vector"."""
+        """ "text", "image" or "vector"."""
         return kind_of(self.content)
 
 
@@ -131,13 +131,13 @@ def _check_metadata(document: Document) -> None:
 
 
 def kind_of(content: Content) -> str:
-    """Whether a content is a "text", a "picture" or a "vector"."""
+    """Whether a content is a "text", a "image" or a "vector"."""
     if isinstance(content, str):
         return "text"
     if isinstance(content, Path):
-        return "picture"
+        return "image"
     if isinstance(content, np.ndarray) and content.ndim in (1, 2, 3):
-        return "vector" if content.ndim == 1 else "picture"
+        return "vector" if content.ndim == 1 else "image"
     raise DataError(
         f"a document is a text, an image's path or an array of 1 to 3 dimensions, got {_type(content)}"
         + (f" of {content.ndim}" if isinstance(content, np.ndarray) else "")

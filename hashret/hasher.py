@@ -135,7 +135,7 @@ class Hasher:
 
     @property
     def reads(self) -> str:
-        """The kind of documents it takes: "text", "picture" or "vector"."""
+        """The kind of documents it takes: "text", "image" or "vector"."""
         return self.vectorizer.reads
 
     def features(self, documents: Documents) -> Iterator[Floats | Rows]:

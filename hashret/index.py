@@ -432,12 +432,12 @@ class Index:
 
     @on_snapshot
     def documents(self) -> Iterator[Document]:
-        """All documents, in order of insertion; pictures as the small copies that are stored."""
+        """All documents, in order of insertion; images as the small copies that are stored."""
         return (self._restore(record, small=True) for record in self.store.records())
 
     @on_snapshot
     def thumbnail(self, id: str) -> bytes:
-        """The small JPEG that is kept of a picture; nothing of other documents. DataError for an unknown id."""
+        """The small JPEG that is kept of an image; nothing of other documents. DataError for an unknown id."""
         return self.store.record(self._row(id)).thumbnail
 
     @on_snapshot

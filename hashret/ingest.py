@@ -12,7 +12,7 @@ from hashret.documents import Content, Document
 from hashret.errors import DuplicateIds
 from hashret.features import Rows
 from hashret.hasher import Hasher
-from hashret.pictures import load, thumbnail
+from hashret.images import load, thumbnail
 from hashret.search.rerank import shrink
 from hashret.sources.base import Source, Stamped
 from hashret.sources.memory import Memory
@@ -153,7 +153,7 @@ def as_record(document: Document, root: str) -> Record:
     content, small = "", b""
     if isinstance(document.content, str):
         content = document.content
-    elif document.kind == "picture":
+    elif document.kind == "image":
         small = thumbnail(load(document.content, document.id))
         if isinstance(path := document.content, Path):
             path = path.absolute()
@@ -167,9 +167,9 @@ def expected(documents: Iterable[Document]) -> int | None:
 
 
 def as_document(record: Record, holds: str, root: str, small: bool = False) -> Document:
-    """A stored record as the document it was, where the index `holds` its kind; `small`: a picture's small copy."""
+    """A stored record as the document it was, where the index `holds` its kind; `small`: an image's small copy."""
     content: Content = record.content
-    if holds == "picture":
+    if holds == "image":
         content = Path(root) / record.content
         if small or not record.content:
             content = np.asarray(load(record.thumbnail, record.id))

@@ -47,7 +47,7 @@ def joined(parts: Sequence[EncodedQueries]) -> EncodedQueries:
 
 def is_one_query(queries: Queries, holds: str) -> bool:
     """Whether this is one query and not a collection of them; an index of images takes an image's array for one."""
-    if holds == "picture" and isinstance(queries, np.ndarray):
+    if holds == "image" and isinstance(queries, np.ndarray):
         return queries.ndim == 2 or (queries.ndim == 3 and queries.shape[2] == 3)
     return is_one(queries)
 
@@ -72,10 +72,10 @@ def _numbers(hasher: Hasher, features: Floats | Rows, rerank: bool, keeps: bool)
 
 def _fitting(document: Document, holds: str) -> Document:
     """A query as a document of the kind that the index holds."""
-    if holds == "picture" and isinstance(document.content, str):
+    if holds == "image" and isinstance(document.content, str):
         if not Path(document.content).is_file():
             raise DataError(
-                f"this index holds pictures, and {document.content[:60]!r} is no picture's path; "
+                f"this index holds images, and {document.content[:60]!r} is no image's path; "
                 "ask with an image, its path or the id of a document"
             )
         return Document(document.content, Path(document.content))

@@ -2,7 +2,7 @@
 
 Torch only trains. Every stored code and every query's code comes from here, so that both are made by the same
 arithmetic and a query loads no training library. An operation is a function of the running value and of tensors named
-in its line; `OPERATIONS` is the whole language. A picture travels as [n, channels, height, width].
+in its line; `OPERATIONS` is the whole language. An image travels as [n, channels, height, width].
 """
 
 from __future__ import annotations

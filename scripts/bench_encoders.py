@@ -37,7 +37,7 @@ MEASURES = ("P@100", "AP")
 TITLES = {
     "20news": "20 Newsgroups, raw posts, by date: 11,314 documents, 7,532 queries",
     "reuters": "Reuters-21578, ModApte, 90 topics: 7,770 documents, 3,019 queries",
-    "mnist": "MNIST: 10,000 pictures, 1,000 queries",
+    "mnist": "MNIST: 10,000 images, 1,000 queries",
 }
 
 

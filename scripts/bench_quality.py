@@ -244,7 +244,7 @@ def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> N
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    plt.rcParams["svg.hashsalt"] = "hashret"  # the same picture from the same figures
+    plt.rcParams["svg.hashsalt"] = "hashret"  # the same image from the same figures
     figure, frames = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
     for axes, (name, title) in zip(frames.flat, TITLES.items(), strict=False):
         own = [r for r in found if r["corpus"] == name and r["measure"] == measure and not r.get("reranked")]

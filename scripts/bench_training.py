@@ -39,7 +39,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 RUNS = DOCS / "figures" / "training.jsonl"
 TABLE = DOCS / "training.md"
 
-BITS, PICTURES, TURNS, WANTED = 32, 60_000, 5, 1.5
+BITS, IMAGES, TURNS, WANTED = 32, 60_000, 5, 1.5
 FEWER = {"adversarial": 10_000, "dec": 10_000, "neighborhood": 10_000, "subspace": 4_000}
 ONCE = {  # what does the same training several times, or machines before it, does it once here
     "deep": {"pretraining": 0.0},
@@ -68,10 +68,10 @@ def main() -> None:
         parser.error(f"{strange[0]!r} is no net; there are {', '.join(trained())}")
     if "HASHRET_DATA" not in os.environ:
         sys.exit("HASHRET_DATA is not set: the folder that holds mnist/")
-    pictures, _ = mnist(Path(os.environ["HASHRET_DATA"]), "train")
+    images, _ = mnist(Path(os.environ["HASHRET_DATA"]), "train")
     done = {run["encoder"] for run in runs()}
     for name in names or [name for name in trained() if name not in done]:
-        row = {"encoder": name, **measure(name, as_features(pictures[: FEWER.get(name, PICTURES)]))}
+        row = {"encoder": name, **measure(name, as_features(images[: FEWER.get(name, IMAGES)]))}
         row |= {"torch": version("torch"), "threads": torch.get_num_threads(), "processor": platform.machine()}
         with RUNS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -109,7 +109,7 @@ def measure(name: str, features: Features) -> dict[str, Any]:
         kind.from_params(ONCE.get(name, {})).fit(features, BITS, Schedule())
     sums = {way: [round(sum(turn), 3) for turn in zip(*turns, strict=True)] for way, turns in seconds.items()}
     batch = Schedule().completed(kind.usual).batch
-    return {"pictures": len(features), "batch": batch, "trainings": len(seconds["ours"]), **sums}
+    return {"images": len(features), "batch": batch, "trainings": len(seconds["ours"]), **sums}
 
 
 def plain(
@@ -158,18 +158,18 @@ def table(found: list[dict[str, Any]]) -> str:
         "as many by a plain loop of torch, taken in turn in one process of one thread. The plain loop draws shuffled "
         "rows of one tensor and takes the steps of the same optimiser (fused Adam) on the same losses of the same net; "
         "hashret's also follows the cycle of rates, looks for losses that are not finite, and judges the held-out "
-        "pictures, of which the plain one sees none. Where a fit consists of several trainings the seconds are those "
+        "images, of which the plain one sees none. Where a fit consists of several trainings the seconds are those "
         "of an epoch of each; the machines of `deep` and `semantic-hashing` and the graph of `neighborhood` are made "
-        "apart from the loop and left out. Fewer pictures where an epoch of all takes long, or where the encoder "
+        "apart from the loop and left out. Fewer images where an epoch of all takes long, or where the encoder "
         f"learns from no more. {verdict}",
         "",
-        "| encoder | pictures | batch | hashret, s | plain, s | ratio |",
+        "| encoder | images | batch | hashret, s | plain, s | ratio |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name in trained():
         if run := last.get(name):
             ours, by_hand = (f"{median(run[way]):.2f}" for way in ("ours", "plain"))
-            head = f"| `{name}` | {run['pictures']:,} | {run['batch']}"
+            head = f"| `{name}` | {run['images']:,} | {run['batch']}"
             lines.append(f"{head} | {ours} | {by_hand} | {ratios[name]:.2f} |")
     return "\n".join([*lines, ""])
 

@@ -35,7 +35,7 @@ MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
 
-PICTURES = {  # that scripts/picture_encoders.py draws: of an encoder, its file in docs/encoders and what is to be seen
+IMAGES = {  # that scripts/draw_encoders.py draws: of an encoder, its file in docs/encoders and what is to be seen
     "autoencoder": (
         "reconstructions",
         "A test digit of each kind and what 32 units keep of it, with the mean squared error of a thousand; "
@@ -54,8 +54,8 @@ PICTURES = {  # that scripts/picture_encoders.py draws: of an encoder, its file 
     ),
     "robust": (
         "set-aside",
-        "The pictures with most set aside (all of them strangers) and four of the 4s that it learned from: "
-        "what is given, what the net gives back, and what it sets aside, red where the picture has more ink "
+        "The images with most set aside (all of them strangers) and four of the 4s that it learned from: "
+        "what is given, what the net gives back, and what it sets aside, red where the image has more ink "
         "than the net would, blue where less.",
     ),
     "dagmm": (
@@ -116,8 +116,9 @@ def table(found: list[dict[str, Any]]) -> str:
         "",
         "Written by `scripts/reproduce_encoders.py` from `figures/reproductions.jsonl`. Choose one with "
         "`--encoder NAME`, its options with `-o key=value`. [figures.md](figures.md) sets their codes side by side; "
-        "here is what each is known for, and [training.md](training.md) has the speed of training. Mean ± standard deviation of the seeds; "
-        "a claim that was not reached says so, and an encoder without figures has not been measured yet.",
+        "here is what each is known for, and [training.md](training.md) has the speed of training. Mean ± standard "
+        "deviation of the seeds; a claim that was not reached says so, and an encoder without figures has not been "
+        "measured yet.",
     ]
     known = reproductions()
     for name in ENCODERS.names():
@@ -131,8 +132,8 @@ def table(found: list[dict[str, Any]]) -> str:
             lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
         for given in measured(known[name], found, name) if name in known else []:
             lines += ["", *_told(known[name], given)]
-        if name in PICTURES:
-            file, seen = PICTURES[name]
+        if name in IMAGES:
+            file, seen = IMAGES[name]
             lines += ["", f"![{file.replace('-', ' ')}](encoders/{file}.png)", "", seen]
     return "\n".join([*lines, ""])
 

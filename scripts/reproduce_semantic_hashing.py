@@ -192,13 +192,13 @@ def _cell(values: tuple[float, ...]) -> str:
 
 
 def plot(found: list[dict[str, Any]], target: Path) -> None:
-    """The figures as a picture."""
+    """The figures as an image."""
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    plt.rcParams["svg.hashsalt"] = "hashret"  # the same picture from the same figures
+    plt.rcParams["svg.hashsalt"] = "hashret"  # the same image from the same figures
     figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
     across = [100 * share for share in RECALL]
     colours = dict(zip(METHODS, ("C0", "C1", "C2", "C3", "C4"), strict=True))

@@ -153,8 +153,8 @@ def large(folder: Path) -> Path:
 
 def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
     """For each parser of bytes from outside: bytes that are fine, and what reads a file of such."""
-    picture, arrays, array = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    Image.new("RGB", (20, 20)).save(picture, "PNG")
+    image, arrays, array = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (20, 20)).save(image, "PNG")
     np.savez(arrays, x=np.ones((4, 3)), y=np.arange(4))
     np.save(array, np.ones((4, 3), np.float32))
     idx = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (2, 4, 4)) + bytes(32)
@@ -167,7 +167,7 @@ def samples(folder: Path) -> dict[str, tuple[bytes, Callable[[Path], Any]]]:
         "c.csv": b'id,text,label\n1,"a, b",x\n2,c,y\n',
         "d.tsv": b"id\ttext\n1\ta b\n",
         "e.txt": "Grüße, 世界 and more".encode(),
-        "f.png": picture.getvalue(),
+        "f.png": image.getvalue(),
         "g.jpg": jpeg.getvalue(),
         "h.npz": arrays.getvalue(),
         "i.npy": array.getvalue(),

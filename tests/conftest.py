@@ -1,4 +1,4 @@
-"""Small corpora that every test may use: pictures of digits, generated texts, vectors; and a schedule of few steps."""
+"""Small corpora that every test may use: images of digits, generated texts, vectors; and a schedule of few steps."""
 
 from __future__ import annotations
 
@@ -66,19 +66,19 @@ def sparse(matrix: np.ndarray) -> Rows:
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 [400, 8, 8] and what they show."""
+    """Images uint8 [400, 8, 8] and what they show."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     return (data.images[:400] * 255 / 16).round().astype(np.uint8), data.target[:400]
 
 
-def make_pictures(colour: bool = False) -> list[Document]:
-    pictures, targets = digits()
+def make_images(colour: bool = False) -> list[Document]:
+    images, targets = digits()
     if not colour:
-        return [Document(f"digit-{i}", p, (str(t),)) for i, (p, t) in enumerate(zip(pictures, targets, strict=True))]
+        return [Document(f"digit-{i}", p, (str(t),)) for i, (p, t) in enumerate(zip(images, targets, strict=True))]
     tints = np.random.default_rng(0).uniform(0.6, 1.0, (160, 1, 1, 3))
-    large = pictures[:160].repeat(2, axis=1).repeat(2, axis=2)[..., None] * tints
+    large = images[:160].repeat(2, axis=1).repeat(2, axis=2)[..., None] * tints
     return [
         Document(f"tinted-{i}", p, (str(t),))
         for i, (p, t) in enumerate(zip(large.astype(np.uint8), targets[:160], strict=True))
@@ -86,8 +86,8 @@ def make_pictures(colour: bool = False) -> list[Document]:
 
 
 def make_vectors() -> list[Document]:
-    pictures, targets = digits()
-    values = (pictures.reshape(len(pictures), -1).astype(np.float32) - 80) / 3
+    images, targets = digits()
+    values = (images.reshape(len(images), -1).astype(np.float32) - 80) / 3
     return [Document(f"vector-{i}", v, (str(t),)) for i, (v, t) in enumerate(zip(values, targets, strict=True))]
 
 
@@ -98,15 +98,15 @@ def texts() -> list[Document]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[Document]:
-    """400 grey pictures of digits, 8 x 8; the digit is the label."""
-    return make_pictures()
+def images() -> list[Document]:
+    """400 grey images of digits, 8 x 8; the digit is the label."""
+    return make_images()
 
 
 @pytest.fixture(scope="session")
-def colour_pictures() -> list[Document]:
-    """160 tinted pictures of digits, 16 x 16."""
-    return make_pictures(colour=True)
+def colour_images() -> list[Document]:
+    """160 tinted images of digits, 16 x 16."""
+    return make_images(colour=True)
 
 
 @pytest.fixture(scope="session")
@@ -123,8 +123,8 @@ def corpus(kind: str) -> Corpus:
     """Features and labels of one of the four corpora: sparse, grey, colour, real."""
     make: dict[str, tuple[str, Callable[[], list[Document]]]] = {
         "sparse": ("tfidf", make_texts),
-        "grey": ("pixels", make_pictures),
-        "colour": ("pixels", lambda: make_pictures(colour=True)),
+        "grey": ("pixels", make_images),
+        "colour": ("pixels", lambda: make_images(colour=True)),
         "real": ("precomputed", make_vectors),
     }
     name, documents = make[kind][0], make[kind][1]()

@@ -25,7 +25,7 @@ from hashret.errors import UsageError
 from hashret.features import Rows, stacked, unit
 from hashret.index import Index
 
-from .conftest import FAST, make_pictures, make_texts, make_vectors
+from .conftest import FAST, make_images, make_texts, make_vectors
 
 STRANGE = [
     Document(f"strange-{i}", f"quarterly tax deduction form {i} ledger audit invoice payable", ("odd",))
@@ -41,9 +41,9 @@ def texts_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 
 
 @pytest.fixture(scope="module")
-def pictures_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    path = tmp_path_factory.mktemp("pictures") / "index"
-    return Index.create(path, make_pictures()[:120], bits=32, encoder="itq")
+def images_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    path = tmp_path_factory.mktemp("images") / "index"
+    return Index.create(path, make_images()[:120], bits=32, encoder="itq")
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +149,8 @@ class TestClusters:
         with pytest.raises(UsageError, match="must be 1 to 203, the documents there are, got 204"):
             clusters(texts_index, 204)
 
-    def test_pictures_have_no_words(self, pictures_index: Index) -> None:
-        found = clusters(pictures_index, 5)
+    def test_images_have_no_words(self, images_index: Index) -> None:
+        found = clusters(images_index, 5)
         assert sum(len(c.ids) for c in found) == 120
         assert all(c.words == [] for c in found)
 
@@ -192,12 +192,12 @@ class TestMaps:
         page = (tmp_path / "map.html").read_text("utf-8")
         assert page.count("<script") == page.count("</script>") == 1
         assert "<i>" not in page
-        assert not re.search(r"(src|href)=|https?:", page.replace("picture.src =", ""))
+        assert not re.search(r"(src|href)=|https?:", page.replace("image.src =", ""))
         [data] = re.findall(r"const \{points, colours\} = (.*);", page)
         assert json.loads(data)["points"][0][3:] == ["<b>0", evil]
 
-    def test_pictures_are_shown_small(self, pictures_index: Index, tmp_path: Path) -> None:
-        draw(plane(pictures_index, color="cluster"), tmp_path / "map.html", pictures_index)
+    def test_images_are_shown_small(self, images_index: Index, tmp_path: Path) -> None:
+        draw(plane(images_index, color="cluster"), tmp_path / "map.html", images_index)
         assert (tmp_path / "map.html").read_text("utf-8").count("data:image/jpeg;base64,") == 120
 
     def test_another_kind_of_file_is_refused(self, texts_index: Index, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ class TestOddLabels:
     def points(self) -> list[Point]:
         return [Point(f"{label}-{i}", i / 9, i / 7, label) for label in ODD_LABELS for i in range(2)]
 
-    def test_a_picture_has_them_letter_for_letter(
+    def test_a_image_has_them_letter_for_letter(
         self, points: list[Point], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
@@ -246,7 +246,7 @@ class TestOddLabels:
             assert escaped in drawn
 
     @pytest.mark.parametrize("label", ODD_LABELS)
-    def test_each_is_drawn_in_a_picture(self, label: str, tmp_path: Path) -> None:
+    def test_each_is_drawn_in_a_image(self, label: str, tmp_path: Path) -> None:
         draw([Point("a", 0, 0, label), Point("b", 1, 1, "other")], tmp_path / "map.png")
         assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
@@ -384,12 +384,12 @@ class TestCommands:
         (tmp_path / "new.jsonl").write_text('{"id": "n", "text": "oven and bread"}\n')
         assert [row["id"] for row in self.rows("outliers", tmp_path / "new.jsonl", "-i", texts_index.path)] == ["n"]
 
-    def test_clusters(self, texts_index: Index, pictures_index: Index, tmp_path: Path) -> None:
+    def test_clusters(self, texts_index: Index, images_index: Index, tmp_path: Path) -> None:
         rows = self.rows("clusters", "-i", texts_index.path, "-n", 4, "--out", tmp_path / "groups")
         assert [set(row) for row in rows] == [{"cluster", "size", "words", "ids"}] * 4
         assert len([*(tmp_path / "groups").rglob("*.txt")]) == len(texts_index)
-        self.rows("clusters", "-i", pictures_index.path, "-n", 4, "--out", tmp_path / "pictures")
-        assert len([*(tmp_path / "pictures").rglob("*.jpg")]) == 120
+        self.rows("clusters", "-i", images_index.path, "-n", 4, "--out", tmp_path / "images")
+        assert len([*(tmp_path / "images").rglob("*.jpg")]) == 120
         again = CliRunner().invoke(app, ["clusters", "-i", str(texts_index.path), "--out", str(tmp_path / "groups")])
         assert again.exit_code == 2
 

@@ -395,7 +395,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("index", "TRAIN", "--device", "tpu"), 2, "unknown device 'tpu'"),
         (("index", "TRAIN", "--source", "jsonll"), 2, "did you mean 'jsonl'?"),
         (("index", "TRAIN", "-i", "INDEX"), 2, "--force replaces it"),
-        (("index", "TRAIN", "--vectorizer", "pixels"), 1, "pixels reads pictures"),
+        (("index", "TRAIN", "--vectorizer", "pixels"), 1, "pixels reads images"),
         (
             ("index", "TRAIN", "--vectorizer", "tfidf", "--encoder", "lsh", "--keep-vectors"),
             2,
@@ -435,10 +435,10 @@ def test_bad_data_gets_one_line(tmp_path: Path) -> None:
     assert "no files in empty" in hashret("index", "empty", code=1).stderr
     Path("twice.jsonl").write_text('{"id": "a", "text": "wheat barn"}\n{"id": "a", "text": "sail"}\n')
     assert "twice in the source: 'a'" in hashret("index", "twice.jsonl", "--encoder", "lsh", code=1).stderr
-    Path("pictures").mkdir()
+    Path("images").mkdir()
     for number in range(3):
-        Path(f"pictures/{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
-    assert "pictures" in hashret("index", "pictures", "--encoder", "lsh", code=1).stderr
+        Path(f"images/{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    assert "images" in hashret("index", "images", "--encoder", "lsh", code=1).stderr
     assert not Path("indexes").exists()
 
 
@@ -452,7 +452,7 @@ def test_lists_are_lists(tmp_path: Path) -> None:
         "autoencoder",
     }
     assert {row["name"] for row in rows(hashret("vectorizers"))} >= {"tfidf", "pixels", "precomputed"}
-    assert {row["name"] for row in rows(hashret("sources"))} >= {"texts", "pictures", "jsonl", "csv", "idx", "beir"}
+    assert {row["name"] for row in rows(hashret("sources"))} >= {"texts", "images", "jsonl", "csv", "idx", "beir"}
     assert "torch" in hashret("doctor").stdout
 
 

@@ -23,7 +23,7 @@ SHAPE = (1, 8, 8)
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """600 pictures of digits, float32 [600, 64] of 0 to 1, and which they are."""
+    """600 images of digits, float32 [600, 64] of 0 to 1, and which they are."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -33,10 +33,10 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 @cache
 def fitted(name: str) -> tuple[np.ndarray, object]:
     """Clusters that an encoder finds among the digits, and itself."""
-    pictures, _ = digits()
+    images, _ = digits()
     encoder = ENCODERS.get(name).from_params({"clusters": 12, "hidden": "100"})
-    encoder.fit(Features(pictures, SHAPE, "unit"), 8, Schedule(epochs=1, least_steps=600, batch=64, rate=2e-3))
-    return encoder.assign(pictures), encoder  # type: ignore[attr-defined]
+    encoder.fit(Features(images, SHAPE, "unit"), 8, Schedule(epochs=1, least_steps=600, batch=64, rate=2e-3))
+    return encoder.assign(images), encoder  # type: ignore[attr-defined]
 
 
 def purity(found: np.ndarray, wanted: np.ndarray) -> float:
@@ -56,11 +56,11 @@ class TestClusters:
         assert len(np.unique(shares.argmax(axis=1))) >= 8
 
     def test_more_clusters_than_documents_is_no_harm(self, name: str, caplog: pytest.LogCaptureFixture) -> None:
-        pictures = digits()[0][:5]
+        images = digits()[0][:5]
         encoder = ENCODERS.get(name).from_params({"clusters": 30})
         with caplog.at_level(logging.WARNING, "hashret"):
-            encoder.fit(Features(pictures, SHAPE, "unit"), 4, Schedule(epochs=1, least_steps=4))
-        shares = encoder.assign(pictures)  # type: ignore[attr-defined]
+            encoder.fit(Features(images, SHAPE, "unit"), 4, Schedule(epochs=1, least_steps=4))
+        shares = encoder.assign(images)  # type: ignore[attr-defined]
         assert shares.shape == (5, 30)
         assert "clusters instead of 30" in caplog.text
 
@@ -74,14 +74,14 @@ class TestClusters:
 
 class TestDEC:
     def test_gathering_makes_assignments_surer(self) -> None:
-        pictures, _ = digits()
-        features, encoder = Features(pictures, SHAPE, "unit"), ENCODERS.get("dec").from_params({"hidden": "100"})
+        images, _ = digits()
+        features, encoder = Features(images, SHAPE, "unit"), ENCODERS.get("dec").from_params({"hidden": "100"})
         schedule = Schedule(epochs=1, least_steps=400, batch=64, rate=2e-3, held_out=0.0)
         with seeded(0):
             encoder.pretrain(features, 8, schedule)  # type: ignore[attr-defined]
-            before = encoder.assign(pictures)  # type: ignore[attr-defined]
+            before = encoder.assign(images)  # type: ignore[attr-defined]
             encoder.gather(features, schedule)  # type: ignore[attr-defined]
-        assert encoder.assign(pictures).max(axis=1).mean() > before.max(axis=1).mean()  # type: ignore[attr-defined]
+        assert encoder.assign(images).max(axis=1).mean() > before.max(axis=1).mean()  # type: ignore[attr-defined]
 
     def test_a_layer_and_its_mirror_fit(self) -> None:
         encoder = fitted("dec")[1]
@@ -102,20 +102,20 @@ class TestGMVAE:
         assert (made != encoder.sample(40, seed=4)).any()  # type: ignore[attr-defined]
 
     def test_samples_look_like_documents(self) -> None:
-        pictures, made = digits()[0], fitted("gmvae")[1].sample(100)  # type: ignore[attr-defined]
-        noise = np.random.default_rng(0).permuted(pictures[:100], axis=1)
-        far = [np.square(some[:, None] - pictures).sum(axis=2).min(axis=1).mean() for some in (made, noise)]
+        images, made = digits()[0], fitted("gmvae")[1].sample(100)  # type: ignore[attr-defined]
+        noise = np.random.default_rng(0).permuted(images[:100], axis=1)
+        far = [np.square(some[:, None] - images).sum(axis=2).min(axis=1).mean() for some in (made, noise)]
         assert far[0] < far[1] / 2
 
 
 class TestSubspace:
     def test_it_says_that_it_learns_from_a_sample(self, caplog: pytest.LogCaptureFixture) -> None:
-        pictures, wanted = digits()
+        images, wanted = digits()
         encoder = ENCODERS.get("subspace").from_params({"sampled": 300, "clusters": 12, "hidden": "100"})
         with caplog.at_level(logging.WARNING, "hashret"):
-            encoder.fit(Features(pictures, SHAPE, "unit"), 8, Schedule(epochs=1, least_steps=300, rate=2e-3))
+            encoder.fit(Features(images, SHAPE, "unit"), 8, Schedule(epochs=1, least_steps=300, rate=2e-3))
         assert "learning from 300 of 600 documents" in caplog.text
-        assert purity(encoder.assign(pictures).argmax(axis=1), wanted) > 0.6  # type: ignore[attr-defined]
+        assert purity(encoder.assign(images).argmax(axis=1), wanted) > 0.6  # type: ignore[attr-defined]
 
     def test_lines_are_told_apart(self) -> None:
         rng = np.random.default_rng(0)

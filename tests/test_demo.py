@@ -15,8 +15,8 @@ def test_python_documents_are_thousands_of_texts_with_ids_of_their_own() -> None
     assert by_id["topics/with"].labels == ("topics",)
 
 
-def test_digits_are_labelled_pictures() -> None:
-    pictures = digits()
-    assert len(pictures) == 1797
-    assert all(picture.kind == "picture" for picture in pictures)
-    assert {picture.labels[0] for picture in pictures} == set("0123456789")
+def test_digits_are_labelled_images() -> None:
+    images = digits()
+    assert len(images) == 1797
+    assert all(image.kind == "image" for image in images)
+    assert {image.labels[0] for image in images} == set("0123456789")

@@ -29,7 +29,7 @@ PAGES = {
     "bench_encode": "encoding.md",  # of docs, by the script that writes each
     "bench_encoders": "figures.md",
     "bench_quality": "quality.md",
-    "bench_pictures": "pictures.md",
+    "bench_images": "images.md",
     "bench_graph": "graph.md",
     "reproduce_semantic_hashing": "semantic-hashing.md",
     "reproduce_encoders": "encoders.md",
@@ -115,11 +115,11 @@ def test_the_walk_through_makes_an_encoder(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "noisy", module)
     exec(compile(source, "noisy.py", "exec"), module.__dict__)
     kind: type[Encoder] = module.__dict__["Noisy"]
-    pictures = np.random.default_rng(0).random((60, 16), np.float32)
+    images = np.random.default_rng(0).random((60, 16), np.float32)
     schedule = Schedule(epochs=2, least_steps=20)
-    encoder = kind.from_params({"noise": "0.5"}).fit(Features(pictures, (1, 4, 4), "unit"), 6, schedule)
+    encoder = kind.from_params({"noise": "0.5"}).fit(Features(images, (1, 4, 4), "unit"), 6, schedule)
     assert encoder.params() == {"noise": 0.5}
-    assert encoder.program().encode(pictures).shape == (60, 1)
+    assert encoder.program().encode(images).shape == (60, 1)
     assert torch.is_grad_enabled()
 
 

@@ -258,7 +258,7 @@ class TestMedians:
 
 
 class TestBodies:
-    def test_pictures_of_some_size_are_convolved(self) -> None:
+    def test_images_of_some_size_are_convolved(self) -> None:
         for shape, convolved in [((3, 16, 16), (3,)), ((1, 19, 30), (1, 3))]:
             layers = suited(shape, (8,), 4, 0, "auto", False, convolved)
             assert any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
@@ -267,8 +267,8 @@ class TestBodies:
             layers = suited(shape, (8,), 4, 0, "auto", False)
             assert not any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
 
-    def test_a_convolution_of_no_picture_is_refused(self, corpora: Corpora, schedule: Schedule) -> None:
-        with pytest.raises(UsageError, match="needs pictures of at least 4 x 4"):
+    def test_a_convolution_of_no_image_is_refused(self, corpora: Corpora, schedule: Schedule) -> None:
+        with pytest.raises(UsageError, match="needs images of at least 4 x 4"):
             ENCODERS.get("bernoulli").from_params({"body_kind": "conv"}).fit(corpora("real")[0], 8, schedule)
 
     @pytest.mark.parametrize("kind", ["sparse", "colour"])

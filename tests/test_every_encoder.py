@@ -12,10 +12,10 @@ from hashret.encoders import ENCODERS
 from hashret.encoders.base import abilities
 from hashret.index import Index
 
-from .conftest import make_pictures, make_texts
+from .conftest import make_images, make_texts
 
 QUICK = {"epochs": 1, "least_steps": 20, "batch": 32, "device": "cpu"}
-DOCUMENTS = {"texts": make_texts(60), "pictures": make_pictures()[:60]}
+DOCUMENTS = {"texts": make_texts(60), "images": make_images()[:60]}
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

@@ -36,21 +36,21 @@ def part(folder: Path, name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hashers(texts: list[Document], pictures: list[Document], vectors: list[Document]) -> dict[str, Hasher]:
+def hashers(texts: list[Document], images: list[Document], vectors: list[Document]) -> dict[str, Hasher]:
     """One of each kind of document."""
     fast = {"epochs": 2, "least_steps": 20}
     return {
         "text": Hasher.fit(
             texts, bits=20, encoder="deep", options={**fast, "hidden": "16", "vocabulary": 40}, device="cpu"
         ),
-        "picture": Hasher.fit(pictures, bits=9, options={**fast, "hidden": "16"}, device="cpu"),
+        "image": Hasher.fit(images, bits=9, options={**fast, "hidden": "16"}, device="cpu"),
         "vector": Hasher.fit(vectors, bits=32, encoder="itq"),
     }
 
 
 @pytest.fixture
-def documents(request: pytest.FixtureRequest, texts: Any, pictures: Any, vectors: Any) -> dict[str, list[Document]]:
-    return {"text": texts, "picture": pictures, "vector": vectors}
+def documents(request: pytest.FixtureRequest, texts: Any, images: Any, vectors: Any) -> dict[str, list[Document]]:
+    return {"text": texts, "image": images, "vector": vectors}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def saved(hashers: dict[str, Hasher], tmp_path: Path) -> Path:
 
 
 class TestSaving:
-    @pytest.mark.parametrize("kind", ["text", "picture", "vector"])
+    @pytest.mark.parametrize("kind", ["text", "image", "vector"])
     def test_a_hasher_that_is_loaded_is_the_one_saved(
         self, kind: str, hashers: dict[str, Hasher], documents: dict[str, list[Document]], tmp_path: Path
     ) -> None:

@@ -433,7 +433,7 @@ def test_arrays(tmp_path):
             "labels.npz": "has texts of 100000 bytes",
             "many.npz": "holds 30,000 arrays; 10,000 can be read",
             "names.npz": "is of no known kind",
-            "images-idx3.gz": "claims pictures of 16000 x 10000",
+            "images-idx3.gz": "claims images of 16000 x 10000",
         },
     )
 

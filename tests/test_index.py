@@ -199,21 +199,21 @@ def test_a_refit_keeps_what_is_not_said(tmp_path: Path) -> None:
         assert index.hasher.params == {}
 
 
-def test_pictures_are_found_by_path_array_or_document(tmp_path: Path) -> None:
+def test_images_are_found_by_path_array_or_document(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for number in range(30):
         base = np.zeros((40, 50, 3), np.uint8)
         base[:, :, number % 3] = rng.integers(128, 255, (40, 50))
-        Image.fromarray(base).save(tmp_path / "pictures" / f"{number:02d}.png")
-    with Index.create(tmp_path / "index", hashret.read(tmp_path / "pictures"), bits=8, encoder="itq") as index:
-        one = tmp_path / "pictures" / "04.png"
+        Image.fromarray(base).save(tmp_path / "images" / f"{number:02d}.png")
+    with Index.create(tmp_path / "index", hashret.read(tmp_path / "images"), bits=8, encoder="itq") as index:
+        one = tmp_path / "images" / "04.png"
         asked = [str(one), one, np.asarray(Image.open(one)), Document("q", one)]
         answers = index.search(asked, k=30)
         assert len({tuple(hit.id for hit in hits) for hits in answers}) == 1
         assert "04.png" in [hit.id for hit in answers[0]]
-        assert answers[0][0].document.content == tmp_path / "pictures" / answers[0][0].id
-        with pytest.raises(DataError, match="holds pictures"):
+        assert answers[0][0].document.content == tmp_path / "images" / answers[0][0].id
+        with pytest.raises(DataError, match="holds images"):
             index.search(["a red field"])
         before = index.codes.copy()
         index.refit(bits=8)

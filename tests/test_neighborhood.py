@@ -113,7 +113,7 @@ def test_few_texts_are_no_error(n: int) -> None:
     assert (codes[-1] == codes[0]).all()
 
 
-def test_pictures_of_one_kind_have_near_codes(digits: list[Document]) -> None:
+def test_images_of_one_kind_have_near_codes(digits: list[Document]) -> None:
     codes = Hasher.fit(digits, bits=16, encoder="neighborhood", options=QUICK).encode(digits)
     distances = hamming(codes, codes).astype(float)
     labels = np.array([d.labels[0] for d in digits])
@@ -129,7 +129,7 @@ def digits() -> list[Document]:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_moved_pictures_are_others_of_the_same_kind(channels: int) -> None:
+def test_moved_images_are_others_of_the_same_kind(channels: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         x = torch.rand(50, channels, 12, 12)

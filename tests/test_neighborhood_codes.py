@@ -1,4 +1,4 @@
-"""What the codes of the default encoder owe whoever has few documents, the same seed, or pictures."""
+"""What the codes of the default encoder owe whoever has few documents, the same seed, or images."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_the_seed_decides_the_codes(texts: list[Document], fast: dict[str, Any])
     assert (codes(1) != first).any()
 
 
-def test_pictures_of_the_same_digit_are_found(pictures: list[Document], fast: dict[str, Any]) -> None:
-    codes = Hasher.fit(pictures, bits=32, encoder="neighborhood", options=fast | SMALL).encode(pictures)
+def test_images_of_the_same_digit_are_found(images: list[Document], fast: dict[str, Any]) -> None:
+    codes = Hasher.fit(images, bits=32, encoder="neighborhood", options=fast | SMALL).encode(images)
     distances = hamming(codes, codes).astype(np.int64)
     np.fill_diagonal(distances, 1 << 20)
-    labels = np.array([document.labels[0] for document in pictures])
+    labels = np.array([document.labels[0] for document in images])
     nearest = distances.argsort(axis=1, kind="stable")[:, :10]
     assert (labels[nearest] == labels[:, None]).mean() > 0.5  # chance: a tenth
 

@@ -1,4 +1,4 @@
-"""Pictures moved on purpose while training."""
+"""Images moved on purpose while training."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_writing_is_not_mirrored() -> None:
 
 
 @pytest.mark.usefixtures("still")
-def test_about_half_of_the_colour_pictures_are_mirrored_from_side_to_side() -> None:
+def test_about_half_of_the_colour_images_are_mirrored_from_side_to_side() -> None:
     x = torch.rand(200, 3, 10, 12)
     copies = moved(x)
     same = (copies - x).abs().amax((1, 2, 3)) < 1e-4
@@ -60,7 +60,7 @@ def test_about_half_of_the_colour_pictures_are_mirrored_from_side_to_side() -> N
     assert 70 < int(mirrored.sum()) < 130
 
 
-def test_only_colour_pictures_change_their_light() -> None:
+def test_only_colour_images_change_their_light() -> None:
     for channels, changes in ((1, False), (3, True)):
         x = torch.full((50, channels, 20, 20), 0.5)
         centre = moved(x)[:, :, 8:12, 8:12]  # too far inside for the border to show

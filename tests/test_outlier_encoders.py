@@ -28,7 +28,7 @@ SCHEDULE = Schedule(epochs=5, least_steps=400, most_steps=400, batch=64, rate=3e
 
 @pytest.fixture(scope="module")
 def planted() -> tuple[Features, np.ndarray]:
-    """300 pictures of 0 and 1, 20 whose pixels were shuffled among them, and which those are."""
+    """300 images of 0 and 1, 20 whose pixels were shuffled among them, and which those are."""
     data = load_digits()
     chosen = data.data[data.target < 2][:320] / 16
     outliers = np.arange(320) % 16 == 0

@@ -303,8 +303,8 @@ def test_a_document_of_an_index_of_vectors_is_asked_by_its_vector_or_else_its_co
         assert {hit.reranked for hit in hits} == {"logits"}
 
 
-def test_texts_and_pictures_of_an_index_are_encoded_anew_as_queries(tmp_path: Path, pictures: list[Document]) -> None:
-    for name, documents in (("texts", corpus(60)), ("pictures", pictures[:60])):
+def test_texts_and_images_of_an_index_are_encoded_anew_as_queries(tmp_path: Path, images: list[Document]) -> None:
+    for name, documents in (("texts", corpus(60)), ("images", images[:60])):
         with Index.create(tmp_path / name, documents, bits=16, encoder="itq") as index:
             one = documents[7]
             [like], [asked] = index.like([one.id], 20, rerank=True), index.search([one], 21, rerank=True)
@@ -339,13 +339,13 @@ def test_vectors_are_kept_through_all_changes(tmp_path: Path) -> None:
             assert ids(again.search(more[5:6], 68, rerank=True)[0]) == before
 
 
-def test_a_refit_makes_the_vectors_anew(tmp_path: Path, pictures: list[Document]) -> None:
-    with Index.create(tmp_path / "index", pictures[:50], bits=8, encoder="lsh", keep_vectors=True) as index:
+def test_a_refit_makes_the_vectors_anew(tmp_path: Path, images: list[Document]) -> None:
+    with Index.create(tmp_path / "index", images[:50], bits=8, encoder="lsh", keep_vectors=True) as index:
         index.refit(bits=16, options={"size": 5})
         assert index.store.dims == {25}
-        assert kept_as(index, pictures[:50])
-        index.add(pictures[50:60])
-        assert kept_as(index, pictures[:60])
+        assert kept_as(index, images[:50])
+        index.add(images[50:60])
+        assert kept_as(index, images[:60])
         assert index.verify() == []
 
 

@@ -24,23 +24,23 @@ def test_the_direction_of_stripes_is_the_strongest(direction: int) -> None:
 
 
 def test_light_and_colour_change_little_and_a_negative_nothing() -> None:
-    pictures = np.random.default_rng(0).random((5, 3, 20, 27)).astype(np.float32)
-    flat = pictures.reshape(5, -1)
+    images = np.random.default_rng(0).random((5, 3, 20, 27)).astype(np.float32)
+    flat = images.reshape(5, -1)
     found = shapes(flat, (3, 20, 27))
     assert found.shape == (5, DIRECTIONS * CELLS**2)
     np.testing.assert_allclose(shapes(1 - flat, (3, 20, 27)), found, atol=1e-4)
-    np.testing.assert_allclose(shapes(pictures[:, ::-1].reshape(5, -1), (3, 20, 27)), found, atol=1e-5)
+    np.testing.assert_allclose(shapes(images[:, ::-1].reshape(5, -1), (3, 20, 27)), found, atol=1e-5)
     np.testing.assert_allclose(shapes(flat / 2, (3, 20, 27)), found, atol=1e-2)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 3, 50)])
-def test_pictures_of_any_size_have_shapes(shape: tuple[int, int, int]) -> None:
+def test_images_of_any_size_have_shapes(shape: tuple[int, int, int]) -> None:
     found = shapes(np.random.default_rng(0).random((3, int(np.prod(shape)))).astype(np.float32), shape)
     assert np.isfinite(found).all()
     assert not shapes(np.ones((1, int(np.prod(shape))), np.float32), shape).any()
 
 
-def test_pictures_are_compared_by_pixels_and_shapes() -> None:
+def test_images_are_compared_by_pixels_and_shapes() -> None:
     rng = np.random.default_rng(0)
     documents = [Document(str(i), rng.integers(0, 256, (9, 12), np.uint8)) for i in range(40)]
     pixels, edges = Pixels().fit(documents).views

@@ -50,10 +50,8 @@ def write_beir(folder, monkeypatch):
 
 
 def write_idx(folder, monkeypatch):
-    pictures = np.arange(COUNT * 6, dtype=np.uint8).reshape(COUNT, 2, 3)
-    (folder / "some-images").write_bytes(
-        b"\0\0\x08\x03" + np.array([COUNT, 2, 3], ">i4").tobytes() + pictures.tobytes()
-    )
+    images = np.arange(COUNT * 6, dtype=np.uint8).reshape(COUNT, 2, 3)
+    (folder / "some-images").write_bytes(b"\0\0\x08\x03" + np.array([COUNT, 2, 3], ">i4").tobytes() + images.tobytes())
     labels = bytes(n % 2 for n in range(COUNT))
     (folder / "some-labels").write_bytes(b"\0\0\x08\x01" + np.array([COUNT], ">i4").tobytes() + labels)
     return folder / "some-images", Fields()
@@ -73,7 +71,7 @@ def write_parquet(folder, monkeypatch):
     return folder / "data", Fields()
 
 
-def write_pictures(folder, monkeypatch):
+def write_images(folder, monkeypatch):
     for number in range(COUNT):
         (folder / labels_of(number)).mkdir(exist_ok=True)
         Image.new("RGB", (4, 3), (number, 0, 0)).save(folder / labels_of(number) / f"{number}", format="PNG")
@@ -110,13 +108,13 @@ FACTORIES = {
     "idx": write_idx,
     "arrays": write_arrays,
     "parquet": write_parquet,
-    "pictures": write_pictures,
+    "images": write_images,
     "texts": write_texts,
     "jsonl": write_jsonl,
     "csv": write_csv,
     "lines": write_lines,
 }
-KINDS = {"idx": "picture", "pictures": "picture", "arrays": "vector"}
+KINDS = {"idx": "image", "images": "image", "arrays": "vector"}
 UNLABELLED = {"lines"}
 LABELS = {"idx": {0: "0", 1: "1"}}
 
@@ -262,9 +260,9 @@ def test_a_source_is_lazy(name, example, monkeypatch):
     source = iter(read(path, fields=fields))
     first = next(source)
     assert first.id
-    if name in ("texts", "pictures"):
+    if name in ("texts", "images"):
         monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 0)
-        monkeypatch.setattr("hashret.pictures.MOST_PIXELS", 0)
+        monkeypatch.setattr("hashret.images.MOST_PIXELS", 0)
         assert list(source) == []
         return
     source.close()
@@ -290,7 +288,7 @@ def test_listing_imports_nothing_heavy():
 def test_memory_keeps_the_contract():
     documents = [
         Document("a", "text", ("x", "y"), {"n": 1, "deep": {"list": [1, "é"]}}),
-        Document("b", Path("some/picture.png")),
+        Document("b", Path("some/image.png")),
         Document("c", np.arange(24, dtype=np.uint8).reshape(2, 4, 3)),
         Document("d", np.array([1.5, -2.0], np.float32)),
         Document("e", np.asfortranarray(np.arange(6, dtype=np.uint8).reshape(2, 3))),
@@ -364,7 +362,7 @@ def test_what_cannot_be_read(tmp_path):
         read(tmp_path / "program")
     assert "\n" not in str(caught.value)
     (tmp_path / "empty.txt").unlink()
-    with pytest.raises(DataError, match="neither texts nor pictures"):
+    with pytest.raises(DataError, match="neither texts nor images"):
         read(tmp_path)
 
 
@@ -386,7 +384,7 @@ def test_the_source_can_be_named(tmp_path):
         read(path, source="stdin")
 
 
-@pytest.mark.parametrize("wrong", ["jsonl", "csv", "parquet", "arrays", "idx", "pictures", "texts", "lines", "beir"])
+@pytest.mark.parametrize("wrong", ["jsonl", "csv", "parquet", "arrays", "idx", "images", "texts", "lines", "beir"])
 def test_a_source_named_wrongly_says_so(tmp_path, wrong):
     """Bytes that are nothing at all, and a folder of them."""
     (tmp_path / "noise").write_bytes(np.random.default_rng(0).integers(0, 256, 999, np.uint8).tobytes())
@@ -415,7 +413,7 @@ def test_label_folder_is_for_files_alone(tmp_path, monkeypatch):
         folder = tmp_path / name
         folder.mkdir()
         path, _ = write(folder, monkeypatch)
-        if name in ("texts", "pictures"):
+        if name in ("texts", "images"):
             assert {document.labels for document in read(path, label="folder")} == {("even",), ("odd",)}
             for fields in (Fields(label="topic"), Fields(id="id"), Fields(text=("body",))):
                 with pytest.raises(UsageError, match="--label folder takes the folder's name"):

@@ -1,4 +1,4 @@
-"""Folders of texts and pictures, arrays and IDX pairs: what is read, what is passed over and told, what is refused."""
+"""Folders of texts and images, arrays and IDX pairs: what is read, what is passed over and told, what is refused."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_mixed_folder_is_what_most_of_it_is(tmp_path, caplog):
         Image.new("L", (2, 2)).save(tmp_path / f"p{number}.png")
     caplog.clear()
     assert list(contents(tmp_path)) == ["p.png", "p0.png", "p1.png", "p2.png"]
-    assert "skipped 2 files that are no pictures: .txt 2" in caplog.text
+    assert "skipped 2 files that are no images: .txt 2" in caplog.text
 
 
 # Texts
@@ -312,28 +312,28 @@ def test_a_word_file_that_unpacks_to_too_much(tmp_path, caplog, monkeypatch):
     assert "bomb.docx" in caplog.text
 
 
-# Pictures
+# Images
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
-def test_pictures_are_known_by_content(tmp_path, format):
-    Image.new("RGB", (5, 4), "red").save(tmp_path / "picture.txt", format=format)
+def test_images_are_known_by_content(tmp_path, format):
+    Image.new("RGB", (5, 4), "red").save(tmp_path / "image.txt", format=format)
     (document,) = read(tmp_path)
-    assert document.id == "picture.txt"
-    assert document.content == tmp_path / "picture.txt"
-    assert document.kind == "picture"
-    assert contents(tmp_path / "picture.txt") == {"picture.txt": tmp_path / "picture.txt"}
+    assert document.id == "image.txt"
+    assert document.content == tmp_path / "image.txt"
+    assert document.kind == "image"
+    assert contents(tmp_path / "image.txt") == {"image.txt": tmp_path / "image.txt"}
 
 
 @pytest.mark.parametrize(
     "text", ["BMW is a car", "P6 is the sixth", "P2 3 is a place", "II*", "RIFF raff", "GIF8 is what?"]
 )
-def test_texts_that_begin_like_pictures(tmp_path, text):
+def test_texts_that_begin_like_images(tmp_path, text):
     write(tmp_path, a=text)
     assert read(tmp_path).name == "texts"
 
 
-def test_a_pictures_path_is_absolute(tmp_path, monkeypatch):
+def test_a_images_path_is_absolute(tmp_path, monkeypatch):
     Image.new("L", (2, 2)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
     for path in (".", "a.png"):
@@ -342,7 +342,7 @@ def test_a_pictures_path_is_absolute(tmp_path, monkeypatch):
         assert document.id == "a.png"
 
 
-def test_damaged_pictures_are_passed_over_and_named(tmp_path, caplog):
+def test_damaged_images_are_passed_over_and_named(tmp_path, caplog):
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "good.png")
     whole = (tmp_path / "good.png").read_bytes()
@@ -357,11 +357,11 @@ def test_damaged_pictures_are_passed_over_and_named(tmp_path, caplog):
     assert list(contents(tmp_path)) == ["good.png"]
     assert "cut.png" in caplog.text
     (tmp_path / "good.png").unlink()
-    with pytest.raises(DataError, match=r"no picture in .*cannot be read: .*cut.png \("):
+    with pytest.raises(DataError, match=r"no image in .*cannot be read: .*cut.png \("):
         contents(tmp_path)
 
 
-def test_a_picture_bomb_is_refused_by_its_header(tmp_path, caplog):
+def test_a_image_bomb_is_refused_by_its_header(tmp_path, caplog):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -377,7 +377,7 @@ def test_a_picture_bomb_is_refused_by_its_header(tmp_path, caplog):
     )
 
 
-def test_an_animated_picture_counts_once(tmp_path):
+def test_an_animated_image_counts_once(tmp_path):
     frames = [Image.new("P", (3, 3), number) for number in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert list(contents(tmp_path)) == ["a.gif"]
@@ -421,13 +421,13 @@ def test_rows_of_a_matrix_are_vectors(tmp_path, suffix, dtype, order):
 
 @EACH
 @pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 6, 3)])
-def test_bytes_of_three_or_four_dimensions_are_pictures(tmp_path, suffix, shape):
+def test_bytes_of_three_or_four_dimensions_are_images(tmp_path, suffix, shape):
     x = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     source = read(save(tmp_path / f"p{suffix}", x=x))
-    assert source.kind == "picture"
-    for document, picture in zip(source, x, strict=True):
+    assert source.kind == "image"
+    for document, image in zip(source, x, strict=True):
         assert document.content.dtype == np.uint8
-        np.testing.assert_array_equal(document.content, picture)
+        np.testing.assert_array_equal(document.content, image)
 
 
 @NAMED
@@ -654,8 +654,8 @@ def test_what_is_not_read_may_be_anything(tmp_path):
 # IDX
 
 
-def write_idx(folder, name, pictures, labels=None, packed=False):
-    images = b"\0\0\x08\x03" + np.array(pictures.shape, ">i4").tobytes() + pictures.tobytes()
+def write_idx(folder, name, images, labels=None, packed=False):
+    images = b"\0\0\x08\x03" + np.array(images.shape, ">i4").tobytes() + images.tobytes()
     files = {name: images}
     if labels is not None:
         marks = b"\0\0\x08\x01" + np.array([len(labels)], ">i4").tobytes() + bytes(labels)
@@ -665,41 +665,41 @@ def write_idx(folder, name, pictures, labels=None, packed=False):
     return folder / (name + ".gz" * packed)
 
 
-PICTURES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_idx_pair(tmp_path, packed):
-    path = write_idx(tmp_path, "train-images-idx3-ubyte", PICTURES, [5, 0, 4, 1, 9], packed)
+    path = write_idx(tmp_path, "train-images-idx3-ubyte", IMAGES, [5, 0, 4, 1, 9], packed)
     labels = path.with_name(path.name.replace("images-idx3", "labels-idx1"))
     for way in (path, labels, tmp_path):
         source = read(way)
-        assert (source.name, source.kind, source.count(), source.path) == ("idx", "picture", 5, path)
+        assert (source.name, source.kind, source.count(), source.path) == ("idx", "image", 5, path)
         documents = list(source)
         assert [document.id for document in documents] == [f"{path.name}:{n}" for n in range(1, 6)]
         assert [document.labels for document in documents] == [("5",), ("0",), ("4",), ("1",), ("9",)]
-        np.testing.assert_array_equal([document.content for document in documents], PICTURES)
+        np.testing.assert_array_equal([document.content for document in documents], IMAGES)
 
 
-def test_idx_pictures_without_labels_and_labels_without_pictures(tmp_path):
-    path = write_idx(tmp_path, "train-images-idx3-ubyte", PICTURES, [1, 2, 3, 4, 5])
+def test_idx_images_without_labels_and_labels_without_images(tmp_path):
+    path = write_idx(tmp_path, "train-images-idx3-ubyte", IMAGES, [1, 2, 3, 4, 5])
     labels = tmp_path / "train-labels-idx1-ubyte"
     labels.rename(tmp_path / "elsewhere")
     assert {document.labels for document in read(path)} == {()}
-    with pytest.raises(DataError, match="holds labels, and no file of pictures lies beside it"):
+    with pytest.raises(DataError, match="holds labels, and no file of images lies beside it"):
         read(tmp_path / "elsewhere")
 
 
 def test_a_folder_of_several_pairs_lists_them(tmp_path):
     for name in ("train", "t10k"):
-        write_idx(tmp_path, f"{name}-images-idx3-ubyte", PICTURES, [1] * 5)
+        write_idx(tmp_path, f"{name}-images-idx3-ubyte", IMAGES, [1] * 5)
     with pytest.raises(UsageError, match=r"t10k-images-idx3-ubyte, .*train-images-idx3-ubyte"):
         read(tmp_path)
 
 
 def test_idx_files_that_do_not_fit(tmp_path):
-    path = write_idx(tmp_path, "a-images-idx3-ubyte", PICTURES, [1] * 4)
-    with pytest.raises(DataError, match="has 4 labels, a-images-idx3-ubyte 5 pictures"):
+    path = write_idx(tmp_path, "a-images-idx3-ubyte", IMAGES, [1] * 4)
+    with pytest.raises(DataError, match="has 4 labels, a-images-idx3-ubyte 5 images"):
         list(read(path))
     labels = tmp_path / "a-labels-idx1-ubyte"
     labels.write_bytes(b"\0\0\x08\x01\0\0\0\5\1\2")
@@ -711,10 +711,10 @@ def test_idx_files_that_do_not_fit(tmp_path):
     labels.unlink()
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    with pytest.raises(DataError, match="cut short in picture 5 of 5"):
+    with pytest.raises(DataError, match="cut short in image 5 of 5"):
         list(read(path))
     path.write_bytes(whole + b"\0")
-    with pytest.raises(DataError, match="goes on after its 5 pictures"):
+    with pytest.raises(DataError, match="goes on after its 5 images"):
         list(read(path))
     path.write_bytes(gzip.compress(whole)[:-20])
     with pytest.raises(DataError, match="cut short"):
@@ -723,5 +723,5 @@ def test_idx_files_that_do_not_fit(tmp_path):
     with pytest.raises(DataError, match="which cannot be"):
         list(read(path))
     path.write_bytes(b"\0\0\x08\x03\0\0")
-    with pytest.raises(DataError, match="no IDX file of pictures"):
+    with pytest.raises(DataError, match="no IDX file of images"):
         list(read(path))

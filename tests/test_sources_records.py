@@ -112,7 +112,7 @@ def test_numbers_that_no_vector_holds(jsonl, number):
     refused("line 2: the vector holds a NaN", jsonl, {"vector": [1, 2]}, f'{{"vector": [1, {number}]}}')
 
 
-def test_a_picture_beside_the_file(jsonl, tmp_path):
+def test_a_image_beside_the_file(jsonl, tmp_path):
     (tmp_path / "deep").mkdir()
     Image.new("L", (2, 2)).save(tmp_path / "deep" / "a.png")
     for path in ("deep/a.png", "./deep/../deep/a.png"):
@@ -121,7 +121,7 @@ def test_a_picture_beside_the_file(jsonl, tmp_path):
         assert document.metadata["title"] == "kept"
 
 
-def test_a_picture_elsewhere_is_refused(tmp_path):
+def test_a_image_elsewhere_is_refused(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     Image.new("L", (2, 2)).save(tmp_path / "out.png")

@@ -17,19 +17,19 @@ from safetensors.numpy import load, save
 from hashret.documents import Document
 from hashret.errors import DataError, StoreError
 from hashret.features import GIVES, Features, Rows
+from hashret.images import LARGEST, is_grey, thumbnail
+from hashret.images import load as load_image
 from hashret.parts.words import tokens
-from hashret.pictures import LARGEST, is_grey, thumbnail
-from hashret.pictures import load as load_picture
 from hashret.vectorizers import DEFAULTS, VECTORIZERS
 from hashret.vectorizers.base import State, Vectorizer
 from hashret.vectorizers.tfidf import TfIdf
 
-FACTORIES: dict[str, str] = {"text": "texts", "tfidf": "texts", "pixels": "pictures", "precomputed": "vectors"}
+FACTORIES: dict[str, str] = {"text": "texts", "tfidf": "texts", "pixels": "images", "precomputed": "vectors"}
 """The fixture with the documents that each vectorizer reads."""
 
 OTHER = {
     "text": Document("stray", "some words"),
-    "picture": Document("stray", np.zeros((8, 8), np.uint8)),
+    "image": Document("stray", np.zeros((8, 8), np.uint8)),
     "vector": Document("stray", np.zeros(64, np.float32)),
 }
 
@@ -198,7 +198,7 @@ class TestTfIdf:
 
 
 def gradient(mode: str, size: tuple[int, int] = (20, 12)) -> Image.Image:
-    """A picture from dark to bright, in any mode; coloured where the mode has colours."""
+    """An image from dark to bright, in any mode; coloured where the mode has colours."""
     across, height = size
     ramp = np.linspace(0, 255, across * height).reshape(height, across)
     if mode == "I;16":
@@ -215,9 +215,9 @@ MODES = {"RGB": "png", "RGBA": "png", "P": "png", "PA": "", "1": "png", "L": "pn
          "I": "tiff", "F": "tiff", "CMYK": "jpeg", "YCbCr": "jpeg", "HSV": "", "LAB": "tiff"}  # fmt: skip
 
 
-def write(folder: Path, picture: Image.Image, kind: str = "png") -> Path:
+def write(folder: Path, image: Image.Image, kind: str = "png") -> Path:
     path = folder / f"{len(list(folder.iterdir()))}.{kind}"
-    picture.save(path)
+    image.save(path)
     return path
 
 
@@ -235,8 +235,8 @@ class TestPixels:
         path = write(tmp_path, gradient(mode, size), MODES[mode])
         features = self.fit(path)
         assert features.shape[1:] == (size[::-1] if max(size) <= 32 else (32, 32))
-        assert load_picture(path).mode in ("L", "RGB")
-        assert max(load_picture(path).size) <= LARGEST
+        assert load_image(path).mode in ("L", "RGB")
+        assert max(load_image(path).size) <= LARGEST
         if size == (20, 12) and mode not in ("1", "CMYK", "YCbCr", "LAB"):
             wanted = np.asarray(gradient("RGB" if features.shape[0] == 3 else "L"), np.float32) / 255
             found = dense(features).reshape(features.shape).transpose(1, 2, 0).squeeze()
@@ -248,7 +248,7 @@ class TestPixels:
         assert features.shape == (3, 7, 9)
         np.testing.assert_allclose(dense(features)[0].reshape(3, 7, 9), colour.transpose(2, 0, 1) / 255, atol=1e-6)
 
-    def test_pictures_are_grey_unless_one_has_colour(self) -> None:
+    def test_images_are_grey_unless_one_has_colour(self) -> None:
         grey, colour = np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.uint8)
         assert self.fit(grey, colour).shape == (1, 8, 8)
         colour[3, 3, 0] = 9
@@ -256,7 +256,7 @@ class TestPixels:
         assert self.fit(grey, colour, mode="grey").shape == (1, 8, 8)
         assert self.fit(grey, grey, mode="colour").shape == (3, 8, 8)
 
-    def test_pictures_of_several_sizes_share_a_grid(self) -> None:
+    def test_images_of_several_sizes_share_a_grid(self) -> None:
         small, wide = np.zeros((8, 8), np.uint8), np.zeros((8, 10), np.uint8)
         assert self.fit(small, wide).shape == (1, 32, 32)
         assert self.fit(wide, wide).shape == (1, 8, 10)
@@ -273,20 +273,20 @@ class TestPixels:
             assert dense(self.fit(keyed)).min() == 1
 
     def test_a_photograph_is_turned_upright(self, tmp_path: Path) -> None:
-        picture = gradient("L", (20, 12))
-        exif = picture.getexif()
+        image = gradient("L", (20, 12))
+        exif = image.getexif()
         exif[0x0112] = 6
-        picture.save(tmp_path / "turned.png", exif=exif)
+        image.save(tmp_path / "turned.png", exif=exif)
         assert self.fit(tmp_path / "turned.png").shape == (1, 20, 12)
 
     @pytest.mark.parametrize(
         "data",
-        [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(50), b"GIF89a" + bytes(9), b"BM" + bytes(60), b"<svg/>"],
+        [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(50), b"GIF89a" + bytes(9), b"BM" + bytes(60), b"<svg/>"],
     )
     def test_a_broken_file_is_refused_by_name(self, data: bytes, tmp_path: Path) -> None:
         path = tmp_path / "broken.png"
         path.write_bytes(data)
-        with pytest.raises(DataError, match="'7' is no picture that can be read"):
+        with pytest.raises(DataError, match="'7' is no image that can be read"):
             VECTORIZERS.get("pixels")().fit([Document("7", path)])
 
     @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp", "bmp"])
@@ -296,24 +296,24 @@ class TestPixels:
         Image.fromarray(noise).save(buffer, kind)
         for share in (0.02, 0.3, 0.7):
             (tmp_path / "half").write_bytes(buffer.getvalue()[: int(len(buffer.getvalue()) * share)])
-            with pytest.raises(DataError, match="'h' is no picture"):
-                load_picture(tmp_path / "half", "h")
+            with pytest.raises(DataError, match="'h' is no image"):
+                load_image(tmp_path / "half", "h")
 
     def test_a_lost_file_and_a_folder_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="no picture at 'x'"):
-            load_picture(tmp_path / "lost.png", "x")
-        with pytest.raises(DataError, match="'x' is no picture"):
-            load_picture(tmp_path, "x")
+        with pytest.raises(DataError, match="no image at 'x'"):
+            load_image(tmp_path / "lost.png", "x")
+        with pytest.raises(DataError, match="'x' is no image"):
+            load_image(tmp_path, "x")
 
     @pytest.mark.parametrize(
         "array",
         [np.zeros((4, 4)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4), np.uint8), np.zeros((4, 0, 3), np.uint8)],
     )
-    def test_an_array_that_is_no_picture_is_refused(self, array: np.ndarray) -> None:
+    def test_an_array_that_is_no_image_is_refused(self, array: np.ndarray) -> None:
         with pytest.raises(DataError, match="'x' must be uint8"):
-            load_picture(array, "x")
+            load_image(array, "x")
 
-    def test_a_picture_beyond_all_reason_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
+    def test_a_image_beyond_all_reason_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
         import struct
         import zlib
 
@@ -323,13 +323,13 @@ class TestPixels:
         header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
         body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
         (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-        with pytest.raises(DataError, match=r"'b' is no picture that can be read .more than 100,000,000 pixels"):
-            load_picture(tmp_path / "bomb.png", "b")
+        with pytest.raises(DataError, match=r"'b' is no image that can be read .more than 100,000,000 pixels"):
+            load_image(tmp_path / "bomb.png", "b")
 
     def test_small_copies_are_exact_or_small(self) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (64, 50, 3), np.uint8)
-        assert (np.asarray(load_picture(thumbnail(load_picture(noise)))) == noise).all()
-        large = load_picture(thumbnail(load_picture(noise.repeat(3, axis=0))))
+        assert (np.asarray(load_image(thumbnail(load_image(noise)))) == noise).all()
+        large = load_image(thumbnail(load_image(noise.repeat(3, axis=0))))
         assert max(large.size) == 64
 
     def test_grey_is_what_has_three_equal_channels(self) -> None:

@@ -95,7 +95,7 @@ def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
         own.mkdir(parents=True)
         for place, id in enumerate(track(cluster.ids, "writing", len(cluster.ids))):
             name = f"{place:05d} {safe(id)}"
-            if index.hasher.reads == "picture":
+            if index.hasher.reads == "image":
                 (own / f"{name}.jpg").write_bytes(index.thumbnail(id))
             else:
                 (own / f"{name}.txt").write_text(str(index.document(id).content), "utf-8", "surrogatepass")

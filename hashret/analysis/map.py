@@ -106,7 +106,7 @@ def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) 
     """
     path = Path(path).resolve()
     drawable(path)
-    data = _page(points, index).encode() if path.suffix == ".html" else _picture(points, path.suffix[1:])
+    data = _page(points, index).encode() if path.suffix == ".html" else _image(points, path.suffix[1:])
     part = path.with_name(f".hashret-map-{os.getpid()}-{threading.get_ident()}")
     try:
         part.write_bytes(data)
@@ -115,9 +115,9 @@ def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) 
         part.unlink(missing_ok=True)
 
 
-def _picture(points: Sequence[Point], kind: str) -> bytes:
+def _image(points: Sequence[Point], kind: str) -> bytes:
     """A .png or .svg of the points, with a legend where it has room."""
-    figure = need("matplotlib.figure", "map", "a picture of a map").Figure(figsize=(9, 8), layout="constrained")
+    figure = need("matplotlib.figure", "map", "an image of a map").Figure(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
     colours = palette(points)
     drawn = []
@@ -174,7 +174,7 @@ def _page(points: Sequence[Point], index: Index | None) -> str:
 
 
 def _told(record: Record) -> list[str]:
-    """What a document holds: the beginning of a text, or a small picture."""
+    """What a document holds: the beginning of a text, or a small image."""
     if record.thumbnail:
         return ["", "data:image/jpeg;base64," + base64.b64encode(record.thumbnail).decode()]
     return [record.content[:SHOWN]]
@@ -207,7 +207,7 @@ canvas.onpointermove = event => {
     if (d < near) { near = d; best = p; } }
   if (best) {
     told.textContent = best[3] + (best[4] ? "\\n\\n" + best[4] : "");
-    if (best[5]) { const picture = new Image(); picture.src = best[5]; told.append(picture); }
+    if (best[5]) { const image = new Image(); image.src = best[5]; told.append(image); }
   }
   paint(best);
 };

@@ -42,7 +42,7 @@ def application(only: str | None = None) -> typer.Typer:
     """The application: all commands, or those of one module."""
     made = typer.Typer(
         name="hashret",
-        help="Learn short binary codes for documents and pictures, and find the nearest by Hamming distance.",
+        help="Learn short binary codes for documents and images, and find the nearest by Hamming distance.",
         no_args_is_help=True,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,

@@ -39,7 +39,7 @@ cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 )
 def query(
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="A text or a picture's path; - reads one a line.")
+        str | None, typer.Argument(metavar="[TEXT]", help="A text or an image's path; - reads one a line.")
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Ask with the content of a file.", metavar="PATH")] = None,
     like: Annotated[str | None, typer.Option("--like", help="Ask with a document of the index.", metavar="ID")] = None,
@@ -61,7 +61,7 @@ def query(
     ] = None,
     verify: Annotated[bool, o.opt("--verify", help="Hold each answer against a full scan of all codes.")] = False,
 ) -> None:
-    """Find the documents most like a text, a picture or a document of the index."""
+    """Find the documents most like a text, an image or a document of the index."""
     from hashret.index import Index
 
     if sum(given is not None for given in (text, file, like)) != 1:
@@ -103,7 +103,7 @@ def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Docu
     from hashret.sources import read
 
     if file is not None:
-        whole = {"text": "texts", "picture": "pictures"}.get(index.hasher.reads)
+        whole = {"text": "texts", "image": "images"}.get(index.hasher.reads)
         yield from read(file, source=whole)
     elif text == "-":
         o.check_stdin()
@@ -122,7 +122,7 @@ def _hits(query: str, shown: Iterable[Any], hits: Hits) -> Iterator[dict[str, An
 
 
 def preview(document: Document) -> str:
-    """The first characters of a text, a picture's path; nothing for what has no words."""
+    """The first characters of a text, an image's path; nothing for what has no words."""
     content = document.content
     return str(content)[:SHOWN] if isinstance(content, str | Path) else ""
 

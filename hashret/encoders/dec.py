@@ -33,7 +33,7 @@ class DEC(Autoencoder):
     hidden: tuple[int, ...] = option((500, 500, 2000), "units of the layers between input and code", low=1)
     clusters: int = option(10, "clusters to find", low=1)
     dropout: float = option(0.2, "share of its input that a layer is not shown", low=0.0, high=0.9)
-    centre: bool = option(True, "take the mean off what is not words; false, as published, serves pictures on black")
+    centre: bool = option(True, "take the mean off what is not words; false, as published, serves images on black")
     refresh: int = option(140, "steps after which the target distribution is computed anew", low=1)
 
     name = "dec"

@@ -19,7 +19,7 @@ from hashret.parts.phases import share
 from hashret.training import Schedule, train
 
 FINEST = 64
-PICTURES_WALK = 6  # pictures of one kind are a chain of small changes, and its ends no neighbours
+IMAGES_WALK = 6  # images of one kind are a chain of small changes, and its ends no neighbours
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -43,7 +43,7 @@ class Neighborhood(Coins):
 
     hidden: tuple[int, ...] = option((1024,), "units of the layers between input and code", low=1)
     neighbors: int = option(20, "neighbours of a document in the graph", low=1)
-    walk: int = option(0, "steps in the graph from a document to its partner; 0: 6 for pictures, else 1", low=0)
+    walk: int = option(0, "steps in the graph from a document to its partner; 0: 6 for images, else 1", low=0)
     rounds: int = option(2, "times that a graph is made and a net trained on it", low=1, high=10)
     temperature: float = option(0.0, "t, of the agreement; 0: .2 for up to 8 bits, else .1", low=0.0)
     even: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
@@ -90,7 +90,7 @@ class Neighborhood(Coins):
     def drawn(self, rows: Tensor) -> Tensor:  # [batch] -> [batch, dim]
         """A partner of each document: where a walk in the graph leads while training, the nearest while watching."""
         rows = rows.cpu()
-        steps = (self.walk or (PICTURES_WALK if len(self.shape) == 3 else 1)) if self.training else 1
+        steps = (self.walk or (IMAGES_WALK if len(self.shape) == 3 else 1)) if self.training else 1
         for _ in range(steps):
             edge = torch.randint(self.graph.shape[1], rows.shape) if self.training else torch.zeros_like(rows)
             rows = self.graph[rows, edge]

@@ -173,14 +173,14 @@ class Coins(Autoencoder):
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
     dropout: float = option(0.1, "share of hidden units left out at each step", low=0.0, high=0.9)
     body_kind: str = option(
-        "auto", "layers; auto: convolutional where that serves pictures of this kind", choices=("auto", "mlp", "conv")
+        "auto", "layers; auto: convolutional where that serves images of this kind", choices=("auto", "mlp", "conv")
     )
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The bits themselves, each -1 or 1."""
         return 2 * straight_through(self.encode_soft(x), sample=False) - 1
 
-    convolved: ClassVar[tuple[int, ...]] = (3,)  # channels of the pictures whose body is convolutional
+    convolved: ClassVar[tuple[int, ...]] = (3,)  # channels of the images whose body is convolutional
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """A body that suits the input, its logits normalised so that no bit dies; one linear layer back."""

@@ -53,10 +53,10 @@ def suited(
 ) -> nn.Sequential:
     """The body that suits the input unless `kind` says which.
 
-    Convolutional for pictures of some size with so many channels as `convolved` lists, else an MLP.
+    Convolutional for images of some size with so many channels as `convolved` lists, else an MLP.
     """
     if kind == "conv" and (len(shape) != 3 or min(shape[1:]) < 4):
-        raise UsageError(f"a convolutional body needs pictures of at least 4 x 4 pixels, got rows of shape {shape}")
+        raise UsageError(f"a convolutional body needs images of at least 4 x 4 pixels, got rows of shape {shape}")
     large = len(shape) == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED
     if kind == "conv" or (kind == "auto" and large and shape[0] in convolved):
         return convolutional(shape, hidden, bits)

@@ -23,11 +23,11 @@ def hide_words(x: Tensor, most: float) -> Tensor:
 
 
 TURN, GROW, SHIFT = 0.2, 0.1, 0.1  # radians, share of the size, share of half a side
-LIGHT = 0.2  # of a colour picture's brightness and contrast
+LIGHT = 0.2  # of a colour image's brightness and contrast
 
 
 def moved(x: Tensor) -> Tensor:
-    """Pictures [batch, channels, height, width], each turned, scaled and shifted a little.
+    """Images [batch, channels, height, width], each turned, scaled and shifted a little.
 
     Colour ones are mirrored half of the time and their light changed as well; writing would become other writing.
     """

@@ -1,6 +1,6 @@
-"""Shapes: what edges a picture has where, whatever its colours and light.
+"""Shapes: what edges an image has where, whatever its colours and light.
 
-Histograms of oriented gradients (Dalal & Triggs 2005): a picture is cut into 4 x 4 cells; in each, the strength of the
+Histograms of oriented gradients (Dalal & Triggs 2005): an image is cut into 4 x 4 cells; in each, the strength of the
 gradient of brightness is added up by its direction, an edge from dark to light being the same as one from light to
 dark; a cell's nine sums are divided by the strength around it.
 """
@@ -14,22 +14,22 @@ from hashret.progress import report
 
 CELLS, DIRECTIONS = 4, 9
 FAINT = 0.05  # of the mean strength: cells that have hardly an edge are not blown up
-AT_ONCE = 1000  # pictures
+AT_ONCE = 1000  # images
 
 
-def shapes(pictures: Floats, shape: tuple[int, ...]) -> Floats:
-    """Pictures [n, channels * height * width] of this shape -> float32 [n, 144]."""
-    found = np.empty((len(pictures), DIRECTIONS * CELLS * CELLS), np.float32)
-    for start in range(0, len(pictures), AT_ONCE):
-        some = pictures[start : start + AT_ONCE]
+def shapes(images: Floats, shape: tuple[int, ...]) -> Floats:
+    """Images [n, channels * height * width] of this shape -> float32 [n, 144]."""
+    found = np.empty((len(images), DIRECTIONS * CELLS * CELLS), np.float32)
+    for start in range(0, len(images), AT_ONCE):
+        some = images[start : start + AT_ONCE]
         found[start : start + len(some)] = _histograms(*_gradients(some.reshape(len(some), *shape)))
-        report("finding edges", start + len(some), len(pictures))
+        report("finding edges", start + len(some), len(images))
     return found
 
 
-def _gradients(pictures: Floats) -> tuple[Floats, Floats]:
+def _gradients(images: Floats) -> tuple[Floats, Floats]:
     """[n, channels, height, width] -> the gradient across and down [n, height, width], of the steepest channel."""
-    wide = np.pad(pictures, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+    wide = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     across, down = wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2], wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1]
     most = (across**2 + down**2).argmax(axis=1)[:, None]
     return np.take_along_axis(across, most, 1)[:, 0], np.take_along_axis(down, most, 1)[:, 0]

@@ -22,7 +22,7 @@ SOURCES: Registry[Source] = Registry(  # tried in this order
         "idx = hashret.sources.idx:Idx",
         "arrays = hashret.sources.arrays:Arrays",
         "parquet = hashret.sources.parquet:Parquet",
-        "pictures = hashret.sources.pictures:Pictures",
+        "images = hashret.sources.images:Images",
         "jsonl = hashret.sources.jsonl:JsonLines",
         "texts = hashret.sources.texts:Texts",
         "csv = hashret.sources.delimited:Delimited",
@@ -132,7 +132,7 @@ def _check(path: Path) -> None:
 
 def _looked_at(path: Path) -> str:
     if path.is_dir():
-        return f"the files in {shown(path)} are neither texts nor pictures"
+        return f"the files in {shown(path)} are neither texts nor images"
     from hashret.sources.decode import head
 
     return f"{shown(path)} is of no known kind: it begins with {head(path)[:16]!r}"

@@ -1,4 +1,4 @@
-"""Vectors or pictures in NumPy and HDF5 files."""
+"""Vectors or images in NumPy and HDF5 files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hashret.sources.rules import label_text
 
 MAX_NAME = 2**16  # bytes of one id or label
 CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # read at once
-MAX_ROW = 32 * 2**20  # bytes of one vector or picture; more is a mistake or a bomb
+MAX_ROW = 32 * 2**20  # bytes of one vector or image; more is a mistake or a bomb
 
 
 class Arrays(Source):
-    """A document a row of x: of a 2-D array a vector, of a 3-D or 4-D one of uint8 a picture."""
+    """A document a row of x: of a 2-D array a vector, of a 3-D or 4-D one of uint8 an image."""
 
     name: ClassVar[str] = "arrays"
     summary: ClassVar[str] = ".npy, .npz or HDF5: x (or X, or the only array of 2 or more dimensions), y and ids"
@@ -59,9 +59,9 @@ class Arrays(Source):
 
     @property
     def kind(self) -> str:
-        """ "vector" or "picture", by the dimensions of x."""
+        """ "vector" or "image", by the dimensions of x."""
         with arrays_in(self.path) as container:
-            return "vector" if len(self._chosen(container.arrays)[0].shape) == 2 else "picture"
+            return "vector" if len(self._chosen(container.arrays)[0].shape) == 2 else "image"
 
     def count(self) -> int:
         """The rows of x."""

@@ -57,7 +57,7 @@ class Source(ABC):
 
     @property
     def kind(self) -> str:
-        """What the documents are, told by the first: "text", "picture" or "vector"."""
+        """What the documents are, told by the first: "text", "image" or "vector"."""
         for document in self:
             return document.kind
         raise DataError(f"no documents in {shown(self.path)}")

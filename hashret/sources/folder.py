@@ -13,18 +13,18 @@ from hashret.documents import Content, Document
 from hashret.errors import DataError, HashretError, MissingExtra, UsageError
 from hashret.sources.base import USUAL, Fields, Source, log, shown
 from hashret.sources.decode import looks_like_text, raw_head
-from hashret.sources.magic import is_docx, is_pdf, is_picture
+from hashret.sources.magic import is_docx, is_image, is_pdf
 from hashret.sources.skip_report import SkipReport
 from hashret.sources.walk import Found, walk
 from hashret.worker import Unreadable
 
-SURVEYED = 200  # files that decide whether a folder holds texts or pictures
+SURVEYED = 200  # files that decide whether a folder holds texts or images
 
 
 class Folder(Source):
     """A folder of files at any depth, or one file; an id is the path relative to the folder."""
 
-    holds: ClassVar[str]  # "text" or "picture"
+    holds: ClassVar[str]  # "text" or "image"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -45,7 +45,7 @@ class Folder(Source):
 
     @property
     def kind(self) -> str:
-        """ "text" or "picture"."""
+        """ "text" or "image"."""
         return self.holds
 
     def __iter__(self) -> Iterator[Document]:
@@ -111,12 +111,12 @@ class Folder(Source):
 
 
 def majority(path: Path) -> str | None:
-    """Whether the first files of a folder are texts or pictures; None where there is neither."""
-    votes = {"text": 0, "picture": 0}
+    """Whether the first files of a folder are texts or images; None where there is neither."""
+    votes = {"text": 0, "image": 0}
     for found in islice(walk(path, SkipReport()), SURVEYED):
         start = raw_head(found.path)
-        if is_picture(start):
-            votes["picture"] += 1
+        if is_image(start):
+            votes["image"] += 1
         elif looks_like_text(start) or is_pdf(start) or is_docx(found.path, start):
             votes["text"] += 1
     best = max(votes, key=lambda kind: votes[kind])  # a draw is for texts, which come first

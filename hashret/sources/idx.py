@@ -1,4 +1,4 @@
-"""IDX files, as MNIST comes: a file of pictures and one of labels."""
+"""IDX files, as MNIST comes: a file of images and one of labels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hashret.sources.base import USUAL, Fields, Source, no_fields, portable, sho
 from hashret.sources.decode import head, open_bytes, reading
 
 IMAGES, LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"
-MAX_PICTURE = 32 * 2**20  # bytes
+MAX_IMAGE = 32 * 2**20  # bytes
 _BATCH = 256
 
 
 class Idx(Source):
-    """Pictures of one size, uint8 [height, width], with the labels found beside them; either file names the pair."""
+    """Images of one size, uint8 [height, width], with the labels found beside them; either file names the pair."""
 
     name: ClassVar[str] = "idx"
-    summary: ClassVar[str] = "an IDX pair as MNIST comes, plain or gzip: pictures, and their labels beside them"
+    summary: ClassVar[str] = "an IDX pair as MNIST comes, plain or gzip: images, and their labels beside them"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         no_fields(fields, f"an IDX pair ({shown(path.name)})")
@@ -33,73 +33,73 @@ class Idx(Source):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """A file that begins with IDX's mark, or a folder that such files lie in."""
-        return bool(_pictures_in(path)) if path.is_dir() else head(path)[:4] in (IMAGES, LABELS)
+        return bool(_images_in(path)) if path.is_dir() else head(path)[:4] in (IMAGES, LABELS)
 
     @property
     def kind(self) -> str:
-        """ "picture"."""
-        return "picture"
+        """ "image"."""
+        return "image"
 
     def count(self) -> int:
-        """The number of pictures that the file's header tells."""
+        """The number of images that the file's header tells."""
         with reading(self.path), open_bytes(self.path) as stream:
             return _header(stream, self.path, IMAGES, 3)[0]
 
     def __iter__(self) -> Iterator[Document]:
         name = portable(self.path.name)
         labels = itertools.repeat(()) if self.labels_path is None else self._labels(self.labels_path)
-        for number, (picture, label) in enumerate(zip(self._pictures(), labels, strict=False), 1):
-            yield Document(f"{name}:{number}", picture, label)
+        for number, (image, label) in enumerate(zip(self._images(), labels, strict=False), 1):
+            yield Document(f"{name}:{number}", image, label)
 
-    def _pictures(self) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]:
+    def _images(self) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]:
         with reading(self.path), open_bytes(self.path) as stream:
             count, height, width = _header(stream, self.path, IMAGES, 3)
             size = height * width
-            if not 0 < size <= MAX_PICTURE:
-                raise DataError(f"{shown(self.path)} claims pictures of {height} x {width}, which cannot be")
+            if not 0 < size <= MAX_IMAGE:
+                raise DataError(f"{shown(self.path)} claims images of {height} x {width}, which cannot be")
             for number in range(1, count + 1):
                 raw = stream.read(size)
                 if len(raw) < size:
-                    raise DataError(f"{shown(self.path)} is cut short in picture {number} of {count}; fetch it anew")
+                    raise DataError(f"{shown(self.path)} is cut short in image {number} of {count}; fetch it anew")
                 yield np.frombuffer(bytearray(raw), np.uint8).reshape(height, width)
             if stream.read(1):
-                raise DataError(f"{shown(self.path)} goes on after its {count} pictures; it is no whole IDX file")
+                raise DataError(f"{shown(self.path)} goes on after its {count} images; it is no whole IDX file")
 
     def _labels(self, path: Path) -> Iterator[tuple[str, ...]]:
         with reading(path), open_bytes(path) as stream:
             (count,) = _header(stream, path, LABELS, 1)
             if count != self.count():
-                raise DataError(f"{shown(path)} has {count} labels, {shown(self.path.name)} {self.count()} pictures")
+                raise DataError(f"{shown(path)} has {count} labels, {shown(self.path.name)} {self.count()} images")
             read = 0
             while raw := stream.read(min(_BATCH, count - read)):
                 yield from ((str(label),) for label in raw)
                 read += len(raw)
             if read < count:
                 raise DataError(f"{shown(path)} is cut short after label {read} of {count}; fetch it anew")
-        # the pictures' end is looked at only if the labels go on as long as they are asked for
+        # the images' end is looked at only if the labels go on as long as they are asked for
         yield ()
 
 
 def _header(stream: IO[bytes], path: Path, mark: bytes, dimensions: int) -> tuple[int, ...]:
     raw = stream.read(4 + 4 * dimensions)
     if not raw.startswith(mark) or len(raw) < 4 + 4 * dimensions:
-        raise DataError(f"{shown(path)} is no IDX file of {'pictures' if mark == IMAGES else 'labels'}")
+        raise DataError(f"{shown(path)} is no IDX file of {'images' if mark == IMAGES else 'labels'}")
     return tuple(int.from_bytes(raw[at : at + 4], "big") for at in range(4, len(raw), 4))
 
 
 def _images_file(path: Path) -> Path:
-    """The file of pictures that a path to a folder or to either file stands for."""
+    """The file of images that a path to a folder or to either file stands for."""
     if path.is_dir():
-        files = _pictures_in(path)
+        files = _images_in(path)
         if len(files) != 1:
             named = ", ".join(shown(file) for file in files) or "none"
-            raise UsageError(f"{shown(path)} must hold one IDX pair; give one of its picture files: {named}")
+            raise UsageError(f"{shown(path)} must hold one IDX pair; give one of its image files: {named}")
         return files[0]
     if head(path)[:4] != LABELS:
         return path
     images = _beside(path, "labels", "images", "idx1", "idx3")
     if images is None:
-        raise DataError(f"{shown(path)} holds labels, and no file of pictures lies beside it")
+        raise DataError(f"{shown(path)} holds labels, and no file of images lies beside it")
     return images
 
 
@@ -114,7 +114,7 @@ def _beside(path: Path, *swaps: str) -> Path | None:
     return next((file for file in (path.with_name(plain), path.with_name(plain + ".gz")) if file.is_file()), None)
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _images_in(folder: Path) -> list[Path]:
     try:
         files = sorted(file for file in itertools.islice(folder.iterdir(), 200) if file.is_file())
     except OSError:

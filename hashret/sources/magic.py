@@ -23,7 +23,7 @@ _HTML = re.compile(
 MAX_DIRECTORY = 4 << 20  # bytes of a zip file's directory, some 50,000 names
 
 
-def is_picture(start: bytes) -> bool:
+def is_image(start: bytes) -> bool:
     """PNG, JPEG, GIF, BMP, WebP, TIFF or PPM."""
     if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")):
         return True

@@ -11,7 +11,7 @@ from typing import Any
 
 from hashret.documents import Document
 from hashret.errors import DataError
-from hashret.pictures import decoded
+from hashret.images import decoded
 from hashret.sources.base import USUAL, Fields, Source, shown
 from hashret.sources.decode import lines
 from hashret.sources.rules import Record, Rules

@@ -26,7 +26,7 @@ class Base64(str):
 
 
 class Rules:
-    """The rules for the records of one file: `name` begins the ids of those that have none, `folder` holds pictures."""
+    """The rules for the records of one file: `name` begins the ids of those that have none, `folder` holds images."""
 
     def __init__(self, name: str, folder: Path, fields: Fields, unit: str = "line") -> None:
         if fields.label == "folder":
@@ -71,7 +71,7 @@ class Rules:
         # a null beside another content is a column of a table that this row leaves empty
         if record.get("text") is None and record.get("image") is not None:
             used.add("image")
-            return self._picture(record["image"], where)
+            return self._image(record["image"], where)
         if record.get("text") is None and record.get("vector") is not None:
             used.add("vector")
             return vector(record["vector"], where)
@@ -98,7 +98,7 @@ class Rules:
             return tuple(dict.fromkeys(label_text(v) for v in values if v is not None and v != "" and v == v))
         return ()
 
-    def _picture(self, value: Any, where: str) -> Path:
+    def _image(self, value: Any, where: str) -> Path:
         if not isinstance(value, str):
             raise DataError(f"{where}: 'image' must be a path, got {_brief(value)}")
         if Path(value).is_absolute() or PureWindowsPath(value).drive or PureWindowsPath(value).root:

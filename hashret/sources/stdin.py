@@ -19,7 +19,7 @@ class Stdin(Records):
     """JSON lines from standard input, kept in a temporary file once they are asked for."""
 
     name: ClassVar[str] = "stdin"
-    summary: ClassVar[str] = "-: JSON lines from standard input; pictures' paths are relative to the working folder"
+    summary: ClassVar[str] = "-: JSON lines from standard input; images' paths are relative to the working folder"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         if str(path) != "-":

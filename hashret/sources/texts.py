@@ -25,7 +25,7 @@ class Texts(Folder):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A folder with more texts than pictures, or one HTML, PDF or Word file."""
+        """A folder with more texts than images, or one HTML, PDF or Word file."""
         if path.is_dir():
             return majority(path) == "text"
         start = raw_head(path)

@@ -52,7 +52,7 @@ class Record:
     """What is stored of a document beside its code."""
 
     id: str
-    content: str = ""  # a text, a picture's path, or nothing
+    content: str = ""  # a text, an image's path, or nothing
     labels: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     thumbnail: bytes = b""

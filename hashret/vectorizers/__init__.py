@@ -14,4 +14,4 @@ VECTORIZERS: Registry[Vectorizer] = Registry(
     ),
 )
 
-DEFAULTS = {"text": "text", "picture": "pixels", "vector": "precomputed"}
+DEFAULTS = {"text": "text", "image": "pixels", "vector": "precomputed"}

@@ -1,4 +1,4 @@
-"""Pixels: a picture as brightness values on a fixed grid."""
+"""Pixels: an image as brightness values on a fixed grid."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
 from hashret.features import Features, Floats
+from hashret.images import is_grey, load
 from hashret.options import option
-from hashret.pictures import is_grey, load
 from hashret.progress import track
 from hashret.vectorizers.base import State, Vectorizer
 
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
 
 LARGEST = 32  # pixels a side, unless --option size says otherwise
 VIEW = 64  # dimensions that pixels are compared in
-LOOKED_AT = 200  # pictures that decide size and mode
+LOOKED_AT = 200  # images that decide size and mode
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Pixels(Vectorizer):
-    """Every picture resized to one size and mode, values 0 to 1, [channels, height, width]."""
+    """Every image resized to one size and mode, values 0 to 1, [channels, height, width]."""
 
     size: int = option(
-        0, "pixels a side; 0: the pictures' own size where all share one of at most 32, else 32", low=0, high=256
+        0, "pixels a side; 0: the images' own size where all share one of at most 32, else 32", low=0, high=256
     )
-    mode: str = option("auto", "auto: colour where any picture has some", choices=("auto", "grey", "colour"))
+    mode: str = option("auto", "auto: colour where any image has some", choices=("auto", "grey", "colour"))
 
     name = "pixels"
-    summary = "pictures as pixels of a fixed grid, grey or colour"
-    reads = "picture"
+    summary = "images as pixels of a fixed grid, grey or colour"
+    reads = "image"
     gives = "unit"
 
     def fit(self, documents: Sequence[Document]) -> Features:
-        """Settle size and mode by a look at some of the pictures, spread evenly; views are pixels and shapes."""
+        """Settle size and mode by a look at some of the images, spread evenly; views are pixels and shapes."""
         from hashret.parts.projection import principal
         from hashret.parts.shapes import shapes
 
         check_kind(documents, self.reads, "pixels")
         step = -(-len(documents) // LOOKED_AT)
-        looked_at = [_picture(document) for document in documents[::step]]
-        sizes = {picture.size for picture in looked_at}
+        looked_at = [_image(document) for document in documents[::step]]
+        sizes = {image.size for image in looked_at}
         across, height = sizes.pop() if len(sizes) == 1 else (LARGEST, LARGEST)
         if self.size or max(across, height) > LARGEST:
             across = height = self.size or LARGEST
-        grey = all(is_grey(picture) for picture in looked_at) if self.mode == "auto" else self.mode == "grey"
+        grey = all(is_grey(image) for image in looked_at) if self.mode == "auto" else self.mode == "grey"
         self.shape = (1 if grey else 3, height, across)
-        values = self._matrix(track(documents, "reading pictures", len(documents)), len(documents))
+        values = self._matrix(track(documents, "reading images", len(documents)), len(documents))
         plain = Features(values, self.shape, self.gives)
         if len(values) < 2:
             return plain  # nothing to be compared with
@@ -71,17 +71,15 @@ class Pixels(Vectorizer):
         channels, height, across = self.shape
         values = np.empty((count, channels * height * across), np.float32)
         for row, document in zip(values, documents, strict=True):
-            row[:] = self._values(_picture(document)).reshape(-1)
+            row[:] = self._values(_image(document)).reshape(-1)
         return values
 
-    def _values(self, picture: Image) -> Floats:
+    def _values(self, image: Image) -> Floats:
         channels, height, across = self.shape
-        picture = picture.convert("L" if channels == 1 else "RGB")
-        if picture.size != (across, height):
-            picture = picture.resize(
-                (across, height), resample=5
-            )  # PIL.Image.HAMMING: sharp, and smooth when shrinking
-        values = np.asarray(picture, np.float32) / 255
+        image = image.convert("L" if channels == 1 else "RGB")
+        if image.size != (across, height):
+            image = image.resize((across, height), resample=5)  # PIL.Image.HAMMING: sharp, and smooth when shrinking
+        values = np.asarray(image, np.float32) / 255
         return np.asarray(values.reshape(height, across, channels).transpose(2, 0, 1), np.float32)
 
     def state(self) -> State:
@@ -92,10 +90,10 @@ class Pixels(Vectorizer):
         """Take up the shape."""
         shape = tuple(state.facts.get("shape", ()))
         if len(shape) != 3 or shape[0] not in (1, 3) or not all(isinstance(s, int) and 0 < s <= 4096 for s in shape):
-            raise StoreError(f"a picture's shape is 1 or 3 channels of at most 4096 x 4096 pixels, got {shape}")
+            raise StoreError(f"an image's shape is 1 or 3 channels of at most 4096 x 4096 pixels, got {shape}")
         self.shape = cast("tuple[int, int, int]", shape)
 
 
-def _picture(document: Document) -> Image:
+def _image(document: Document) -> Image:
     content: Any = document.content
     return load(content if isinstance(content, np.ndarray) else Path(content), document.id)

@@ -14,7 +14,7 @@ from hashret.parts.projection import principal
 from hashret.training import Schedule
 from reproductions.mnist import mnist
 
-BAR = "MNIST, 30 linear units, squared error a test picture, beside 30 principal components."
+BAR = "MNIST, 30 linear units, squared error a test image, beside 30 principal components."
 BITS = 30
 
 

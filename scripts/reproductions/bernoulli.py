@@ -12,7 +12,7 @@ from hashret.encoders import ENCODERS
 from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
-BAR = "MNIST, 32 bits, average precision of 1,000 queries; entropy of each bit over the training pictures."
+BAR = "MNIST, 32 bits, average precision of 1,000 queries; entropy of each bit over the training images."
 BITS = 32
 
 

@@ -14,7 +14,7 @@ from hashret.features import Floats
 from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
-BAR = "MNIST, 1,000 units; norm of the Jacobian on test pictures, squared error, bits flipped by Gaussian noise of .1."
+BAR = "MNIST, 1,000 units; norm of the Jacobian on test images, squared error, bits flipped by Gaussian noise of .1."
 BITS, NOISE, LAM = 1000, 0.1, 0.8
 NAMES = ("contractive", "autoencoder")
 
@@ -37,12 +37,12 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     return figures
 
 
-def jacobian(net: Any, pictures: Floats) -> float:
+def jacobian(net: Any, images: Floats) -> float:
     """Mean norm of d code / d x of one sigmoid layer."""
     tensors = net.program().tensors
     weight = next(value for name, value in tensors.items() if name.endswith("weight"))  # [784, bits]
     scale = next(value for name, value in tensors.items() if name.endswith("scale"))
-    code = 1 / (1 + np.exp(-net.program().logits(pictures).astype(np.float64)))
+    code = 1 / (1 + np.exp(-net.program().logits(images).astype(np.float64)))
     squared = np.square(code * (1 - code)) @ np.square(weight * scale[:, None]).sum(0)
     return float(np.sqrt(squared).mean())
 

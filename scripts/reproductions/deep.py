@@ -15,7 +15,7 @@ from hashret.parts.projection import principal
 from hashret.training import Schedule
 from reproductions.mnist import as_features, mnist
 
-BAR = "MNIST, squared error a test picture; 15 neighbours in two dimensions name the digit."
+BAR = "MNIST, squared error a test image; 15 neighbours in two dimensions name the digit."
 HIDDEN, BITS = "1000,500,250", 30
 
 
@@ -42,7 +42,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def error(made: np.ndarray, wanted: Floats) -> float:
-    """Squared error a picture."""
+    """Squared error an image."""
     return float(np.square(made - wanted).sum(1).mean())
 
 

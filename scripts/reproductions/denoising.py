@@ -16,7 +16,7 @@ BAR = (
     "85 % of the pixels hidden and 256 hidden units; beside it the defaults, with 30 % hidden and 512 units."
 )
 BITS, HOLES = 32, 0.25
-WAYS = {  # the first chosen by 1,000 training pictures as queries
+WAYS = {  # the first chosen by 1,000 training images as queries
     "denoising": ("denoising", {"amount": 0.85, "hidden": "256"}),
     "its defaults": ("denoising", {}),
     "deep": ("deep", {}),

@@ -15,15 +15,15 @@ SIDE = (1, 28, 28)
 
 
 def mnist(data: Path, part: str, count: int | None = None) -> tuple[Floats, np.ndarray]:
-    """Pictures float32 [n, 784] of 0 to 1 and their digits int [n]; part: train or t10k."""
+    """Images float32 [n, 784] of 0 to 1 and their digits int [n]; part: train or t10k."""
     documents = list(read(data / "mnist" / f"{part}-images-idx3-ubyte.gz"))[:count]
-    pictures = np.stack([np.asarray(d.content) for d in documents]).reshape(len(documents), -1)
-    return (pictures / 255).astype(np.float32), np.array([int(d.labels[0]) for d in documents])
+    images = np.stack([np.asarray(d.content) for d in documents]).reshape(len(documents), -1)
+    return (images / 255).astype(np.float32), np.array([int(d.labels[0]) for d in documents])
 
 
-def as_features(pictures: Floats, shape: tuple[int, ...] = SIDE) -> Features:
+def as_features(images: Floats, shape: tuple[int, ...] = SIDE) -> Features:
     """The same as an encoder takes them."""
-    return Features(pictures, shape, "unit")
+    return Features(images, shape, "unit")
 
 
 def average_precision(program: Program, own: Floats, labels: np.ndarray, asked: Floats, wanted: np.ndarray) -> float:

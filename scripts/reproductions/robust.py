@@ -1,4 +1,4 @@
-"""robust: pictures of 4 with a few of other digits among them; what is set aside are the others (Zhou et al. 2017)."""
+"""robust: images of 4 with a few of other digits among them; what is set aside are the others (Zhou et al. 2017)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reproductions.anomaly import best_f1, f1
 from reproductions.mnist import as_features, mnist
 
 BAR = (
-    "Of 4,859 pictures of 4 and 265 of other digits among them, those with something in S are flagged: F1; "
+    "Of 4,859 images of 4 and 265 of other digits among them, those with something in S are flagged: F1; "
     "784-400-200, six lambdas from the largest, each from the net and the S that the one before left, all shown. "
     "The isolation forest is given its best threshold. Small budget: a turn of 30 epochs for each lambda; published: 8 "
     "of 100."
@@ -27,8 +27,8 @@ TURNS, EPOCHS = {"small": 1, "published": 8}, {"small": 30, "published": 100}
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """F1 and the share flagged for each lambda, and the forest's F1."""
-    pictures, others = mixed(data, seed)
-    features, figures = as_features(pictures), dict[str, float]()
+    images, others = mixed(data, seed)
+    features, figures = as_features(images), dict[str, float]()
     schedule = Schedule(epochs=EPOCHS[budget], batch=128, rate=1e-3, least_steps=1, most_steps=10**6, seed=seed)
     encoder = Robust(hidden=(400,), activation="sigmoid")
     with seeded(seed):
@@ -38,20 +38,20 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
             encoder.lam = lam
             for _ in range(TURNS[budget]):
                 low = encoder.turn(features, low, schedule)
-            flagged = encoder.outlier_scores(pictures) > 0
+            flagged = encoder.outlier_scores(images) > 0
             figures[f"F1 at {lam}"] = f1(flagged, others)
             figures[f"share flagged at {lam}"] = float(flagged.mean())
-    forest = IsolationForest(random_state=seed).fit(pictures)
-    return figures | {"F1 of the isolation forest": best_f1(-forest.score_samples(pictures), others)}
+    forest = IsolationForest(random_state=seed).fit(images)
+    return figures | {"F1 of the isolation forest": best_f1(-forest.score_samples(images), others)}
 
 
 def mixed(data: Path, seed: int) -> tuple[Floats, np.ndarray]:
-    """Pictures float32 [5124, 784], and which show something other than a 4 bool [5124]."""
-    pictures, labels = mnist(data, "train")
+    """Images float32 [5124, 784], and which show something other than a 4 bool [5124]."""
+    images, labels = mnist(data, "train")
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(np.flatnonzero(found))[:n] for found, n in ((labels == 4, FOURS), (labels != 4, OTHERS))]
     rows = rng.permutation(np.concatenate(chosen))
-    return pictures[rows], labels[rows] != 4
+    return images[rows], labels[rows] != 4
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:

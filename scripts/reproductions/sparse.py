@@ -17,7 +17,7 @@ BAR = (
     "defaults, beta .1 and decay .00003, are weights for texts, whose reconstruction costs far fewer nats."
 )
 RHO, BITS = 0.1, 200
-OPTIONS = {"rho": RHO, "beta": 10.0, "decay": 0.01}  # chosen by 10,000 training pictures held out
+OPTIONS = {"rho": RHO, "beta": 10.0, "decay": 0.01}  # chosen by 10,000 training images held out
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:

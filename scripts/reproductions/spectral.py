@@ -12,7 +12,7 @@ from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
-    "MNIST pixels, 1,000 test pictures as queries, 100 a digit, the other 69,000 as database; average precision over "
+    "MNIST pixels, 1,000 test images as queries, 100 a digit, the other 69,000 as database; average precision over "
     "the whole ranking."
 )
 BITS = (12, 24, 32, 48)

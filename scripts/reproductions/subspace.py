@@ -12,7 +12,7 @@ from hashret.training import Schedule
 from reproductions.clusters import accuracy
 
 BAR = (
-    "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. The clusters come of the pictures' self-expression; "
+    "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. The clusters come of the images' self-expression; "
     "held out: those of a quarter that nothing was learned from, found by the net."
 )
 

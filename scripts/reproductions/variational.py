@@ -12,7 +12,7 @@ from hashret.encoders import ENCODERS
 from hashret.training import Schedule
 from reproductions.mnist import as_features, mnist
 
-BAR = "MNIST, pixels drawn as 0 or 1; - ln p(x) of the test pictures in nats, importance-sampled with 200 draws."
+BAR = "MNIST, pixels drawn as 0 or 1; - ln p(x) of the test images in nats, importance-sampled with 200 draws."
 BITS = 40
 
 

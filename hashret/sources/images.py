@@ -1,27 +1,25 @@
-"""A folder of pictures, known by what is in them."""
+"""A folder of images, known by what is in them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
 
-from hashret.pictures import decoded
+from hashret.images import decoded
 from hashret.sources.base import USUAL, Fields
 from hashret.sources.decode import raw_head
 from hashret.sources.folder import Folder, majority
-from hashret.sources.magic import is_picture
+from hashret.sources.magic import is_image
 from hashret.sources.skip_report import SkipReport
 from hashret.sources.walk import Found
 
 
-class Pictures(Folder):
-    """A picture a file, as its path; of an animated one the first frame is meant."""
+class Images(Folder):
+    """An image a file, as its path; of an animated one the first frame is meant."""
 
-    name: ClassVar[str] = "pictures"
-    summary: ClassVar[str] = (
-        "a folder of pictures at any depth (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM): a document a file"
-    )
-    holds: ClassVar[str] = "picture"
+    name: ClassVar[str] = "images"
+    summary: ClassVar[str] = "a folder of images at any depth (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM): a document a file"
+    holds: ClassVar[str] = "image"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -29,18 +27,18 @@ class Pictures(Folder):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A folder with more pictures than texts, or one picture."""
-        return majority(path) == "picture" if path.is_dir() else is_picture(raw_head(path))
+        """A folder with more images than texts, or one image."""
+        return majority(path) == "image" if path.is_dir() else is_image(raw_head(path))
 
     def content(self, found: Found, skips: SkipReport) -> Path | None:
-        """The picture's path, or None where it is none; each is decoded once, whole."""
+        """The image's path, or None where it is none; each is decoded once, whole."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:
             return found.path
         with found.path.open("rb") as stream:
             start = stream.read(1024)
-        if not is_picture(start):
-            skips.skip(found.path, "are no pictures")
+        if not is_image(start):
+            skips.skip(found.path, "are no images")
             return None
         decoded(found.path)
         self._sound[found.id] = stamp

@@ -1,4 +1,4 @@
-"""Pictures: files, bytes and arrays as small images."""
+"""Images: files, bytes and arrays as small images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 100_000_000
 MOST_BYTES = 1 << 29
-LARGEST = 256  # pixels along the longer side of a picture as it is worked with
+LARGEST = 256  # pixels along the longer side of an image as it is worked with
 THUMBNAIL = 64  # pixels along the longer side
 
 SECONDS_PER_MIB = 2.0  # of processor time; a JPEG takes 0.1
@@ -33,10 +33,10 @@ SMALL_BYTES, SMALL_PIXELS, FEW_SCANS = 1 << 16, 1 << 16, 16
 _DECODE = "hashret.worker.image:decode"
 
 
-def load(content: Path | npt.NDArray[Any] | bytes, name: str = "picture") -> Image:
-    """A picture upright, of at most 256 pixels a side, in mode "L" or "RGB", transparency over white.
+def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image:
+    """An image upright, of at most 256 pixels a side, in mode "L" or "RGB", transparency over white.
 
-    Files and bytes are decoded in a worker process. DataError where that finds no picture or needs too much.
+    Files and bytes are decoded in a worker process. DataError where that finds no image or needs too much.
     """
     from PIL import Image
 
@@ -52,17 +52,17 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "picture") -> Ima
     try:
         (mode, width, height), pixels = decoded(content)
     except FileNotFoundError:
-        raise DataError(f"no picture at {name!r}") from None
+        raise DataError(f"no image at {name!r}") from None
     except (OSError, worker.Unreadable) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{name!r} is no picture that can be read ({reason})") from error
+        raise DataError(f"{name!r} is no image that can be read ({reason})") from error
     return Image.frombytes(mode, (width, height), pixels)
 
 
 def decoded(content: Path | bytes) -> tuple[Any, bytes]:
-    """[mode, width, height] and pixels of the picture that `load` makes of a file or bytes.
+    """[mode, width, height] and pixels of the image that `load` makes of a file or bytes.
 
-    OSError where the file cannot be read; worker.Unreadable, a DataError, where it is no picture or needs too much.
+    OSError where the file cannot be read; worker.Unreadable, a DataError, where it is no image or needs too much.
     """
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if size > MOST_BYTES:
@@ -103,21 +103,21 @@ def _jpeg_size(raw: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def thumbnail(picture: Image) -> bytes:
-    """A small copy: exact (PNG) where the picture is small already, else JPEG of at most 64 pixels a side."""
+def thumbnail(image: Image) -> bytes:
+    """A small copy: exact (PNG) where the image is small already, else JPEG of at most 64 pixels a side."""
     buffer = io.BytesIO()
-    if max(picture.size) <= THUMBNAIL:
-        picture.save(buffer, "PNG")
+    if max(image.size) <= THUMBNAIL:
+        image.save(buffer, "PNG")
     else:
-        small = picture.copy()
+        small = image.copy()
         small.thumbnail((THUMBNAIL, THUMBNAIL))
         small.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
-def is_grey(picture: Image) -> bool:
+def is_grey(image: Image) -> bool:
     """Whether all three channels are the same everywhere."""
-    if picture.mode == "L":
+    if image.mode == "L":
         return True
-    values = np.asarray(picture)
+    values = np.asarray(image)
     return bool((values[..., :1] == values).all())

@@ -1,8 +1,8 @@
-"""Measure the default on pictures beside ITQ: average precision of the whole ranking, by labels that none learned from.
+"""Measure the default on images beside ITQ: average precision of the whole ranking, by labels that none learned from.
 
-    HASHRET_DATA=/path/to/data python scripts/bench_pictures.py [--corpus NAME]... [--bits N]... [--seed N]...
+    HASHRET_DATA=/path/to/data python scripts/bench_images.py [--corpus NAME]... [--bits N]... [--seed N]...
 
-Each run is appended to docs/figures/pictures.jsonl and skipped when it is there; docs/pictures.md is written from them.
+Each run is appended to docs/figures/images.jsonl and skipped when it is there; docs/images.md is written from them.
 Needs scikit-image for the histograms of oriented gradients that ITQ is given on CIFAR-10.
 """
 
@@ -34,13 +34,13 @@ from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 
 DOCS = Path(__file__).parent.parent / "docs"
-RUNS, TABLE = DOCS / "figures" / "pictures.jsonl", DOCS / "pictures.md"
+RUNS, TABLE = DOCS / "figures" / "images.jsonl", DOCS / "images.md"
 SEEDS, MEASURES = (0, 1, 2), ("AP", "P@10", "P@100")
 BITS = {"mnist": (16, 32, 64), "cifar10": (32, 64)}
 METHODS = {"mnist": ("neighborhood", "itq on pixels"), "cifar10": ("neighborhood", "itq on pixels", "itq on HOG")}
 TITLES = {
-    "mnist": "MNIST: 60,000 pictures, 10,000 queries",
-    "cifar10": "CIFAR-10 (JPEG): 10,000 pictures, 1,000 queries",
+    "mnist": "MNIST: 60,000 images, 10,000 queries",
+    "cifar10": "CIFAR-10 (JPEG): 10,000 images, 1,000 queries",
 }
 PER_CLASS = {"train": 1000, "test": 100}  # of CIFAR-10, the first by name
 
@@ -48,7 +48,7 @@ Split = tuple[list[Document], list[Document]]
 
 
 def corpus(name: str, data: Path) -> Split:
-    """Pictures and queries."""
+    """Images and queries."""
     if name == "mnist":
         parts = [read(data / "mnist" / f"{part}-images-idx3-ubyte.gz") for part in ("train", "t10k")]
         return list(parts[0]), list(parts[1])
@@ -104,10 +104,10 @@ def runs() -> list[dict[str, Any]]:
 def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = [
-        "# Pictures",
+        "# Images",
         "",
-        "Written by `scripts/bench_pictures.py` from `figures/pictures.jsonl`. Training pictures are the database, "
-        "test pictures the queries; relevant is what shares a label, which nothing learned from; AP is that of the "
+        "Written by `scripts/bench_images.py` from `figures/images.jsonl`. Training images are the database, "
+        "test images the queries; relevant is what shares a label, which nothing learned from; AP is that of the "
         f"whole ranking, ties count in expectation. Mean ± standard deviation of {len(SEEDS)} seeds, no option set. "
         "HOG: histograms of oriented gradients.",
     ]

@@ -1,6 +1,6 @@
 """Draw docs/terminal.svg: a real terminal in which the README's two commands run on a folder of real texts.
 
-python scripts/picture_terminal.py
+python scripts/draw_terminal.py
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Draw what encoders do: maps, reconstructions, what is set aside, samples, energies.
 
-    HASHRET_DATA=/path/to/data python scripts/picture_encoders.py [NAME...]
+    HASHRET_DATA=/path/to/data python scripts/draw_encoders.py [NAME...]
 
-Each picture is a function below and a file in docs/encoders; all take some twenty minutes on one core.
+Each image is a function below and a file in docs/encoders; all take some twenty minutes on one core.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ SEED = 0
 def main() -> None:
     """Draw those named, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(IMAGES))
     names = parser.parse_args().names
-    if strange := [name for name in names if name not in PICTURES]:
-        parser.error(f"no picture {strange[0]!r}; there are {', '.join(PICTURES)}")
+    if strange := [name for name in names if name not in IMAGES]:
+        parser.error(f"no image {strange[0]!r}; there are {', '.join(IMAGES)}")
     if "HASHRET_DATA" not in os.environ:
         sys.exit("HASHRET_DATA is not set: the folder that holds mnist/ and anomaly/")
     TARGET.mkdir(exist_ok=True)
-    for name in names or PICTURES:
+    for name in names or IMAGES:
         whole = io.BytesIO()
-        PICTURES[name](Path(os.environ["HASHRET_DATA"])).savefig(whole, dpi=110, facecolor="white")
+        IMAGES[name](Path(os.environ["HASHRET_DATA"])).savefig(whole, dpi=110, facecolor="white")
         Image.open(whole).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(
             TARGET / f"{name}.png", optimize=True
         )
         print(TARGET / f"{name}.png", flush=True)
 
 
-def fit(name: str, pictures: Floats, bits: int, schedule: Schedule | None = None, **options: Any) -> Any:
+def fit(name: str, images: Floats, bits: int, schedule: Schedule | None = None, **options: Any) -> Any:
     """An encoder fitted on digits."""
-    return ENCODERS.get(name)(**options).fit(as_features(pictures), bits, schedule or Schedule(seed=SEED))
+    return ENCODERS.get(name)(**options).fit(as_features(images), bits, schedule or Schedule(seed=SEED))
 
 
 def maps(data: Path) -> Figure:
@@ -101,20 +101,20 @@ def reconstructions(data: Path) -> Figure:
 
 
 def set_aside(data: Path) -> Figure:
-    """The pictures among 4s with the longest S, and some ordinary ones: X, L and S."""
-    pictures, _ = mixed(data, SEED)
-    features, low = as_features(pictures), as_features(pictures)
+    """The images among 4s with the longest S, and some ordinary ones: X, L and S."""
+    images, _ = mixed(data, SEED)
+    features, low = as_features(images), as_features(images)
     schedule = Schedule(seed=SEED, epochs=30, rate=1e-3, batch=128, least_steps=1, most_steps=LONG)
     net = Robust(hidden=(400,), activation="sigmoid")
     with seeded(SEED):
         net.build(features, 200)
         for net.lam in LAMBDAS[:3]:
             low = net.turn(features, low, schedule)
-    scores = net.outlier_scores(pictures)
+    scores = net.outlier_scores(images)
     order = np.argsort(-scores, kind="stable")
     kept = np.asarray(low.input)
     shown = np.concatenate([order[:10], order[len(order) // 2 :][:4]])
-    return grid({"X": pictures[shown], "L": kept[shown], "S": (pictures - kept)[shown]}, signed=("S",))
+    return grid({"X": images[shown], "L": kept[shown], "S": (images - kept)[shown]}, signed=("S",))
 
 
 def samples(data: Path) -> Figure:
@@ -152,29 +152,29 @@ def energies(data: Path) -> Figure:
 
 
 def grid(rows: Mapping[str, Floats], signed: Sequence[str] = ()) -> Figure:
-    """Rows of pictures [n, 784] with their captions; blue and red where a value has a sign."""
+    """Rows of images [n, 784] with their captions; blue and red where a value has a sign."""
     count = len(next(iter(rows.values())))
     figure = Figure(figsize=(1.6 + 0.62 * count, 0.64 * len(rows)), layout="constrained")
-    for axes, (name, pictures) in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows.items(), strict=True):
+    for axes, (name, images) in zip(np.atleast_1d(figure.subplots(len(rows), 1)), rows.items(), strict=True):
         colours = (
             {"cmap": "RdBu_r", "vmin": -0.5, "vmax": 0.5}
             if name in signed
             else {"cmap": "gray_r", "vmin": 0, "vmax": 1}
         )
-        axes.imshow(tiled(pictures, count), **colours)
+        axes.imshow(tiled(images, count), **colours)
         axes.set(xticks=[], yticks=[])
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axes.spines[:].set_visible(False)
     return figure
 
 
-def tiled(pictures: Floats, across: int) -> np.ndarray:
-    """Pictures [n, 784] as one, so many in a row."""
-    whole = pictures.reshape(-1, across, 28, 28).transpose(0, 2, 1, 3)
+def tiled(images: Floats, across: int) -> np.ndarray:
+    """Images [n, 784] as one, so many in a row."""
+    whole = images.reshape(-1, across, 28, 28).transpose(0, 2, 1, 3)
     return whole.reshape(-1, across * 28)
 
 
-PICTURES: Mapping[str, Callable[[Path], Figure]] = {
+IMAGES: Mapping[str, Callable[[Path], Figure]] = {
     "maps": maps,
     "reconstructions": reconstructions,
     "set-aside": set_aside,
