@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 
-GIVES = {
+FEATURE_TYPES = {
     "counts": "how often each word occurs: whole numbers from 0 up",
     "unit": "values from 0 to 1: brightness, or weights of words in a document of length 1",
     "real": "any number",
@@ -21,7 +21,7 @@ GIVES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class CSRMatrix:
     """A sparse matrix [n, width] as plain arrays (CSR): row i holds data[offsets[i]:offsets[i + 1]] at indices[...]."""
 
     data: Floats  # [nonzeros]
@@ -32,18 +32,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def take(self, rows: npt.NDArray[Any]) -> Rows:
+    def take(self, rows: npt.NDArray[Any]) -> CSRMatrix:
         """The rows of these numbers, in that order."""
         starts, lengths = self.offsets[rows], np.diff(self.offsets)[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return Rows(self.data[places], self.indices[places], offsets, self.width)
+        return CSRMatrix(self.data[places], self.indices[places], offsets, self.width)
 
-    def slice(self, start: int, stop: int) -> Rows:
+    def slice(self, start: int, stop: int) -> CSRMatrix:
         """Rows start to stop, without copying their values."""
         offsets = self.offsets[start : stop + 1]
         here = slice(int(offsets[0]), int(offsets[-1]))
-        return Rows(self.data[here], self.indices[here], offsets - offsets[0], self.width)
+        return CSRMatrix(self.data[here], self.indices[here], offsets - offsets[0], self.width)
 
     def dense(self) -> Floats:
         """As a dense matrix, float32 [n, width]."""
@@ -64,10 +64,10 @@ class Rows:
 class Features:
     """Documents as numbers."""
 
-    input: Floats | Rows  # [n, dim]
+    input: Floats | CSRMatrix  # [n, dim]
     shape: tuple[int, ...]  # of one row, such as (1, 28, 28)
-    gives: str = "real"  # what the values are, see GIVES
-    views: tuple[Floats | Rows, ...] = ()  # further matrices of the same documents, for a graph of neighbours
+    feature_type: str = "real"  # what the values are, see FEATURE_TYPES
+    views: tuple[Floats | CSRMatrix, ...] = ()  # further matrices of the same documents, for a graph of neighbours
 
     def __len__(self) -> int:
         return len(self.input)
@@ -94,25 +94,25 @@ def joined(parts: Sequence[Vectors]) -> Vectors:
     return Vectors(np.concatenate([part.values for part in parts]), np.concatenate([part.scales for part in parts]))
 
 
-def stacked(parts: Sequence[Floats | Rows]) -> Floats | Rows:
+def stacked(parts: Sequence[Floats | CSRMatrix]) -> Floats | CSRMatrix:
     """The rows of all, one after the other; of one kind, and at least one part."""
-    sparse = [part for part in parts if isinstance(part, Rows)]
+    sparse = [part for part in parts if isinstance(part, CSRMatrix)]
     if not sparse:
-        return np.concatenate([part for part in parts if not isinstance(part, Rows)])
+        return np.concatenate([part for part in parts if not isinstance(part, CSRMatrix)])
     lengths = np.concatenate([np.diff(part.offsets) for part in sparse])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     data, indices = (np.concatenate([getattr(part, name) for part in sparse]) for name in ("data", "indices"))
-    return Rows(data, indices, offsets, sparse[0].width)
+    return CSRMatrix(data, indices, offsets, sparse[0].width)
 
 
-def take(matrix: Floats | Rows, rows: npt.NDArray[Any]) -> Floats:
+def take(matrix: Floats | CSRMatrix, rows: npt.NDArray[Any]) -> Floats:
     """The rows of these numbers as a dense matrix, float32 [len(rows), dim]."""
-    return matrix.take(rows).dense() if isinstance(matrix, Rows) else matrix[rows]
+    return matrix.take(rows).dense() if isinstance(matrix, CSRMatrix) else matrix[rows]
 
 
-def mean_of(matrix: Floats | Rows) -> Floats:
+def mean_of(matrix: Floats | CSRMatrix) -> Floats:
     """Mean row, float32 [dim]."""
-    if isinstance(matrix, Rows):
+    if isinstance(matrix, CSRMatrix):
         total = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.width)
         return (total / len(matrix)).astype(np.float32)
     return np.asarray(matrix.mean(axis=0, dtype=np.float64), np.float32)
@@ -121,13 +121,13 @@ def mean_of(matrix: Floats | Rows) -> Floats:
 @overload
 def unit(matrix: Floats) -> Floats: ...
 @overload
-def unit(matrix: Rows) -> Rows: ...
-def unit(matrix: Floats | Rows) -> Floats | Rows:
+def unit(matrix: CSRMatrix) -> CSRMatrix: ...
+def unit(matrix: Floats | CSRMatrix) -> Floats | CSRMatrix:
     """Each row to length 1; a row of zeros stays."""
-    if isinstance(matrix, Rows):
+    if isinstance(matrix, CSRMatrix):
         count = np.diff(matrix.offsets)
         lengths = np.sqrt(np.bincount(np.repeat(np.arange(len(matrix)), count), matrix.data**2, len(matrix)))
         scale = np.repeat(1 / np.where(lengths > 0, lengths, 1), count).astype(np.float32)
-        return Rows(matrix.data * scale, matrix.indices, matrix.offsets, matrix.width)
+        return CSRMatrix(matrix.data * scale, matrix.indices, matrix.offsets, matrix.width)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     return np.asarray(matrix / np.where(lengths > 0, lengths, 1), np.float32)

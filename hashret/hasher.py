@@ -26,7 +26,7 @@ from hashret.documents import Document, Documents, as_documents, batches
 from hashret.encoders import DEFAULT, ENCODERS
 from hashret.encoders.base import Encoder
 from hashret.errors import DataError, StoreError, UsageError, unknown
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.files import Root
 from hashret.lengths import long_enough
 from hashret.progress import track
@@ -104,7 +104,7 @@ class Hasher:
         schedule: Schedule,
     ) -> Self:
         """Learn from features that a fitted vectorizer gave."""
-        check_wanted(encoder, features.gives, vectorizer.name)
+        check_wanted(encoder, features.feature_type, vectorizer.name)
 
         def fit(length: int) -> Program:
             return encoder.fit(features, check_bits(length), schedule).program()
@@ -120,7 +120,7 @@ class Hasher:
         encoder = ENCODERS.get(self.encoder).from_params(self.params)
         like = self.vectorizer.transform([])
         try:
-            return encoder.restore(Features(like.input, like.shape, like.gives), self.bits, self._state())
+            return encoder.restore(Features(like.input, like.shape, like.feature_type), self.bits, self._state())
         except FileNotFoundError:
             raise StoreError("this hasher was saved without what its encoder learned; fit it again") from None
         except OSError as error:
@@ -134,11 +134,11 @@ class Hasher:
         return self.program.bits
 
     @property
-    def reads(self) -> str:
+    def document_type(self) -> str:
         """The kind of documents it takes: "text", "image" or "vector"."""
-        return self.vectorizer.reads
+        return self.vectorizer.document_type
 
-    def features(self, documents: Documents) -> Iterator[Floats | Rows]:
+    def features(self, documents: Documents) -> Iterator[Floats | CSRMatrix]:
         """What the vectorizer makes of documents, or of one, [n, dim] for a batch at a time."""
         return (self.vectorizer.transform(batch).input for batch in batches(as_documents(documents), BATCH))
 
@@ -324,18 +324,18 @@ def _names_of(root: Root, folder: Path) -> set[str]:
     return ours
 
 
-def check_wanted(encoder: Encoder, gives: str, vectorizer: str) -> None:
+def check_wanted(encoder: Encoder, feature_type: str, vectorizer: str) -> None:
     """Raise UsageError where an encoder cannot learn from what a vectorizer gives."""
-    if gives not in encoder.wants:
+    if feature_type not in encoder.accepted_types:
         raise UsageError(
-            f"encoder {encoder.name!r} wants {' or '.join(encoder.wants)} features, "
-            f"but vectorizer {vectorizer!r} gives {gives}; choose another of the two"
+            f"encoder {encoder.name!r} wants {' or '.join(encoder.accepted_types)} features, "
+            f"but vectorizer {vectorizer!r} gives {feature_type}; choose another of the two"
         )
 
 
 def check_dense(vectorizer: Vectorizer) -> None:
     """Raise UsageError where a fitted vectorizer gives sparse features: an index keeps dense ones only."""
-    if isinstance(vectorizer.transform([]).input, Rows):
+    if isinstance(vectorizer.transform([]).input, CSRMatrix):
         raise UsageError(
             f"vectorizer {vectorizer.name!r} gives sparse features, and vectors are kept of dense ones, such as those "
             "of text, pixels and precomputed; choose such a vectorizer, or do not keep vectors"

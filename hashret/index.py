@@ -255,7 +255,7 @@ class Index:
         the formulas).
         """
         answers = self._answers(queries, lambda own, asked: own._search(asked, k, as_labels(labels)), rerank)
-        return answers[0] if is_one_query(queries, self.hasher.reads) else answers
+        return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
     def _answers(
@@ -281,7 +281,7 @@ class Index:
     def within(self, queries: Queries, radius: int, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
         """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
         answers = self._answers(queries, lambda own, asked: own._within(asked, radius, as_labels(labels)), rerank)
-        return answers[0] if is_one_query(queries, self.hasher.reads) else answers
+        return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
     def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
@@ -388,11 +388,11 @@ class Index:
         """Stored documents as queries, with the numbers to re-rank by if asked for."""
         codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
         known = None
-        if self.hasher.reads == "text":
+        if self.hasher.document_type == "text":
             known = self.ask([self._restore(self.store.record(row)) for row in rows]).known
         if not rerank:
             return EncodedQueries(codes, known=known)
-        if self.hasher.reads == "vector":
+        if self.hasher.document_type == "vector":
             margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
         else:
             documents = [self._restore(self.store.record(row), small=True) for row in rows]
@@ -456,7 +456,7 @@ class Index:
         return self._restore(self.store.record(row))
 
     def _restore(self, record: Record, small: bool = False) -> Document:
-        return as_document(record, self.hasher.reads, self.store.manifest.about.get("root") or ".", small)
+        return as_document(record, self.hasher.document_type, self.store.manifest.about.get("root") or ".", small)
 
     @on_snapshot
     def info(self) -> dict[str, Any]:
@@ -466,7 +466,7 @@ class Index:
         return {
             "path": self.store.name,
             "documents": len(self),
-            "holds": self.hasher.reads,
+            "holds": self.hasher.document_type,
             "bits": self.bits,
             "encoder": self.hasher.encoder,
             "encoder_options": self.hasher.params,
@@ -550,7 +550,7 @@ class Index:
         codes serve until the new ones are complete. Images are learned from their stored small copies, which are exact
         up to 64 pixels a side. Raises UsageError for an index of vectors, which does not keep them exactly.
         """
-        if self.hasher.reads == "vector":
+        if self.hasher.document_type == "vector":
             raise UsageError("an index of vectors does not keep them exactly; create it again from its source")
         fit = _given(
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None

@@ -10,7 +10,7 @@ import numpy as np
 
 from hashret.documents import Content, Document
 from hashret.errors import DuplicateIds
-from hashret.features import Rows
+from hashret.features import CSRMatrix
 from hashret.hasher import Hasher
 from hashret.images import load, thumbnail
 from hashret.search.rerank import shrink
@@ -26,7 +26,7 @@ def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
     path = source.path.resolve()
     parts = [] if given else parts_of(source)
     return {
-        "kind": hasher.reads,
+        "kind": hasher.document_type,
         "root": "" if given else str(path if path.is_dir() else path.parent),
         "sources": [str(part.path.resolve()) for part, _ in parts],
         "prefixes": [prefix for _, prefix in parts],
@@ -144,7 +144,7 @@ def append(change: Transaction, hasher: Hasher, documents: list[Document], recor
     """Encode a batch of documents and append their records, with their vectors where the index keeps them."""
     features = hasher.vectorizer.transform(documents).input
     keeps = change.about.get("keeps_vectors")
-    vectors = shrink(features) if keeps and not isinstance(features, Rows) else None
+    vectors = shrink(features) if keeps and not isinstance(features, CSRMatrix) else None
     change.add(hasher.program.encode(features), records, vectors)
 
 

@@ -21,7 +21,10 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 def option(
     default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """A dataclass field with its help text and its bounds, both inclusive."""
+    """A dataclass field with its help text and its bounds, both inclusive.
+
+    A default of None means that the value is chosen automatically; the text "auto" or "none" stands for it.
+    """
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
@@ -61,12 +64,15 @@ class Options:
     @classmethod
     def check(cls, name: str, value: Any) -> Any:
         """The value, converted to the option's type; UsageError where it does not fit."""
-        metadata = next(f.metadata for f in fields(cls) if f.name == name)
+        metadata, default = next((f.metadata, f.default) for f in fields(cls) if f.name == name)
         wanted = get_type_hints(cls)[name]
+        if default is None and str(value).lower() in ("auto", "none"):
+            return None
         try:
             value = convert(value, wanted)
         except (ValueError, TypeError, OverflowError):
-            raise UsageError(f"{name} must be {describe(wanted)}, got {shown(value)}") from None
+            allowed = describe(wanted) + (" or auto" if default is None else "")
+            raise UsageError(f"{name} must be {allowed}, got {shown(value)}") from None
         choices, low, high = metadata["choices"], metadata["low"], metadata["high"]
         if choices and value not in choices:
             raise unknown(name, str(value), choices)

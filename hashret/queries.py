@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hashret.codes import Codes, pack
 from hashret.documents import Content, Document, as_documents, is_one
 from hashret.errors import DataError
-from hashret.features import Floats, Rows
+from hashret.features import CSRMatrix, Floats
 from hashret.hasher import Hasher
 from hashret.hits import Hits
 
@@ -54,19 +54,19 @@ def is_one_query(queries: Queries, holds: str) -> bool:
 
 def encoded(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> EncodedQueries:
     """Queries -> codes, and the numbers to re-rank by; `keeps`: the index keeps vectors. DataError for another kind."""
-    each: Any = [queries] if is_one_query(queries, hasher.reads) else queries
-    documents = [_fitting(document, hasher.reads) for document in as_documents(each)]
+    each: Any = [queries] if is_one_query(queries, hasher.document_type) else queries
+    documents = [_fitting(document, hasher.document_type) for document in as_documents(each)]
     if not documents:
         return EncodedQueries(hasher.encode(documents))
     return joined([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])
 
 
-def _numbers(hasher: Hasher, features: Floats | Rows, rerank: bool, keeps: bool) -> EncodedQueries:
+def _numbers(hasher: Hasher, features: Floats | CSRMatrix, rerank: bool, keeps: bool) -> EncodedQueries:
     known = hasher.vectorizer.knows(features)
     if not rerank:
         return EncodedQueries(hasher.program.encode(features), known=known)
     margins = hasher.program.margins(features)
-    kept = features if keeps and not isinstance(features, Rows) else None
+    kept = features if keeps and not isinstance(features, CSRMatrix) else None
     return EncodedQueries(pack(margins > 0), margins, kept, known)
 
 

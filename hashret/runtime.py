@@ -17,7 +17,7 @@ import numpy as np
 
 from hashret.codes import MAX_BITS, Codes, pack
 from hashret.errors import StoreError
-from hashret.features import Floats, Rows
+from hashret.features import CSRMatrix, Floats
 
 Line = Mapping[str, Any]
 """One operation: its "op", its tensors' names and its numbers, as JSON holds them."""
@@ -72,22 +72,22 @@ class Program:
         """Length of the codes."""
         return len(self.threshold)
 
-    def logits(self, features: Floats | Rows) -> Floats:
+    def logits(self, features: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, bits]."""
         parts = [self._run(chunk) for chunk in self._chunks(features)]
         return np.concatenate(parts) if parts else np.zeros((0, self.bits), np.float32)
 
-    def encode(self, features: Floats | Rows) -> Codes:
+    def encode(self, features: Floats | CSRMatrix) -> Codes:
         """Features [n, dim] -> codes uint8 [n, ceil(bits / 8)]."""
         return pack(self.logits(features) > self.threshold)
 
-    def margins(self, features: Floats | Rows) -> Floats:
+    def margins(self, features: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, bits]: logits less their thresholds, above 0 where the bit is 1."""
         return self.logits(features) - self.threshold
 
-    def _run(self, features: Floats | Rows) -> Floats:
+    def _run(self, features: Floats | CSRMatrix) -> Floats:
         value: Any = features
-        if isinstance(features, Rows):
+        if isinstance(features, CSRMatrix):
             if self.lines[0]["op"] != "linear":
                 raise StoreError(f"sparse features need a linear operation first, got {self.lines[0]['op']!r}")
         elif len(self.shape) > 1:
@@ -96,7 +96,7 @@ class Program:
             value = OPERATIONS[line["op"]](value, line, self.tensors)
         return np.asarray(value, np.float32)
 
-    def _chunks(self, features: Floats | Rows) -> Iterator[Floats | Rows]:
+    def _chunks(self, features: Floats | CSRMatrix) -> Iterator[Floats | CSRMatrix]:
         """Consecutive rows, few enough that the widest step stays small."""
         widest = max([int(np.prod(self.shape)), *(t.shape[1] for t in self.tensors.values() if t.ndim == 2)])
         if any(line["op"] == "conv2d" for line in self.lines):
@@ -105,7 +105,7 @@ class Program:
         many = min(4096, max(1, MAX_VALUES // max(self.steps)))
         start = 0
         while start < len(features):
-            if isinstance(features, Rows):
+            if isinstance(features, CSRMatrix):
                 room = features.offsets[start] + CHUNK_VALUES // 64
                 stop = min(start + many, int(np.searchsorted(features.offsets, room, "right")) - 1)
                 stop = min(max(stop, start + 1), len(features))
@@ -116,9 +116,9 @@ class Program:
             start = stop
 
 
-def _linear(x: Floats | Rows, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+def _linear(x: Floats | CSRMatrix, line: Line, tensors: Mapping[str, Floats]) -> Floats:
     weight = tensors[line["weight"]]  # [in, out]: the rows that a sparse input picks lie together
-    y: Floats = x.matmul(weight) if isinstance(x, Rows) else x @ weight
+    y: Floats = x.matmul(weight) if isinstance(x, CSRMatrix) else x @ weight
     return y + tensors[line["bias"]] if "bias" in line else y
 
 

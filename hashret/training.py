@@ -33,11 +33,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 USUAL: Mapping[str, float] = {
     "epochs": 30,
-    "batch": 128,
-    "rate": 8e-3,
-    "least_steps": 2000,
-    "most_steps": 6000,
-    "held_out": 0.05,
+    "batch_size": 128,
+    "learning_rate": 8e-3,
+    "min_steps": 2000,
+    "max_steps": 6000,
+    "validation_fraction": 0.05,
 }
 """The schedule where neither it nor the encoder says anything else."""
 
@@ -50,39 +50,36 @@ MOST_HELD_OUT = 2000  # enough to tell losses apart to a percent
 class Schedule(Options):
     """How long, how fast and where a net is trained. An epoch is a share of the steps, after which it is judged."""
 
-    epochs: int = option(0, "passes over the documents, at most; 0: the encoder's own, as for the next four", low=0)
-    batch: int = option(0, "documents a step", low=0)
-    rate: float = option(0.0, "highest learning rate of the one cycle (Adam)", low=0.0)
-    least_steps: int = option(0, "steps that a small corpus gets, whatever its epochs", low=0)
-    most_steps: int = option(0, "steps that a large corpus gets, whatever its epochs", low=0)
-    held_out: float = option(
-        -1.0, "share of the documents kept to judge training; -1: the encoder's own", low=-1.0, high=0.5
-    )
+    epochs: int = option(None, "passes over the documents; auto: the encoder's own, as for the next five", low=1)
+    batch_size: int = option(None, "documents per step", low=1)
+    learning_rate: float = option(None, "highest learning rate of the one cycle (Adam)", low=0.0)
+    min_steps: int = option(None, "steps that a small corpus gets, whatever its epochs", low=1)
+    max_steps: int = option(None, "steps that a large corpus gets, whatever its epochs", low=1)
+    validation_fraction: float = option(None, "share of the documents held out to stop training by", low=0.0, high=0.5)
     patience: int = option(5, "epochs without a better held-out reconstruction before training stops", low=1)
     sample: int = option(100_000, "documents to learn from, at most, drawn at random", low=1)
     seed: int = option(0, "seed of all randomness", low=0, high=MAX_SEED)
     device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
 
     def completed(self, usual: Mapping[str, float]) -> Schedule:
-        """The same with an encoder's own values, or else the usual ones, where nothing was said."""
-        default = self.options()
-        own: dict[str, Any] = {
-            name: value for name, value in {**USUAL, **usual}.items() if getattr(self, name) == default[name]
-        }
-        whole = replace(self, **own)
-        if whole.held_out < 0:
-            raise UsageError(f"held_out must be 0 to 0.5, or -1 for the encoder's own, got {whole.held_out}")
-        return whole
+        """This schedule with an encoder's own values, or else the usual ones, in place of None."""
+        own: dict[str, Any] = {name: value for name, value in {**USUAL, **usual}.items() if getattr(self, name) is None}
+        return replace(self, **own)
+
+    def scaled(self, share: float) -> Schedule:
+        """This schedule with a share of its steps, for one of several phases of training."""
+        steps = {name: max(1, round(share * getattr(self, name))) for name in ("epochs", "min_steps", "max_steps")}
+        return replace(self, **steps)
 
     def steps(self, documents: int) -> int:
-        """How many steps so many documents get."""
-        wanted = self.epochs * -(-documents // self.batch)
-        return min(max(wanted, self.least_steps), max(self.most_steps, self.least_steps))
+        """Number of steps for so many documents."""
+        wanted = self.epochs * -(-documents // self.batch_size)
+        return min(max(wanted, self.min_steps), max(self.max_steps, self.min_steps))
 
     def torch_device(self) -> torch.device:
         """The device itself; UsageError where CUDA is asked for and absent."""
         if self.device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("device 'cuda' is not available here; use --device cpu or --device auto")
+            raise UsageError("device 'cuda' is not available here; allowed: auto, cpu")
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(wanted if self.device == "auto" else self.device)
 
@@ -115,20 +112,20 @@ def train(
     schedule = schedule.completed({})
     rng = np.random.default_rng(schedule.seed)
     order = rng.permutation(len(features))
-    held = min(int(len(order) * schedule.held_out), MOST_HELD_OUT)
+    held = min(int(len(order) * schedule.validation_fraction), MOST_HELD_OUT)
     watched, rows = order[:held], order[held:]
     total = schedule.steps(len(rows))
-    optimisers = [_optimiser(parameters, schedule.rate, total) for _, parameters in steps]
+    optimisers = [_optimiser(parameters, schedule.learning_rate, total) for _, parameters in steps]
     device = schedule.torch_device()
     net.to(device).train()
     best, best_state, waited = float("inf"), None, 0
-    for done, chosen in enumerate(islice(batches(rows, schedule.batch, rng), total), 1):
+    for done, chosen in enumerate(islice(batches(rows, schedule.batch_size, rng), total), 1):
         _step(batch(features, chosen, device), steps, optimisers, done)
         report(label, done, total, f"held-out loss {best:.4g}" if best < float("inf") else "")
         if on_step is not None:
             on_step(done, total)
         if held and (done * schedule.epochs // total > (done - 1) * schedule.epochs // total):  # an epoch is over
-            loss = _watch(net, features, steps[0][0], watched, schedule.batch, device)
+            loss = _watch(net, features, steps[0][0], watched, schedule.batch_size, device)
             if loss < best * (1 - 1e-4):
                 best, best_state, waited = loss, copy.deepcopy(net.state_dict()), 0
             elif (waited := waited + 1) >= schedule.patience:
@@ -172,8 +169,8 @@ def _step(
         value = loss(*data)
         if not torch.isfinite(value):
             raise DataError(
-                f"the loss is {value.item()} at step {number}: training came apart and nothing is kept; lower the rate "
-                f"(-o rate={cycle.get_last_lr()[0] / 10:.1g}), or look for values far from all others in the documents"
+                f"the loss is {value.item()} at step {number}: training diverged, the model was discarded; try "
+                f"learning_rate={cycle.get_last_lr()[0] / 10:.1g}, or look for outliers in the documents"
             )
         value.backward()  # type: ignore[no-untyped-call]
         adam.step()

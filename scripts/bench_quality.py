@@ -30,7 +30,7 @@ from hashret.codes import Codes
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate, evaluate_run_labels
-from hashret.features import Features, Rows
+from hashret.features import CSRMatrix, Features
 from hashret.parts import words
 from hashret.parts.projection import as_scipy
 from hashret.runtime import Program
@@ -168,14 +168,14 @@ def _floats(method: str, documents: list[Document], queries: list[Document]) -> 
     return evaluate_run_labels(run, relevant, {q.id: q.labels for q in queries}, MEASURES)
 
 
-def _bm25(counts: Rows, df: np.ndarray, k1: float = 0.9, b: float = 0.4) -> Any:
+def _bm25(counts: CSRMatrix, df: np.ndarray, k1: float = 0.9, b: float = 0.4) -> Any:
     """Weights of Robertson & Zaragoza (2009)."""
     rows = np.repeat(np.arange(len(counts)), np.diff(counts.offsets))
     length = np.bincount(rows, counts.data, len(counts))
     norm = k1 * (1 - b + b * length / length.mean())
     idf = np.log(1 + (len(counts) - df + 0.5) / (df + 0.5))
     weights = idf[counts.indices] * counts.data / (counts.data + norm[rows])
-    return as_scipy(Rows(weights.astype(np.float32), counts.indices, counts.offsets, counts.width))
+    return as_scipy(CSRMatrix(weights.astype(np.float32), counts.indices, counts.offsets, counts.width))
 
 
 def runs() -> list[dict[str, Any]]:

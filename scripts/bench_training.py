@@ -92,7 +92,7 @@ def measure(name: str, features: Features) -> dict[str, Any]:
         label: str = "",
     ) -> None:
         pairs = [(loss, list(parameters)) for loss, parameters in steps]
-        epoch = replace(schedule.completed({}), epochs=1, least_steps=1, most_steps=10**9)
+        epoch = replace(schedule.completed({}), epochs=1, min_steps=1, max_steps=10**9)
         ways = {
             "ours": lambda: train(net, features, pairs, epoch, on_step),
             "plain": plain(net, features, pairs, epoch, on_step),
@@ -108,7 +108,7 @@ def measure(name: str, features: Features) -> dict[str, Any]:
                 stack.enter_context(patch.object(module, "train", both))
         kind.from_params(ONCE.get(name, {})).fit(features, BITS, Schedule())
     sums = {way: [round(sum(turn), 3) for turn in zip(*turns, strict=True)] for way, turns in seconds.items()}
-    batch = Schedule().completed(kind.usual).batch
+    batch = Schedule().completed(kind.usual).batch_size
     return {"images": len(features), "batch": batch, "trainings": len(seconds["ours"]), **sums}
 
 
@@ -121,18 +121,18 @@ def plain(
 ) -> Callable[[], None]:
     """An epoch as one writes it by hand, over as many documents as ours is trained on."""
     x = torch.from_numpy(np.asarray(features.input)).reshape(-1, *features.shape)
-    own = torch.arange(min(int(len(x) * epoch.held_out), MOST_HELD_OUT), len(x))
-    optimisers = [torch.optim.Adam(parameters, lr=epoch.rate, fused=True) for _, parameters in pairs]
+    own = torch.arange(min(int(len(x) * epoch.validation_fraction), MOST_HELD_OUT), len(x))
+    optimisers = [torch.optim.Adam(parameters, lr=epoch.learning_rate, fused=True) for _, parameters in pairs]
 
     def run() -> None:
         net.train()
-        for number, rows in enumerate(torch.split(own[torch.randperm(len(own))], epoch.batch), 1):
+        for number, rows in enumerate(torch.split(own[torch.randperm(len(own))], epoch.batch_size), 1):
             for (loss, _), optimiser in zip(pairs, optimisers, strict=True):
                 optimiser.zero_grad()
                 loss(x[rows], rows).backward()
                 optimiser.step()
             if on_step is not None:
-                on_step(number, -(-len(own) // epoch.batch))
+                on_step(number, -(-len(own) // epoch.batch_size))
 
     return run
 

@@ -67,7 +67,9 @@ def fit(name: str, images: Floats, bits: int, schedule: Schedule | None = None, 
 def maps(data: Path) -> Figure:
     """Test digits in two dimensions, by principal components and by a bottleneck of two units."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
-    schedule = Schedule(seed=SEED, epochs=20, rate=1e-3, batch=256, most_steps=LONG, held_out=0.0)
+    schedule = Schedule(
+        seed=SEED, epochs=20, learning_rate=1e-3, batch_size=256, max_steps=LONG, validation_fraction=0.0
+    )
     ways = {"principal components": fit("pca", own, 2), "deep autoencoder": fit("deep", own, 2, schedule)}
     figure = Figure(figsize=(10, 5.2), layout="constrained")
     for axes, (way, encoder) in zip(figure.subplots(1, 2), ways.items(), strict=True):
@@ -104,7 +106,7 @@ def set_aside(data: Path) -> Figure:
     """The images among 4s with the longest S, and some ordinary ones: X, L and S."""
     images, _ = mixed(data, SEED)
     features, low = as_features(images), as_features(images)
-    schedule = Schedule(seed=SEED, epochs=30, rate=1e-3, batch=128, least_steps=1, most_steps=LONG)
+    schedule = Schedule(seed=SEED, epochs=30, learning_rate=1e-3, batch_size=128, min_steps=1, max_steps=LONG)
     net = Robust(hidden=(400,), activation="sigmoid")
     with seeded(SEED):
         net.build(features, 200)
@@ -120,12 +122,14 @@ def set_aside(data: Path) -> Figure:
 def samples(data: Path) -> Figure:
     """Digits that nobody wrote."""
     own, _ = mnist(data, "train")
-    plan = Schedule(seed=SEED, epochs=20, rate=2e-3, most_steps=LONG, held_out=0.0)
+    plan = Schedule(seed=SEED, epochs=20, learning_rate=2e-3, max_steps=LONG, validation_fraction=0.0)
     made = {
         "variational": fit("variational", own, 10, plan),
-        "adversarial": fit("adversarial", own[:20_000], 10, replace(plan, epochs=10, rate=1e-3), prior="gaussian"),
-        "gmvae": fit("gmvae", own, 10, replace(plan, epochs=15, rate=1e-3, batch=200), hidden=(500, 500)),
-        "student-t": fit("student-t", own, 10, replace(plan, rate=1e-3)),
+        "adversarial": fit(
+            "adversarial", own[:20_000], 10, replace(plan, epochs=10, learning_rate=1e-3), prior="gaussian"
+        ),
+        "gmvae": fit("gmvae", own, 10, replace(plan, epochs=15, learning_rate=1e-3, batch_size=200), hidden=(500, 500)),
+        "student-t": fit("student-t", own, 10, replace(plan, learning_rate=1e-3)),
     }
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     for axes, (name, net) in zip(figure.subplots(2, 2).ravel(), made.items(), strict=True):

@@ -139,14 +139,10 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = (
-        ",".join(map(str, value))
-        if isinstance(value, tuple)
-        else str(value).lower()
-        if value in (True, False)
-        else value
-    )
-    return f"`{text}`" if text != "" else ""
+    if value is None:
+        return "`auto`"
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"`{text.lower() if isinstance(value, bool) else text}`" if text else ""
 
 
 def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:

@@ -68,6 +68,8 @@ def _rows(kind: Any) -> list[str]:
 
 
 def _plain(default: Any) -> str:
+    if default is None:
+        return "auto"
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 

@@ -17,7 +17,7 @@ import torch
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import Encoder
-from hashret.features import Features, Rows
+from hashret.features import CSRMatrix, Features
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 
@@ -31,7 +31,7 @@ TOPICS = {
 }
 COMMON = "and the of with after before while again often never under over small large old new"
 
-FAST: dict[str, Any] = {"epochs": 3, "least_steps": 120, "batch": 64, "rate": 5e-3, "device": "cpu"}
+FAST: dict[str, Any] = {"epochs": 3, "min_steps": 120, "batch_size": 64, "learning_rate": 5e-3, "device": "cpu"}
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +57,11 @@ def make_texts(count: int = 200, seed: int = 0) -> list[Document]:
     return documents
 
 
-def sparse(matrix: np.ndarray) -> Rows:
+def sparse(matrix: np.ndarray) -> CSRMatrix:
     """The same, as the arrays of its values that are not 0."""
     row, column = matrix.nonzero()
     offsets = np.concatenate([[0], np.bincount(row, minlength=len(matrix)).cumsum()]).astype(np.int64)
-    return Rows(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
+    return CSRMatrix(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
 
 
 @cache
@@ -142,8 +142,8 @@ def fitted() -> Callable[..., Encoder]:
     """An encoder fitted on one of the corpora; the same one each time it is asked for."""
 
     @cache
-    def fit(name: str, kind: str, bits: int = 16, seed: int = 0, steps: int = FAST["least_steps"]) -> Encoder:
-        schedule = Schedule(**FAST | {"least_steps": steps, "seed": seed})
+    def fit(name: str, kind: str, bits: int = 16, seed: int = 0, steps: int = FAST["min_steps"]) -> Encoder:
+        schedule = Schedule(**FAST | {"min_steps": steps, "seed": seed})
         return ENCODERS.get(name)().fit(corpus(kind)[0], bits, schedule)
 
     return fit

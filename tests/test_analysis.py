@@ -22,7 +22,7 @@ from hashret.cli.app import app
 from hashret.codes import hamming
 from hashret.documents import Document
 from hashret.errors import UsageError
-from hashret.features import Rows, stacked, unit
+from hashret.features import CSRMatrix, stacked, unit
 from hashret.index import Index
 
 from .conftest import FAST, make_images, make_texts, make_vectors
@@ -55,7 +55,7 @@ def vectors_index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def far_by_cosine(index: Index, documents: list[Document]) -> np.ndarray:
     """1 - cosine of each document to all of the index."""
     parts = [stacked([*index.hasher.features(some)]) for some in (documents, index.documents())]
-    asked, known = (unit(part.dense() if isinstance(part, Rows) else part) for part in parts)
+    asked, known = (unit(part.dense() if isinstance(part, CSRMatrix) else part) for part in parts)
     return 1 - asked @ known.T
 
 
@@ -345,7 +345,9 @@ def test_names_of_files_are_short_and_lead_nowhere(name: str, wanted: str) -> No
 def test_clusters_of_long_names_and_words_are_written(tmp_path: Path) -> None:
     words = ["語" * 40 + letter for letter in "一二三四"]
     documents = [Document("日本語" * 200 + str(i), " ".join([*words, "a b c"]) if i % 2 else "d e f") for i in range(8)]
-    index = Index.create(tmp_path / "index", documents, bits=8, encoder="lsh", vectorizer="tfidf", options={"least": 1})
+    index = Index.create(
+        tmp_path / "index", documents, bits=8, encoder="lsh", vectorizer="tfidf", options={"min_df": 1}
+    )
     write([Cluster(0, index.ids, words)], index, tmp_path / "out")
     written = [*(tmp_path / "out").rglob("*.txt")]
     assert len(written) == 8

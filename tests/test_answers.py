@@ -219,7 +219,7 @@ class TestLike:
 
 
 def test_refit_keeps_the_seed_and_the_options_of_training(tmp_path: Path) -> None:
-    how: dict[str, Any] = {"epochs": 2, "most_steps": 40, "least_steps": 20, "batch": 16}
+    how: dict[str, Any] = {"epochs": 2, "max_steps": 40, "min_steps": 20, "batch_size": 16}
     with Index.create(tmp_path / "index", texts(60), bits=8, encoder="bernoulli", seed=7, options=how) as index:
         before, codes = index.hasher.fingerprint, index.codes.tolist()
         assert index.hasher.training["seed"] == 7
@@ -228,7 +228,7 @@ def test_refit_keeps_the_seed_and_the_options_of_training(tmp_path: Path) -> Non
         assert index.codes.tolist() == codes
         index.refit(seed=8, options={"epochs": 3})
         assert (index.hasher.training["seed"], index.hasher.training["epochs"]) == (8, 3)
-        assert index.hasher.training["batch"] == 16
+        assert index.hasher.training["batch_size"] == 16
         assert index.hasher.fingerprint != before
 
 

@@ -117,7 +117,7 @@ class TestSeeds:
     @pytest.mark.parametrize("encoder", ["lsh", "itq", "bernoulli"])
     def test_the_largest_seed_will_do(self, encoder: str) -> None:
         texts = [f"some words of number{n % 7}" for n in range(40)]
-        short = {"epochs": 1, "least_steps": 2, "most_steps": 2}
+        short = {"epochs": 1, "min_steps": 2, "max_steps": 2}
         made = hashret.Hasher.fit(texts, bits=8, encoder=encoder, seed=2**32 - 1, options=short)
         assert made.encode(texts).shape == (40, 1)
 

@@ -11,7 +11,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from hashret.encoders import ENCODERS
-from hashret.features import Features, Rows
+from hashret.features import CSRMatrix, Features
 from hashret.parts.clusters import few, k_means, sharpened, student_t
 from hashret.parts.expression import self_expression, spectral
 from hashret.parts.gaussian import divergence, drawn, log_density
@@ -35,7 +35,9 @@ def fitted(name: str) -> tuple[np.ndarray, object]:
     """Clusters that an encoder finds among the digits, and itself."""
     images, _ = digits()
     encoder = ENCODERS.get(name).from_params({"clusters": 12, "hidden": "100"})
-    encoder.fit(Features(images, SHAPE, "unit"), 8, Schedule(epochs=1, least_steps=600, batch=64, rate=2e-3))
+    encoder.fit(
+        Features(images, SHAPE, "unit"), 8, Schedule(epochs=1, min_steps=600, batch_size=64, learning_rate=2e-3)
+    )
     return encoder.assign(images), encoder  # type: ignore[attr-defined]
 
 
@@ -59,7 +61,7 @@ class TestClusters:
         images = digits()[0][:5]
         encoder = ENCODERS.get(name).from_params({"clusters": 30})
         with caplog.at_level(logging.WARNING, "hashret"):
-            encoder.fit(Features(images, SHAPE, "unit"), 4, Schedule(epochs=1, least_steps=4))
+            encoder.fit(Features(images, SHAPE, "unit"), 4, Schedule(epochs=1, min_steps=4))
         shares = encoder.assign(images)  # type: ignore[attr-defined]
         assert shares.shape == (5, 30)
         assert "clusters instead of 30" in caplog.text
@@ -76,7 +78,7 @@ class TestDEC:
     def test_gathering_makes_assignments_surer(self) -> None:
         images, _ = digits()
         features, encoder = Features(images, SHAPE, "unit"), ENCODERS.get("dec").from_params({"hidden": "100"})
-        schedule = Schedule(epochs=1, least_steps=400, batch=64, rate=2e-3, held_out=0.0)
+        schedule = Schedule(epochs=1, min_steps=400, batch_size=64, learning_rate=2e-3, validation_fraction=0.0)
         with seeded(0):
             encoder.pretrain(features, 8, schedule)  # type: ignore[attr-defined]
             before = encoder.assign(images)  # type: ignore[attr-defined]
@@ -113,7 +115,7 @@ class TestSubspace:
         images, wanted = digits()
         encoder = ENCODERS.get("subspace").from_params({"sampled": 300, "clusters": 12, "hidden": "100"})
         with caplog.at_level(logging.WARNING, "hashret"):
-            encoder.fit(Features(images, SHAPE, "unit"), 8, Schedule(epochs=1, least_steps=300, rate=2e-3))
+            encoder.fit(Features(images, SHAPE, "unit"), 8, Schedule(epochs=1, min_steps=300, learning_rate=2e-3))
         assert "learning from 300 of 600 documents" in caplog.text
         assert purity(encoder.assign(images).argmax(axis=1), wanted) > 0.6  # type: ignore[attr-defined]
 
@@ -145,7 +147,7 @@ class TestSubspace:
     def test_sparse_documents_express_each_other_as_dense_ones_do(self) -> None:
         dense = np.random.default_rng(0).random((30, 12), np.float32)
         offsets = np.arange(0, 361, 12, dtype=np.int64)
-        rows = Rows(dense.ravel(), np.tile(np.arange(12, dtype=np.int32), 30), offsets, 12)
+        rows = CSRMatrix(dense.ravel(), np.tile(np.arange(12, dtype=np.int32), 30), offsets, 12)
         np.testing.assert_allclose(self_expression(rows, 0.3)[1], self_expression(dense, 0.3)[1], atol=1e-4)
 
 

@@ -116,7 +116,7 @@ def test_the_walk_through_makes_an_encoder(monkeypatch: pytest.MonkeyPatch) -> N
     exec(compile(source, "noisy.py", "exec"), module.__dict__)
     kind: type[Encoder] = module.__dict__["Noisy"]
     images = np.random.default_rng(0).random((60, 16), np.float32)
-    schedule = Schedule(epochs=2, least_steps=20)
+    schedule = Schedule(epochs=2, min_steps=20)
     encoder = kind.from_params({"noise": "0.5"}).fit(Features(images, (1, 4, 4), "unit"), 6, schedule)
     assert encoder.params() == {"noise": 0.5}
     assert encoder.program().encode(images).shape == (60, 1)

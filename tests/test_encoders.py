@@ -13,7 +13,7 @@ from hashret.encoders import ENCODERS
 from hashret.encoders.base import Encoder, abilities
 from hashret.encoders.net import Autoencoder
 from hashret.errors import HashretError, UsageError
-from hashret.features import Features, Floats, Rows, mean_of
+from hashret.features import CSRMatrix, Features, Floats, mean_of
 from hashret.parts.binarize import medians
 from hashret.parts.bodies import Standardize, convolutional, mlp, program, suited
 from hashret.parts.projection import principal
@@ -35,8 +35,8 @@ Corpora = Callable[[str], tuple[Features, list[str]]]
 
 def part(features: Features, rows: np.ndarray) -> Features:
     matrix = features.input
-    taken = matrix.take(rows) if isinstance(matrix, Rows) else matrix[rows]
-    return Features(taken, features.shape, features.gives)
+    taken = matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows]
+    return Features(taken, features.shape, features.feature_type)
 
 
 def precision_at_10(codes: np.ndarray, labels: list[str]) -> float:
@@ -110,7 +110,7 @@ class TestOnEveryKindOfFeatures:
         assert len(np.unique(made.encode(features.input)[:41], axis=0)) == 1
 
 
-def compute(encoder: Encoder, ability: str, matrix: Floats | Rows) -> np.ndarray:
+def compute(encoder: Encoder, ability: str, matrix: Floats | CSRMatrix) -> np.ndarray:
     """What a capability gives of the features, a row a document; of `sample`, as many rows."""
     return np.asarray(encoder.sample(len(matrix)) if ability == "sample" else getattr(encoder, ability)(matrix))
 
@@ -154,7 +154,7 @@ class TestCapabilities:
 
 
 def short(schedule: Schedule, **other: object) -> Schedule:
-    return Schedule(**schedule.params() | {"epochs": 1, "least_steps": 4} | other)
+    return Schedule(**schedule.params() | {"epochs": 1, "min_steps": 4} | other)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -213,14 +213,14 @@ class TestEveryEncoder:
         kind = ENCODERS.get(name)
         assert kind.name == name
         assert kind.summary
-        assert set(kind.wants) <= {"counts", "unit", "real"}
+        assert set(kind.accepted_types) <= {"counts", "unit", "real"}
         assert all(kind.help_of(key) for key in kind.options())
 
     @pytest.mark.parametrize("kind", ["sparse", "grey", "real"])
     @pytest.mark.parametrize("count", [1, 2, 3, 10])
     def test_a_tiny_corpus(self, name: str, kind: str, count: int, corpora: Corpora, schedule: Schedule) -> None:
         features = part(corpora(kind)[0], np.arange(count))
-        encoder, plan = ENCODERS.get(name)(), short(schedule, held_out=0.5)
+        encoder, plan = ENCODERS.get(name)(), short(schedule, validation_fraction=0.5)
         if (name == "pca" and count < 5) or (name in ("itq", "spectral") and count < 2):
             with pytest.raises(HashretError, match="components"):
                 encoder.fit(features, 4, plan)
@@ -346,7 +346,7 @@ class TestPrincipalComponents:
         dense[np.random.default_rng(1).random(dense.shape) < 0.4] = 0
         row, column = dense.nonzero()
         offsets = np.concatenate([[0], np.bincount(row, minlength=80).cumsum()]).astype(np.int64)
-        rows = Rows(dense[row, column], column.astype(np.int32), offsets, 10)
+        rows = CSRMatrix(dense[row, column], column.astype(np.int32), offsets, 10)
         found = principal(Features(rows, (10,)), count, 0)
         assert len(found[1]) == min(count, 10)
         self.check(found, dense)
@@ -358,7 +358,7 @@ class TestPrincipalComponents:
 
 def test_rows_are_the_dense_matrix_in_short(corpora: Corpora) -> None:
     rows = corpora("sparse")[0].input
-    assert isinstance(rows, Rows)
+    assert isinstance(rows, CSRMatrix)
     dense, chosen = rows.dense(), np.array([7, 3, 3, 199])
     np.testing.assert_array_equal(rows.take(chosen).dense(), dense[chosen])
     np.testing.assert_array_equal(rows.take(np.array([], np.int64)).dense(), dense[:0])

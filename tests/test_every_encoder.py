@@ -14,7 +14,7 @@ from hashret.index import Index
 
 from .conftest import make_images, make_texts
 
-QUICK = {"epochs": 1, "least_steps": 20, "batch": 32, "device": "cpu"}
+QUICK = {"epochs": 1, "min_steps": 20, "batch_size": 32, "device": "cpu"}
 DOCUMENTS = {"texts": make_texts(60), "images": make_images()[:60]}
 
 

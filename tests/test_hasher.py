@@ -38,10 +38,10 @@ def part(folder: Path, name: str) -> Path:
 @pytest.fixture(scope="module")
 def hashers(texts: list[Document], images: list[Document], vectors: list[Document]) -> dict[str, Hasher]:
     """One of each kind of document."""
-    fast = {"epochs": 2, "least_steps": 20}
+    fast = {"epochs": 2, "min_steps": 20}
     return {
         "text": Hasher.fit(
-            texts, bits=20, encoder="deep", options={**fast, "hidden": "16", "vocabulary": 40}, device="cpu"
+            texts, bits=20, encoder="deep", options={**fast, "hidden": "16", "max_features": 40}, device="cpu"
         ),
         "image": Hasher.fit(images, bits=9, options={**fast, "hidden": "16"}, device="cpu"),
         "vector": Hasher.fit(vectors, bits=32, encoder="itq"),
@@ -68,7 +68,7 @@ class TestSaving:
         wanted.save(tmp_path / "a" / "b")
         found = Hasher.load(tmp_path / "a" / "b")
         assert found.fingerprint == wanted.fingerprint
-        assert (found.bits, found.reads, found.encoder) == (wanted.bits, kind, wanted.encoder)
+        assert (found.bits, found.document_type, found.encoder) == (wanted.bits, kind, wanted.encoder)
         assert json.loads(json.dumps(wanted.params)) == json.loads(json.dumps(found.params))
         assert (found.encode(documents[kind]) == wanted.encode(documents[kind])).all()
         assert (found.logits(documents[kind]) == wanted.logits(documents[kind])).all()
@@ -81,11 +81,11 @@ class TestSaving:
         self, hashers: dict[str, Hasher], texts: list[Document]
     ) -> None:
         def fit(**other: Any) -> str:
-            given = {"bits": 20, "encoder": "lsh", "options": {"vocabulary": 40}} | other
+            given = {"bits": 20, "encoder": "lsh", "options": {"max_features": 40}} | other
             return Hasher.fit(texts, **given).fingerprint
 
         assert fit() == fit()
-        others = [{"seed": 1}, {"bits": 21}, {"encoder": "pca"}, {"options": {"vocabulary": 41}}]
+        others = [{"seed": 1}, {"bits": 21}, {"encoder": "pca"}, {"options": {"max_features": 41}}]
         assert len({fit(), *(fit(**other) for other in others), hashers["text"].fingerprint}) == 6
 
     def test_these_files_are_written_and_none_could_run_code(self, saved: Path) -> None:
@@ -319,11 +319,17 @@ class Greedy(LSH):
 
 class TestOptions:
     def test_each_goes_to_the_part_that_knows_it(self) -> None:
-        given = {"hidden": "8", "vocabulary": "50", "epochs": "4", "vectorizer.least": 1, "schedule.rate": "0.1"}
+        given = {
+            "hidden": "8",
+            "max_features": "50",
+            "epochs": "4",
+            "vectorizer.min_df": 1,
+            "schedule.learning_rate": "0.1",
+        }
         settings = Settings("bernoulli", "tfidf", given)
         assert settings.encoder.params()["hidden"] == (8,)
-        assert settings.vectorizer("text").params() == {"vocabulary": 50, "least": 1, "most": 0.5}
-        assert (settings.schedule.epochs, settings.schedule.rate) == (4, 0.1)
+        assert settings.vectorizer("text").params() == {"max_features": 50, "min_df": 1, "max_df": 0.5}
+        assert (settings.schedule.epochs, settings.schedule.learning_rate) == (4, 0.1)
 
     def test_one_that_nobody_knows_is_refused_with_the_nearest(self) -> None:
         with pytest.raises(UsageError, match="unknown option 'epoch'; did you mean 'epochs'"):
@@ -344,7 +350,7 @@ class TestOptions:
         assert (settings.encoder.params()["patience"], settings.schedule.patience) == (9, 5)
 
     def test_a_value_out_of_bounds_is_refused(self, texts: list[Document]) -> None:
-        for options in ({"patience": 0}, {"vocabulary": 0}, {"hidden": "0"}):
+        for options in ({"patience": 0}, {"max_features": 0}, {"hidden": "0"}):
             with pytest.raises(UsageError, match="must be at least 1"):
                 Hasher.fit(texts, options=options)
 
@@ -399,7 +405,7 @@ class TestFitting:
     @pytest.mark.parametrize("count", [1, 2, 3])
     def test_very_few_documents_do_or_say_why_not(self, count: int, texts: list[Document]) -> None:
         for encoder in ENCODERS.names():
-            options = {"epochs": 1, "least_steps": 2} if ENCODERS.get(encoder).trained else {}
+            options = {"epochs": 1, "min_steps": 2} if ENCODERS.get(encoder).trained else {}
             fit = partial(Hasher.fit, texts[:count], bits=8, encoder=encoder, options=options, device="cpu")
             if encoder == "pca" or (encoder in ("itq", "spectral") and count == 1):
                 with pytest.raises(HashretError, match="components"):

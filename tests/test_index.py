@@ -187,7 +187,7 @@ def test_an_index_open_while_another_refits_does_not_mix_codes(index: Index) -> 
 
 
 def test_a_refit_keeps_what_is_not_said(tmp_path: Path) -> None:
-    options = {"rounds": 7, "vocabulary": 25}
+    options = {"rounds": 7, "max_features": 25}
     with Index.create(tmp_path / "index", corpus(60), bits=8, encoder="itq", options=options) as index:
         index.refit(bits=12)
         assert index.hasher.params["rounds"] == 7

@@ -23,7 +23,7 @@ from hashret.training import USUAL, Schedule
 from .conftest import sparse
 from .test_index import corpus
 
-QUICK: dict[str, Any] = {"epochs": 4, "least_steps": 60, "batch": 64}
+QUICK: dict[str, Any] = {"epochs": 4, "min_steps": 60, "batch_size": 64}
 
 
 def cosines(matrix: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_the_loss_is_that_of_the_formula() -> None:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((30, 12)).astype(np.float32)
     features = Features(x, (12,))
-    net = Neighborhood(hidden=(9,), rebuild=0.5, even=0.7, temperature=0.3)
+    net = Neighborhood(hidden=(9,), reconstruction_weight=0.5, decorrelation_weight=0.7, temperature=0.3)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net.build(features, 6)
@@ -141,6 +141,8 @@ def test_moved_images_are_others_of_the_same_kind(channels: int) -> None:
 
 
 def test_a_schedule_keeps_what_was_said() -> None:
-    said = Schedule(epochs=3, rate=0.5).completed({"epochs": 25, "batch": 512, "held_out": 0.0})
-    assert (said.epochs, said.rate, said.batch, said.held_out) == (3, 0.5, 512, 0.0)
-    assert said.most_steps == USUAL["most_steps"]
+    said = Schedule(epochs=3, learning_rate=0.5).completed(
+        {"epochs": 25, "batch_size": 512, "validation_fraction": 0.0}
+    )
+    assert (said.epochs, said.learning_rate, said.batch_size, said.validation_fraction) == (3, 0.5, 512, 0.0)
+    assert said.max_steps == USUAL["max_steps"]

@@ -33,7 +33,7 @@ def test_few_texts_are_warned_of_and_equal_ones_have_equal_codes(
     if count > 1:
         documents[-1] = Document("again", documents[0].content)
     with caplog.at_level(logging.WARNING, "hashret"):
-        hasher = Hasher.fit(documents, bits=8, options=fast | SMALL | {"least_steps": 20})
+        hasher = Hasher.fit(documents, bits=8, options=fast | SMALL | {"min_steps": 20})
     assert f"{count} documents: codes learned from fewer than 500 are rough" in caplog.text
     codes = hasher.encode([*documents, Document("new", documents[0].content), Document("none", "")])
     assert codes.shape == (count + 2, 1)
@@ -42,7 +42,7 @@ def test_few_texts_are_warned_of_and_equal_ones_have_equal_codes(
 
 def test_the_seed_decides_the_codes(texts: list[Document], fast: dict[str, Any]) -> None:
     def codes(seed: int) -> np.ndarray:
-        hasher = Hasher.fit(texts, bits=16, seed=seed, options=fast | SMALL | {"least_steps": 30})
+        hasher = Hasher.fit(texts, bits=16, seed=seed, options=fast | SMALL | {"min_steps": 30})
         assert hasher.encoder == DEFAULT
         return hasher.encode(texts)
 
@@ -80,7 +80,7 @@ def test_temperature_goes_by_the_bits(bits: int, temperature: float) -> None:
 
 def test_the_agreement_of_bits_that_all_agree_is_the_chance_of_a_draw() -> None:
     x = np.ones((12, 4), np.float32)
-    net = Neighborhood(hidden=(5,), even=1e-30, rebuild=0.0)
+    net = Neighborhood(hidden=(5,), decorrelation_weight=1e-30, reconstruction_weight=0.0)
     net.build(Features(x, (4,)), 8)
     net.features, net.graph = Features(x, (4,)), torch.from_numpy(neighbors((x,), 3))
     net.eval()
@@ -118,7 +118,7 @@ def test_a_schedule_takes_the_encoders_own_values_where_the_default_stands_and_n
     for name, own in Neighborhood.usual.items():
         assert getattr(Schedule().completed(Neighborhood.usual), name) == own
         assert getattr(Schedule().completed({}), name) == USUAL[name]
-        said = 0.25 if name == "held_out" else 7
+        said = 0.25 if name == "validation_fraction" else 7
         given = Schedule(**{name: said})
         assert getattr(given.completed(Neighborhood.usual), name) == said
         assert getattr(given, name) == said

@@ -23,7 +23,7 @@ from hashret.encoders.student_t import StudentT, log_gaussian, log_t
 from hashret.features import Features, Floats
 from hashret.training import Schedule
 
-SCHEDULE = Schedule(epochs=5, least_steps=400, most_steps=400, batch=64, rate=3e-3, device="cpu")
+SCHEDULE = Schedule(epochs=5, min_steps=400, max_steps=400, batch_size=64, learning_rate=3e-3, device="cpu")
 
 
 @pytest.fixture(scope="module")

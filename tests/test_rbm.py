@@ -64,7 +64,7 @@ def test_contrastive_divergence_makes_what_was_seen_likely() -> None:
     with seeded(1):
         rbm = RBM(6, 8)
         before = float(-rbm.free_energy(patterns).mean()) - exact(rbm)
-        pretrain([rbm], Features(data, (6,), "unit"), Schedule(batch=20, device="cpu"), 2000, torch.nn.Identity())
+        pretrain([rbm], Features(data, (6,), "unit"), Schedule(batch_size=20, device="cpu"), 2000, torch.nn.Identity())
     after = float(-rbm.free_energy(patterns).mean()) - exact(rbm)
     assert before == pytest.approx(-6 * np.log(2), abs=0.5)
     assert after > -3.0  # ln(1/3) is the best there is
@@ -85,7 +85,7 @@ def test_layers_are_trained_from_below(units: str) -> None:
     with seeded(0):
         stack = [RBM(8, 6, units), RBM(6, 3, linear=True)]
         before = [rbm.weight.clone() for rbm in stack]
-        pretrain(stack, Features(data, (8,)), Schedule(batch=10, device="cpu"), 30, torch.nn.Identity())
+        pretrain(stack, Features(data, (8,)), Schedule(batch_size=10, device="cpu"), 30, torch.nn.Identity())
     for rbm, old in zip(stack, before, strict=True):
         assert torch.isfinite(rbm.weight).all()
         assert (rbm.weight != old).any()

@@ -9,7 +9,7 @@ import pytest
 
 from hashret.documents import Document
 from hashret.errors import StoreError
-from hashret.features import Rows
+from hashret.features import CSRMatrix
 from hashret.parts import views, words
 from hashret.parts.words import tokens
 from hashret.vectorizers.base import State
@@ -55,7 +55,7 @@ def test_latent_directions_are_singular_vectors() -> None:
     assert np.allclose(ours @ ours.T, right @ right.T, atol=1e-4)
 
 
-def _random_rows(n: int, width: int) -> Rows:
+def _random_rows(n: int, width: int) -> CSRMatrix:
     rng = np.random.default_rng(0)
     texts = [" ".join(f"w{word:02d}" for word in rng.choice(width, 5)) for _ in range(n)]
     counts = words.count(texts, {f"w{word:02d}": word for word in range(width)})

@@ -25,7 +25,9 @@ def features(count: int = 40) -> Features:
 
 
 def plan(**options: Any) -> Schedule:
-    return Schedule(**{"epochs": 8, "batch": 10, "least_steps": 1, "held_out": 0.25, "device": "cpu"} | options)
+    return Schedule(
+        **{"epochs": 8, "batch_size": 10, "min_steps": 1, "validation_fraction": 0.25, "device": "cpu"} | options
+    )
 
 
 class Line(nn.Module):
@@ -59,7 +61,15 @@ class Scripted(nn.Module):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epochs", -1), ("batch", -1), ("rate", -1), ("held_out", 0.6), ("patience", 0), ("sample", 0), ("seed", -1)],
+    [
+        ("epochs", -1),
+        ("batch_size", -1),
+        ("learning_rate", -1),
+        ("validation_fraction", 0.6),
+        ("patience", 0),
+        ("sample", 0),
+        ("seed", -1),
+    ],
 )
 def test_a_schedule_is_checked(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"{name} must be "):
@@ -67,10 +77,9 @@ def test_a_schedule_is_checked(name: str, value: float) -> None:
 
 
 def test_a_share_below_nothing_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"held_out must be -1\.0 to 0\.5"):
-        Schedule(held_out=-2)
-    with pytest.raises(UsageError, match=r"held_out must be 0 to 0\.5, or -1"):
-        Schedule(held_out=-0.5).completed({})
+    for fraction in (-2, -0.5, 0.6):
+        with pytest.raises(UsageError, match=r"validation_fraction must be 0\.0 to 0\.5, got"):
+            Schedule(validation_fraction=fraction)
 
 
 def test_an_unknown_device_is_refused() -> None:
@@ -90,7 +99,7 @@ def test_cuda_where_there_is_none_is_refused() -> None:
 def test_training_lowers_the_loss() -> None:
     net, made = Line(), features(400)
     before = net.loss(torch.from_numpy(made.input), torch.arange(400)).item()
-    train(net, made, [(net.loss, net.parameters())], plan(rate=0.2))
+    train(net, made, [(net.loss, net.parameters())], plan(learning_rate=0.2))
     after = net.loss(torch.from_numpy(made.input), torch.arange(400)).item()
     assert after < before / 100
     assert not net.training
@@ -111,14 +120,14 @@ def test_the_best_state_is_kept() -> None:
 
 def test_without_held_out_documents_every_epoch_is_taken() -> None:
     net = Scripted([])
-    train(net, features(), [(net.loss, net.parameters())], plan(held_out=0))
+    train(net, features(), [(net.loss, net.parameters())], plan(validation_fraction=0))
     assert net.epochs == 0
     assert int(net.get_buffer("step")) == 8 * 4
 
 
 def test_a_small_corpus_gets_its_least_steps() -> None:
     net = Scripted([1.0] * 8)
-    train(net, features(4), [(net.loss, net.parameters())], plan(held_out=0, least_steps=100, epochs=4))
+    train(net, features(4), [(net.loss, net.parameters())], plan(validation_fraction=0, min_steps=100, epochs=4))
     assert int(net.get_buffer("step")) >= 100
 
 
@@ -147,8 +156,8 @@ def test_no_batch_has_one_document_only() -> None:
             return self.weight.sum()
 
     net = Counting([])
-    train(net, features(41), [(net.loss, net.parameters())], plan(held_out=0))
-    train(net, features(1), [(net.loss, net.parameters())], plan(held_out=0.5))
+    train(net, features(41), [(net.loss, net.parameters())], plan(validation_fraction=0))
+    train(net, features(1), [(net.loss, net.parameters())], plan(validation_fraction=0.5))
     assert sizes == {10, 2}
 
 
@@ -187,7 +196,7 @@ def test_each_pair_takes_a_step_in_turn_and_each_step_is_told() -> None:
         return second.sum()
 
     told: list[tuple[int, int]] = []
-    schedule = plan(epochs=1, held_out=0)
+    schedule = plan(epochs=1, validation_fraction=0)
     train(nn.Identity(), features(), [(one, [first]), (two, [second])], schedule, lambda *at: told.append(at))
     assert order == ["one", "two"] * 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -202,7 +211,7 @@ def test_the_seed_decides_the_order_of_documents() -> None:
             order.append(rows.tolist())
             return weight.sum()
 
-        train(nn.Identity(), features(), [(loss, [weight])], plan(epochs=1, held_out=0, seed=seed))
+        train(nn.Identity(), features(), [(loss, [weight])], plan(epochs=1, validation_fraction=0, seed=seed))
         return order
 
     assert drawn(0) == drawn(0)
@@ -212,7 +221,7 @@ def test_the_seed_decides_the_order_of_documents() -> None:
 def test_labels_cannot_reach_the_loop() -> None:
     assert list(inspect.signature(train).parameters) == ["net", "features", "steps", "schedule", "on_step", "label"]
     assert inspect.signature(train).parameters["label"].annotation == "str"  # of the progress
-    assert set(Features.__dataclass_fields__) == {"input", "shape", "gives", "views"}
+    assert set(Features.__dataclass_fields__) == {"input", "shape", "feature_type", "views"}
     assert typing.get_args(Loss)[0] == [Tensor, Tensor]
     assert list(inspect.signature(batch).parameters) == ["features", "rows", "device"]
 
@@ -231,7 +240,7 @@ def test_seeded_leaves_the_callers_randomness() -> None:
 
 def test_fits_in_threads_give_what_one_alone_gives() -> None:
     texts = [f"wheat ship court number{n % 7} harvest {'sail' if n % 2 else 'judge'}" for n in range(60)]
-    short = {"epochs": 1, "least_steps": 30, "most_steps": 30}
+    short = {"epochs": 1, "min_steps": 30, "max_steps": 30}
 
     def fit(encoder: str) -> str:
         hasher = Hasher.fit(texts, bits=8, encoder=encoder, seed=1, options=short)
@@ -246,7 +255,7 @@ def test_fits_in_threads_give_what_one_alone_gives() -> None:
 
 def test_samples_and_restored_nets_leave_a_fit_in_another_thread_as_it_is() -> None:
     rows = np.random.default_rng(0).standard_normal((60, 6)).astype(np.float32)
-    short = {"epochs": 1, "least_steps": 30, "most_steps": 30}
+    short = {"epochs": 1, "min_steps": 30, "max_steps": 30}
     sampler = Hasher.fit(list(rows), bits=8, encoder="adversarial", options=short)
     alone = Hasher.fit(list(rows), bits=8, encoder="denoising", options=short).fingerprint
     done = threading.Event()

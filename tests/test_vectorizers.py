@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 
 from hashret.documents import Document
 from hashret.errors import DataError, StoreError
-from hashret.features import GIVES, Features, Rows
+from hashret.features import FEATURE_TYPES, CSRMatrix, Features
 from hashret.images import LARGEST, is_grey, thumbnail
 from hashret.images import load as load_image
 from hashret.parts.words import tokens
@@ -35,7 +35,7 @@ OTHER = {
 
 
 def dense(features: Features) -> np.ndarray:
-    return features.input.dense() if isinstance(features.input, Rows) else features.input
+    return features.input.dense() if isinstance(features.input, CSRMatrix) else features.input
 
 
 def through_files(state: State) -> State:
@@ -58,11 +58,11 @@ class TestEveryVectorizer:
 
     def test_it_says_what_it_reads_and_gives(self, name: str, documents: list[Document]) -> None:
         made = VECTORIZERS.get(name)()
-        assert (made.name, made.reads) == (name, documents[0].kind)
-        assert made.gives in GIVES
-        assert made.fit(documents).gives == made.gives
+        assert (made.name, made.document_type) == (name, documents[0].kind)
+        assert made.feature_type in FEATURE_TYPES
+        assert made.fit(documents).feature_type == made.feature_type
         assert made.summary
-        assert VECTORIZERS.get(DEFAULTS[made.reads]).reads == made.reads
+        assert VECTORIZERS.get(DEFAULTS[made.document_type]).document_type == made.document_type
 
     def test_fit_gives_what_transform_gives(self, name: str, documents: list[Document]) -> None:
         made = VECTORIZERS.get(name)()
@@ -94,7 +94,7 @@ class TestEveryVectorizer:
 
     def test_a_document_of_another_kind_is_refused_by_name(self, name: str, documents: list[Document]) -> None:
         made = VECTORIZERS.get(name)()
-        for stray in [OTHER[kind] for kind in OTHER if kind != made.reads]:
+        for stray in [OTHER[kind] for kind in OTHER if kind != made.document_type]:
             with pytest.raises(DataError, match="'stray' is a"):
                 made.fit([*documents[:3], stray])
         made.fit(documents)
@@ -169,7 +169,7 @@ class TestTfIdf:
         assert set(ours.words) == {"one", "two", "common"}
 
     def test_the_vocabulary_holds_the_most_frequent_words(self, texts: list[Document]) -> None:
-        large, small = TfIdf(), TfIdf(vocabulary=10)
+        large, small = TfIdf(), TfIdf(max_features=10)
         large.fit(texts)
         assert small.fit(texts).shape == (10,)
         assert small.words == large.words[:10]

@@ -39,14 +39,14 @@ def test_words_of_scripts_with_spaces_are_runs_as_ever(text: str) -> None:
 
 
 def test_each_text_counts_once_and_equally_frequent_words_come_by_name() -> None:
-    kept, df = vocabulary(["bb aa", "bb cc cc cc", "aa dd"], largest=10, least=1, most=1.0)
+    kept, df = vocabulary(["bb aa", "bb cc cc cc", "aa dd"], largest=10, min_df=1, max_df=1.0)
     assert kept == ["aa", "bb", "cc", "dd"]
     assert df.tolist() == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize("largest", [1, 3, 4, 9])
 def test_of_all_words_the_most_frequent_are_kept(largest: int) -> None:
-    kept, df = vocabulary(["aa bb cc dd", "bb cc dd", "cc dd"], largest, least=1, most=1.0)
+    kept, df = vocabulary(["aa bb cc dd", "bb cc dd", "cc dd"], largest, min_df=1, max_df=1.0)
     assert kept == ["cc", "dd", "bb", "aa"][:largest]
     assert df.tolist() == [3, 3, 2, 1][:largest]
 
@@ -65,12 +65,12 @@ def test_words_lie_within_the_limits_inclusive(least: int, most: float) -> None:
 
 
 def test_under_20_texts_all_words_count() -> None:
-    assert len(vocabulary(frequent(FEW - 1), 100, least=5, most=0.5)[0]) == FEW - 1
-    assert vocabulary(frequent(FEW), 100, least=5, most=0.5)[1].tolist() == [10, 9, 8, 7, 6, 5]
+    assert len(vocabulary(frequent(FEW - 1), 100, min_df=5, max_df=0.5)[0]) == FEW - 1
+    assert vocabulary(frequent(FEW), 100, min_df=5, max_df=0.5)[1].tolist() == [10, 9, 8, 7, 6, 5]
 
 
 def test_limits_that_leave_no_word_are_not_kept_to() -> None:
-    assert vocabulary(["same words"] * 30, 100, least=2, most=0.5)[0] == ["same", "words"]
+    assert vocabulary(["same words"] * 30, 100, min_df=2, max_df=0.5)[0] == ["same", "words"]
 
 
 def test_texts_without_any_word_are_refused() -> None:

@@ -12,7 +12,7 @@ from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import CAPABILITIES, Assigns, Projects, abilities
 from hashret.errors import DataError, UsageError
-from hashret.features import Features, Floats, Rows, stacked
+from hashret.features import CSRMatrix, Features, Floats, stacked
 from hashret.hasher import Settings, check_wanted
 from hashret.index import Index
 from hashret.progress import track
@@ -22,7 +22,7 @@ Ability = TypeVar("Ability")  # one of the protocols of CAPABILITIES
 
 def able(
     index: Index, encoder: str, ability: type[Ability], options: Mapping[str, Any] | None = None, seed: int = 0
-) -> tuple[Ability, Floats | Rows]:
+) -> tuple[Ability, Floats | CSRMatrix]:
     """An encoder that has the ability, fitted on the documents of the index; and their features [n, dim].
 
     It is the index's own where it is named so and no options are given, else one learned now. UsageError where the
@@ -41,7 +41,7 @@ def able(
     if encoder == index.hasher.encoder and not options:
         fitted = index.hasher.fitted
     else:
-        check_wanted(settings.encoder, features.gives, index.hasher.vectorizer.name)
+        check_wanted(settings.encoder, features.feature_type, index.hasher.vectorizer.name)
         bits = settings.encoder.bits_to_project(features, index.bits) if ability is Projects else index.bits
         fitted = settings.encoder.fit(features, bits, settings.schedule)
     assert isinstance(fitted, ability)
@@ -50,14 +50,14 @@ def able(
 
 def features_of(index: Index, documents: Iterable[Document] | None = None) -> Features:
     """What the index's vectorizer makes of its stored documents, or of others."""
-    if documents is None and index.hasher.reads == "vector":
+    if documents is None and index.hasher.document_type == "vector":
         raise UsageError("an index of vectors does not keep them; leave out --encoder to go by the codes")
     given = index.documents() if documents is None else documents
     parts = list(index.hasher.features(track(given, "reading", len(index) if documents is None else None)))
     if not parts:
         raise DataError("no documents; give a source that holds some")
     like = index.hasher.vectorizer.transform([])
-    return Features(stacked(parts), like.shape, like.gives)
+    return Features(stacked(parts), like.shape, like.feature_type)
 
 
 def signs(index: Index) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hashret.analysis.base import grouped
 from hashret.errors import UsageError, whole_number
-from hashret.features import Rows
+from hashret.features import CSRMatrix
 from hashret.index import Index
 from hashret.options import MAX_SEED
 from hashret.parts import words
@@ -54,7 +54,7 @@ def clusters(
     groups = (np.flatnonzero(of == group) for group in range(far.shape[1]))
     members = [rows[np.argsort(near[rows], kind="stable")] for rows in groups if len(rows)]
     members.sort(key=len, reverse=True)
-    told = telling(index, members, top) if index.hasher.reads == "text" else [[] for _ in members]
+    told = telling(index, members, top) if index.hasher.document_type == "text" else [[] for _ in members]
     return [Cluster(g, ids[rows].tolist(), told[g]) for g, rows in enumerate(members)]
 
 
@@ -79,14 +79,14 @@ def telling(index: Index, members: list[np.ndarray], top: int) -> list[list[str]
     return found
 
 
-def summed(counts: Rows) -> np.ndarray:
+def summed(counts: CSRMatrix) -> np.ndarray:
     """How often each word occurs in all documents together, at most three times in one, float64 [words]."""
     return np.bincount(counts.indices, np.minimum(counts.data, 3), counts.width)
 
 
 def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
     """A folder for each cluster, its documents in it, the nearest to the middle first; UsageError where it is there."""
-    if index.hasher.reads == "vector":
+    if index.hasher.document_type == "vector":
         raise UsageError("vectors have no content to write; leave out --out")
     if folder.exists():
         raise UsageError(f"{str(folder)!r} is there already; name a folder that is not")
@@ -95,7 +95,7 @@ def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
         own.mkdir(parents=True)
         for place, id in enumerate(track(cluster.ids, "writing", len(cluster.ids))):
             name = f"{place:05d} {safe(id)}"
-            if index.hasher.reads == "image":
+            if index.hasher.document_type == "image":
                 (own / f"{name}.jpg").write_bytes(index.thumbnail(id))
             else:
                 (own / f"{name}.txt").write_text(str(index.document(id).content), "utf-8", "surrogatepass")

@@ -68,7 +68,7 @@ def outliers(
     if encoder is not None:
         fitted, own = able(index, encoder, ScoresOutliers, options, seed)
         method, scores = encoder, fitted.outlier_scores(own if others is None else features_of(index, others).input)
-    elif codes or index.hasher.reads == "vector":
+    elif codes or index.hasher.document_type == "vector":
         method, scores = "codes", by_codes(index, None if others is None else index.encode(others), neighbors)
     else:
         method, scores = "features", by_features(index, others, neighbors)

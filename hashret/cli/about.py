@@ -63,7 +63,8 @@ def _tell(registry: Any, name: str, bars: Sequence[Mapping[str, Any]]) -> None:
     """One of them at length: on a terminal as a page, else as one row."""
     kind = registry.get(name)
     method = inspect.getdoc(kind) or ""
-    options = [{"name": key, "default": value, "help": kind.help_of(key)} for key, value in kind.options().items()]
+    defaults = {key: "auto" if value is None and is_table() else value for key, value in kind.options().items()}
+    options = [{"name": key, "default": value, "help": kind.help_of(key)} for key, value in defaults.items()]
     if not is_table():
         emit([{"name": name, "summary": kind.summary, "method": method, "options": options, "bars": bars}], key="name")
         return

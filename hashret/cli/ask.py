@@ -103,7 +103,7 @@ def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Docu
     from hashret.sources import read
 
     if file is not None:
-        whole = {"text": "texts", "image": "images"}.get(index.hasher.reads)
+        whole = {"text": "texts", "image": "images"}.get(index.hasher.document_type)
         yield from read(file, source=whole)
     elif text == "-":
         o.check_stdin()

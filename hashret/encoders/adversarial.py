@@ -64,13 +64,13 @@ class Adversarial(Autoencoder):
 
     prior: str = option("bernoulli", "what the code should look like", choices=tuple(PRIORS))
     hidden: tuple[int, ...] = option((1000, 1000), "units of the layers between input and code", low=1)
-    judge: tuple[int, ...] = option((1000, 1000), "units of the second net", low=1)
+    discriminator_hidden: tuple[int, ...] = option((1000, 1000), "units of the second net", low=1)
     sharp: float = option(
         1.0, "gain of the logits of coins and categories; higher: more even buckets, worse neighbours of texts", low=0.1
     )
     blur: float = option(0.1, "noise on what the second net sees", low=0.0)
 
-    usual = {"rate": 1e-3, "most_steps": 3000, "held_out": 0.0}
+    usual = {"learning_rate": 1e-3, "max_steps": 3000, "validation_fraction": 0.0}
     name = "adversarial"
     summary = "a code like draws of a prior, by a game of two nets: balanced buckets"
 
@@ -82,7 +82,7 @@ class Adversarial(Autoencoder):
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Three steps in turn a batch."""
         self.build(features, bits)
-        second = mlp((bits, *self.judge, 1), "relu").to(schedule.torch_device())
+        second = mlp((bits, *self.discriminator_hidden, 1), "relu").to(schedule.torch_device())
         draw = PRIORS[self.prior].draw
 
         def seen(code: Tensor) -> Tensor:

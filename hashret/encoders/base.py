@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import Options
 from hashret.runtime import Program
 
@@ -24,7 +24,7 @@ class Encoder(Options, ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    wants: ClassVar[tuple[str, ...]] = ("unit", "counts", "real")  # of features.GIVES, best first
+    accepted_types: ClassVar[tuple[str, ...]] = ("unit", "counts", "real")  # of features.FEATURE_TYPES, best first
     trained: ClassVar[bool] = True  # whether a net is trained, so that the schedule matters
 
     @abstractmethod
@@ -52,7 +52,7 @@ class Encoder(Options, ABC):
 class Reconstructs(Protocol):
     """Makes documents again from what it keeps of them."""
 
-    def reconstruct(self, x: Floats | Rows) -> Floats:
+    def reconstruct(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> what is left of them, float32 [n, dim]; of sparse words, their shares of a document."""
         ...
 
@@ -61,7 +61,7 @@ class Reconstructs(Protocol):
 class ScoresOutliers(Protocol):
     """Tells how unlike the documents it learned from others are."""
 
-    def outlier_scores(self, x: Floats | Rows) -> Floats:
+    def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n], the greater the more unlike."""
         ...
 
@@ -70,7 +70,7 @@ class ScoresOutliers(Protocol):
 class Assigns(Protocol):
     """Has found clusters."""
 
-    def assign(self, x: Floats | Rows) -> Floats:
+    def assign(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, clusters], how much of each cluster a document is; a row's sum is 1."""
         ...
 
@@ -79,7 +79,7 @@ class Assigns(Protocol):
 class Projects(Protocol):
     """Draws documents in a plane."""
 
-    def project(self, x: Floats | Rows) -> Floats:
+    def project(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, 2]."""
         ...
 

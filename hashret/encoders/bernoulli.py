@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hashret.encoders.net import Coins
+from hashret.encoders.net import BernoulliAutoencoder
 from hashret.options import option
 from hashret.parts.binarize import straight_through
 from hashret.parts.noise import hide_words
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Bernoulli(Coins):
+class Bernoulli(BernoulliAutoencoder):
     """Bits are drawn, and the input is made again from the drawn bits alone (NASH: Shen et al. 2018).
 
     p = sigmoid(body(x')), z ~ Bernoulli(p) with the straight-through gradient, output = V (2z - 1) + c;
@@ -21,7 +21,7 @@ class Bernoulli(Coins):
     loss = reconstruction + beta sum_j [p_j log 2 p_j + (1 - p_j) log 2 (1 - p_j)], the divergence from a fair coin.
     """
 
-    hide: float = option(0.9, "of a text, largest share of the words hidden at a step", low=0.0, high=1.0)
+    word_dropout: float = option(0.9, "of a text, largest share of the words hidden at a step", low=0.0, high=1.0)
     beta: float = option(0.01, "weight of the divergence from fair coins", low=0.0)
 
     name = "bernoulli"
@@ -29,7 +29,7 @@ class Bernoulli(Coins):
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction from drawn bits, and the divergence."""
-        seen = hide_words(x, self.hide) if self.sparse and self.training else x
+        seen = hide_words(x, self.word_dropout) if self.sparse and self.training else x
         p = self.encode_soft(seen)  # [batch, bits]
         z = straight_through(p, sample=self.training)
         q = p.clamp(1e-6, 1 - 1e-6)

@@ -26,7 +26,7 @@ class Contractive(Autoencoder):
     lam: float = option(0.1, "weight of the Jacobian's squared norm", low=0.0)
     hidden: tuple[int, ...] = option((), "units of layers between input and code; none: one layer, tied weights", low=1)
 
-    usual = {"rate": 2e-3}
+    usual = {"learning_rate": 2e-3}
     name = "contractive"
     summary = "a code that small changes hardly move: near-duplicates share a bucket"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule
@@ -36,10 +36,10 @@ class DAGMM(Autoencoder):
     estimation: tuple[int, ...] = option((10,), "units of the layers that tell a document's component", low=1)
     components: int = option(4, "of the mixture", low=1)
     energy: float = option(0.1, "weight of the energy", low=0.0)
-    even: float = option(0.005, "weight of the penalty of small variances", low=0.0)
+    covariance_weight: float = option(0.005, "weight of the penalty of small variances", low=0.0)
 
     # batches large enough for covariances
-    usual = {"rate": 1e-3, "batch": 256, "least_steps": 1000, "most_steps": 1200}
+    usual = {"learning_rate": 1e-3, "batch_size": 256, "min_steps": 1000, "max_steps": 1200}
     name = "dagmm"
     summary = "outliers by a Gaussian mixture over code and error"
 
@@ -76,7 +76,11 @@ class DAGMM(Autoencoder):
         shares, means, factors = self.mixture(u)
         variances = factors.square().sum(2)  # [k, bits + 2]
         energy = energies(u, (shares, means, factors)).mean()
-        return self.reconstruction(output, x) + self.energy * energy + self.even * variances.reciprocal().sum()
+        return (
+            self.reconstruction(output, x)
+            + self.energy * energy
+            + self.covariance_weight * variances.reciprocal().sum()
+        )
 
     def described(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [batch, *shape] -> [batch, bits + 2], [batch, dim]
         """u, and the decoder's output."""
@@ -100,7 +104,7 @@ class DAGMM(Autoencoder):
         factors, _ = torch.linalg.cholesky_ex(covariances + ridge)
         return total / len(u), means, factors
 
-    def outlier_scores(self, x: Floats | Rows) -> Floats:
+    def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: the energy."""
         mixture = self.shares, self.means, self.factors
         return self.over(x, lambda rows: energies(self.described(rows)[0], mixture).float())

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts.bodies import Standardize, mirrored
 from hashret.parts.clusters import k_means, sharpened, student_t
-from hashret.parts.phases import share
 from hashret.training import Schedule, train
 
 
@@ -38,13 +37,20 @@ class DEC(Autoencoder):
 
     name = "dec"
     summary = "clusters, found while the codes gather about their centres"
-    usual = {"epochs": 15, "batch": 256, "rate": 1e-3, "least_steps": 400, "most_steps": 600, "held_out": 0.0}
+    usual = {
+        "epochs": 15,
+        "batch_size": 256,
+        "learning_rate": 1e-3,
+        "min_steps": 400,
+        "max_steps": 600,
+        "validation_fraction": 0.0,
+    }
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack, its code linear, and its mirror."""
         return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
-    def scaling(self, x: Floats | Rows) -> nn.Module:
+    def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
         """With the mean taken off, or not."""
         return Standardize.of(x, self.centre)
 
@@ -58,7 +64,7 @@ class DEC(Autoencoder):
         """The four phases; last the decoder follows the codes to where they went."""
         self.pretrain(features, bits, schedule)
         self.gather(features, schedule)
-        train(self, features, [(self.loss, self.decoder.parameters())], share(schedule, 1 / 8), label="decoder")
+        train(self, features, [(self.loss, self.decoder.parameters())], schedule.scaled(1 / 8), label="decoder")
 
     def pretrain(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Each layer with a quarter of the steps, the whole with all of them, then the centres."""
@@ -66,7 +72,7 @@ class DEC(Autoencoder):
         for number in range(len(self.hidden) + 1):
             pair = nn.ModuleList(self.pair(number)[1:])
             loss = partial(self.denoising, number)
-            train(self, features, [(loss, pair.parameters())], share(schedule, 1 / 4), label=f"layer {number + 1}")
+            train(self, features, [(loss, pair.parameters())], schedule.scaled(1 / 4), label=f"layer {number + 1}")
         train(self, features, [(self.loss, self.parameters())], schedule)
         centres, self.used = k_means(self.over(features.input, self.logits), self.clusters, schedule.seed)
         self.centres.data = centres
@@ -81,7 +87,7 @@ class DEC(Autoencoder):
 
         refresh(0, 0)
         learned = [*self.body.parameters(), self.centres]
-        slow = replace(share(schedule, 1 / 2), rate=schedule.rate / 10)
+        slow = replace(schedule.scaled(1 / 2), learning_rate=schedule.learning_rate / 10)
         train(self, features, [(self.divergence, learned)], slow, refresh, "clusters")
         del self.target
 
@@ -116,6 +122,6 @@ class DEC(Autoencoder):
         """The code as it is."""
         return self.logits(x)
 
-    def assign(self, x: Floats | Rows) -> Floats:
+    def assign(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, clusters], Q."""
         return self.over(x, self.shares)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hashret.encoders.stack import Stacked
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.parts.projection import principal
 from hashret.training import Schedule
 
@@ -21,7 +21,7 @@ class Deep(Stacked):
     code = f_L(... f_1(x)), f_L linear, output = g_1(... g_L(code)); bit j is unit j above its median.
     """
 
-    usual = {"rate": 1e-3}
+    usual = {"learning_rate": 1e-3}
     name = "deep"
     summary = "several layers each way, pretrained one by one: the deep autoencoder"
 
@@ -44,7 +44,7 @@ class Deep(Stacked):
             self.get_buffer("centre").copy_(torch.from_numpy(centre))
             self.get_buffer("axes")[: len(axes)] = torch.from_numpy(axes)
 
-    def project(self, x: Floats | Rows) -> Floats:
+    def project(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, 2]: the code in its plane of greatest variance; of two units, the code."""
         codes = self.over(x, self.logits) - self.get_buffer("centre").numpy()
         return np.asarray(codes @ self.get_buffer("axes").numpy().T, np.float32)

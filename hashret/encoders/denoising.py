@@ -26,7 +26,7 @@ class Denoising(Autoencoder):
     amount: float = option(0.3, "how much", low=0.0, high=1.0)
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
 
-    usual = {"rate": 2e-3}
+    usual = {"learning_rate": 2e-3}
     name = "denoising"
     summary = "reconstructs what was hidden: answers noisy queries"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts.bodies import mlp
 from hashret.training import Schedule
@@ -31,7 +31,7 @@ class Density(Autoencoder):
     units: str = option("tanh", "of the code; tanh draws what is far together", choices=("tanh", "linear"))
     by: str = option("centroid", "what a code's rarity is told by", choices=("centroid", "kde"))
 
-    usual = {"rate": 2e-3}
+    usual = {"learning_rate": 2e-3}
     name = "density"
     summary = "one hidden layer, outliers by the density of the codes"
 
@@ -59,7 +59,7 @@ class Density(Autoencoder):
         chosen = np.random.default_rng(schedule.seed).permutation(len(codes))[:KEPT]
         self.kept = (codes[chosen] - self.mean) / self.deviation
 
-    def outlier_scores(self, x: Floats | Rows) -> Floats:
+    def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: how far the code is from the others."""
         return self.over(x, lambda rows: self.rarity((self.bottleneck(rows) - self.mean) / self.deviation))
 

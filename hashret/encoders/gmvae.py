@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts.bodies import mirrored, mlp
 from hashret.parts.clusters import k_means, student_t
 from hashret.parts.gaussian import divergence, drawn, log_density
-from hashret.parts.phases import share
 from hashret.training import Schedule, train
 
 EXTREME = 8.0  # of a variance's logarithm
@@ -41,7 +40,14 @@ class GMVAE(Autoencoder):
 
     name = "gmvae"
     summary = "clusters as a latent variable: finds them, and makes new documents"
-    usual = {"epochs": 25, "batch": 100, "rate": 1e-3, "least_steps": 1000, "most_steps": 3000, "held_out": 0.0}
+    usual = {
+        "epochs": 25,
+        "batch_size": 100,
+        "learning_rate": 1e-3,
+        "min_steps": 1000,
+        "max_steps": 3000,
+        "validation_fraction": 0.0,
+    }
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The layers to the mean of v, and from v back."""
@@ -58,7 +64,7 @@ class GMVAE(Autoencoder):
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """A quarter of the steps for the first phase, all of them for the second."""
         self.build(features, bits)
-        train(self, features, [(self.plain, self.parameters())], share(schedule, 1 / 4), label="first layers")
+        train(self, features, [(self.plain, self.parameters())], schedule.scaled(1 / 4), label="first layers")
         self.place(self.over(features.input, self.logits), schedule.seed)
         train(self, features, [(self.loss, self.parameters())], schedule)
 
@@ -107,7 +113,7 @@ class GMVAE(Autoencoder):
         """The mean of v."""
         return self.logits(x)
 
-    def assign(self, x: Floats | Rows) -> Floats:
+    def assign(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, clusters], q(z|x) at the means of v and w."""
         return self.over(x, self.shares)
 

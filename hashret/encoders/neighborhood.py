@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hashret.encoders.net import Coins
+from hashret.encoders.net import BernoulliAutoencoder
 from hashret.features import Features, take
 from hashret.options import option
 from hashret.parts.binarize import straight_through
 from hashret.parts.graph import neighbors
 from hashret.parts.noise import moved
-from hashret.parts.phases import share
 from hashret.training import Schedule, train
 
 FINEST = 64
@@ -23,7 +22,7 @@ IMAGES_WALK = 6  # images of one kind are a chain of small changes, and its ends
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Neighborhood(Coins):
+class Neighborhood(BernoulliAutoencoder):
     """Codes that agree for neighbours, with bits that are balanced and say different things.
 
     For documents x and neighbours y drawn from a graph of the corpus, with p = sigmoid(body(.)), bits z = 2 b - 1 where
@@ -43,18 +42,25 @@ class Neighborhood(Coins):
 
     hidden: tuple[int, ...] = option((1024,), "units of the layers between input and code", low=1)
     neighbors: int = option(20, "neighbours of a document in the graph", low=1)
-    walk: int = option(0, "steps in the graph from a document to its partner; 0: 6 for images, else 1", low=0)
+    walk: int = option(None, "steps in the graph from a document to its partner; auto: 6 for images, else 1", low=1)
     rounds: int = option(2, "times that a graph is made and a net trained on it", low=1, high=10)
-    temperature: float = option(0.0, "t, of the agreement; 0: .2 for up to 8 bits, else .1", low=0.0)
-    even: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
-    rebuild: float = option(0.001, "r, weight of the reconstruction", low=0.0)
+    temperature: float = option(None, "t, of the agreement; auto: .2 for up to 8 bits, else .1", low=0.0)
+    decorrelation_weight: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
+    reconstruction_weight: float = option(0.001, "r, weight of the reconstruction", low=0.0)
 
     name = "neighborhood"
     summary = "bits that agree for neighbours (the default)"
-    wants = ("real", "unit", "counts")
+    accepted_types = ("real", "unit", "counts")
     convolved = (1, 3)
     # no document is held out: the judge's sample is missed more than early stopping helps, .01 of P@100
-    usual = {"epochs": 25, "batch": 512, "rate": 2e-3, "least_steps": 500, "most_steps": 600, "held_out": 0.0}
+    usual = {
+        "epochs": 25,
+        "batch_size": 512,
+        "learning_rate": 2e-3,
+        "min_steps": 500,
+        "max_steps": 600,
+        "validation_fraction": 0.0,
+    }
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Rounds of a graph and a net; all but the last take half the steps."""
@@ -64,7 +70,7 @@ class Neighborhood(Coins):
             self.graph = torch.from_numpy(neighbors(views, self.neighbors))
             length = max(bits, FINEST) if left else bits
             self.build(features, length)
-            train(self, features, [(self.loss, self.parameters())], share(schedule, 1 / 2) if left else schedule)
+            train(self, features, [(self.loss, self.parameters())], schedule.scaled(1 / 2) if left else schedule)
             if left:
                 self.threshold = np.zeros(length, np.float32)
                 views = (*views[: len(features.views) or 1], self.program().logits(features.input))
@@ -84,8 +90,8 @@ class Neighborhood(Coins):
         shared = torch.cov(means.T, correction=0).reshape(bits, bits)
         decorrelation = (shared.square().sum() - shared.diagonal().square().sum()) / bits**2
         balance = means.mean(0).square().sum() / bits**2
-        even = self.even * (decorrelation + balance)
-        return agreement + even + self.rebuild * self.reconstruction(self.decode(z), both)
+        even = self.decorrelation_weight * (decorrelation + balance)
+        return agreement + even + self.reconstruction_weight * self.reconstruction(self.decode(z), both)
 
     def drawn(self, rows: Tensor) -> Tensor:  # [batch] -> [batch, dim]
         """A partner of each document: where a walk in the graph leads while training, the nearest while watching."""

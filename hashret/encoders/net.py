@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.base import Encoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import Options, option
 from hashret.parts.binarize import medians, straight_through
 from hashret.parts.bodies import Standardize, mlp, program, suited
@@ -65,13 +65,13 @@ class Autoencoder(nn.Module, Encoder):
     def build(self, features: Features, bits: int) -> None:
         """Make the layers for features of this shape and kind."""
         self.shape = features.shape
-        self.sparse = isinstance(features.input, Rows)
-        self.gives = features.gives
-        self.words = len(features.input.data) / len(features) if isinstance(features.input, Rows) else 1.0
+        self.sparse = isinstance(features.input, CSRMatrix)
+        self.feature_type = features.feature_type
+        self.words = len(features.input.data) / len(features) if isinstance(features.input, CSRMatrix) else 1.0
         self.body, self.decoder = self.layers(features.shape, bits)
         self.input = nn.Identity() if self.sparse else self.scaling(features.input)
 
-    def scaling(self, x: Floats | Rows) -> nn.Module:
+    def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
         """What features that are not words [n, dim] pass before the body."""
         return Standardize.of(x)
 
@@ -104,11 +104,11 @@ class Autoencoder(nn.Module, Encoder):
         values 0 to 1: the cross-entropy of sigmoid(output), summed over dimensions,
         any numbers: the squared error, summed over dimensions.
         """
-        target: Tensor = (self.input(x) if self.gives == "real" else x).flatten(1)
+        target: Tensor = (self.input(x) if self.feature_type == "real" else x).flatten(1)
         if self.sparse:
             p = target / target.sum(1, keepdim=True).clamp_min(1e-12)
             return (-p * output.log_softmax(1)).sum(1)
-        if self.gives == "unit":
+        if self.feature_type == "unit":
             return (nn.functional.softplus(output) - target * output).sum(1)
         return (output - target).pow(2).sum(1)
 
@@ -116,7 +116,7 @@ class Autoencoder(nn.Module, Encoder):
         """The output as the input it stands for; of sparse words, their shares of a document."""
         if self.sparse:
             return output.softmax(1)
-        if self.gives == "unit":
+        if self.feature_type == "unit":
             return output.sigmoid()
         return self.input.undo(output) if isinstance(self.input, Standardize) else output
 
@@ -124,17 +124,17 @@ class Autoencoder(nn.Module, Encoder):
         """What the decoder is given of a document; the soft code, unless a variant says otherwise."""
         return self.encode_soft(x)
 
-    def reconstruct(self, x: Floats | Rows) -> Floats:
+    def reconstruct(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, dim], made again from the bottleneck; of sparse words their shares."""
         return self.over(x, lambda rows: self.shown(self.decode(self.bottleneck(rows))))
 
-    def outlier_scores(self, x: Floats | Rows) -> Floats:
+    def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: how badly each is reconstructed."""
         return self.over(x, lambda rows: self.distance(self.decode(self.bottleneck(rows)), rows))
 
-    def over(self, x: Floats | Rows, compute: Callable[[Tensor], Tensor]) -> Floats:
+    def over(self, x: Floats | CSRMatrix, compute: Callable[[Tensor], Tensor]) -> Floats:
         """What `compute` gives of the features [n, dim], a batch at a time, nothing random in it: float32 [n, ...]."""
-        features, rows = Features(x, self.shape, self.gives), np.arange(len(x))
+        features, rows = Features(x, self.shape, self.feature_type), np.arange(len(x))
         device = next(self.parameters()).device  # not the CPU in the midst of training
         self.eval()
         with torch.no_grad():
@@ -149,9 +149,11 @@ class Autoencoder(nn.Module, Encoder):
     def restore(self, like: Features, bits: int, state: Mapping[str, Floats]) -> Self:
         """Make the layers and take up their weights."""
         dim = prod(like.shape)
-        one = Rows(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(2, np.int64), dim)
+        one = CSRMatrix(np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(2, np.int64), dim)
         with seeded(0):  # layers are made with random weights, which no fit in another thread may notice
-            self.build(Features(one if isinstance(like.input, Rows) else one.dense(), like.shape, like.gives), bits)
+            self.build(
+                Features(one if isinstance(like.input, CSRMatrix) else one.dense(), like.shape, like.feature_type), bits
+            )
         tensors = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
         for name, _ in [*self.named_buffers()]:  # what depends on the documents has no size before they are seen
             owner, _, own = name.rpartition(".")
@@ -167,7 +169,7 @@ class Autoencoder(nn.Module, Encoder):
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Coins(Autoencoder):
+class BernoulliAutoencoder(Autoencoder):
     """The base of those whose bits are Bernoulli variables: bit j is 1 with the chance sigmoid(logit_j)."""
 
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hashret.encoders.base import Encoder
 from hashret.errors import UsageError
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.parts.projection import principal
 from hashret.runtime import Program, linear_program
 
@@ -40,11 +40,11 @@ class PCA(Encoder):
             )
         return self
 
-    def reconstruct(self, x: Floats | Rows) -> Floats:
+    def reconstruct(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, dim], the nearest points of the components' space."""
         return np.asarray(self.mean + self.program().logits(x) @ self.components, np.float32)
 
-    def project(self, x: Floats | Rows) -> Floats:
+    def project(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, 2], the first two components; of a single one, a line."""
         first = self.program().logits(x)[:, :2]
         return np.pad(first, ((0, 0), (0, 2 - first.shape[1])))

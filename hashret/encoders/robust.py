@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.net import AT_ONCE, Autoencoder
-from hashret.features import Features, Floats, Rows, take
+from hashret.features import CSRMatrix, Features, Floats, take
 from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, mirrored
 from hashret.training import Schedule, train
@@ -33,11 +33,11 @@ class Robust(Autoencoder):
     shrink: str = option("rows", "what S is sparse in", choices=("rows", "entries"))
     lam: float = option(1.5, "how far above the usual error something is set aside", low=0.0)
     outer: int = option(4, "turns of training and shrinking", low=1)
-    inner: int = option(0, "passes over the documents a turn; 0: the schedule's, shared among the turns", low=0)
+    inner: int = option(None, "passes over the documents per turn; auto: the schedule's, shared among the turns", low=1)
     hidden: tuple[int, ...] = option((256,), "units of the layers between input and code", low=1)
     activation: str = option("relu", "between the layers", choices=tuple(ACTIVATIONS))
 
-    usual = {"rate": 2e-3, "batch": 256, "least_steps": 1000, "most_steps": 1200}
+    usual = {"learning_rate": 2e-3, "batch_size": 256, "min_steps": 1000, "max_steps": 1200}
     name = "robust"
     summary = "sets aside noise or documents that do not fit"
 
@@ -66,8 +66,8 @@ class Robust(Autoencoder):
     def turn_of(self, schedule: Schedule) -> Schedule:
         """The schedule of one turn."""
         if self.inner:
-            return replace(schedule, epochs=self.inner, least_steps=1, most_steps=NO_END)
-        shared = ("epochs", "least_steps", "most_steps")
+            return replace(schedule, epochs=self.inner, min_steps=1, max_steps=NO_END)
+        shared = ("epochs", "min_steps", "max_steps")
         return replace(schedule, **{name: max(1, getattr(schedule, name) // self.outer) for name in shared})
 
     def residual(self, x: Tensor, low: Tensor) -> Tensor:  # [batch, *shape] twice -> [batch, dim]
@@ -81,9 +81,9 @@ class Robust(Autoencoder):
         if self.shrink == "rows":
             return float(squares**0.5)
         x = features.input
-        return float((squares * len(x) / max(1, x.data.size if isinstance(x, Rows) else x.size)) ** 0.5)
+        return float((squares * len(x) / max(1, x.data.size if isinstance(x, CSRMatrix) else x.size)) ** 0.5)
 
-    def without_rest(self, x: Floats | Rows, low: Floats | Rows) -> Floats | Rows:
+    def without_rest(self, x: Floats | CSRMatrix, low: Floats | CSRMatrix) -> Floats | CSRMatrix:
         """The next L = X - S, of X and the L now, [n, dim] each."""
         parts = []
         for rows in np.array_split(np.arange(len(x)), -(-len(x) // AT_ONCE)):
@@ -91,11 +91,11 @@ class Robust(Autoencoder):
             with torch.no_grad():
                 rest = SHRINK[self.shrink](self.residual(given, before), self.level)
             part = (given.flatten(1) - rest).numpy()
-            parts.append(part[_occurring(x.take(rows))] if isinstance(x, Rows) else part)
+            parts.append(part[_occurring(x.take(rows))] if isinstance(x, CSRMatrix) else part)
         whole = np.concatenate(parts)
-        return Rows(whole, x.indices, x.offsets, x.width) if isinstance(x, Rows) else whole
+        return CSRMatrix(whole, x.indices, x.offsets, x.width) if isinstance(x, CSRMatrix) else whole
 
-    def outlier_scores(self, x: Floats | Rows) -> Floats:
+    def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: the length of what is set aside, or how far the residual is below that."""
         return self.over(x, lambda rows: self.excess(self.residual(rows, rows)))
 
@@ -120,6 +120,6 @@ def shrunk_rows(r: Tensor, level: Tensor) -> Tensor:  # [n, dim] -> [n, dim]
 SHRINK = {"rows": shrunk_rows, "entries": shrunk_entries}
 
 
-def _occurring(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def _occurring(rows: CSRMatrix) -> tuple[np.ndarray, np.ndarray]:
     """Where the values of sparse rows lie in the dense matrix."""
     return np.repeat(np.arange(len(rows)), np.diff(rows.offsets)), rows.indices

@@ -26,7 +26,7 @@ class SemanticHashing(Stacked):
     noise: float = option(4.0, "standard deviation of the noise on the code's inputs", low=0.0)
     cut: float = option(0.1, "activation above which a bit is 1; 0: each bit's median", low=0.0, high=0.99)
 
-    usual = {"rate": 1e-3}
+    usual = {"learning_rate": 1e-3}
     name = "semantic-hashing"
     summary = "the deep autoencoder whose code is pushed to bits by noise"
 

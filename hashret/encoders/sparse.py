@@ -29,7 +29,7 @@ class Sparse(Autoencoder):
     )
 
     # no document is held out: mean activations of a few documents are rough, and the rougher the sparser the code
-    usual = {"rate": 2e-3, "held_out": 0.0}
+    usual = {"learning_rate": 2e-3, "validation_fraction": 0.0}
     name = "sparse"
     summary = "few units active at a time: bits one can name"
 

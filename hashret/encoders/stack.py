@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, SparseLinear, louder, mirrored, settle
 from hashret.parts.rbm import RBM, pretrain
@@ -37,9 +37,9 @@ class Stacked(Autoencoder):
         """The stack and its mirror."""
         return mirrored(shape, self.hidden, bits, self.activation, self.sparse)
 
-    def scaling(self, x: Floats | Rows) -> nn.Module:
+    def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
         """Values of 0 to 1 go in as they are: they are the chances of binary units."""
-        return super().scaling(x) if self.gives == "real" else nn.Identity()
+        return super().scaling(x) if self.feature_type == "real" else nn.Identity()
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """One machine a layer, from below; then all together."""
@@ -55,7 +55,7 @@ class Stacked(Autoencoder):
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
         """Untrained, from the input to the code."""
-        bottom = "words" if self.sparse else "real" if self.gives == "real" else "binary"
+        bottom = "words" if self.sparse else "real" if self.feature_type == "real" else "binary"
         widths = list(pairwise((dim, *self.hidden, bits)))
         return [
             RBM(below, above, bottom if level == 0 else "binary", linear=level == len(widths) - 1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts.bodies import ACTIVATIONS, Standardize, mlp
 from hashret.parts.gaussian import divergence, drawn
@@ -35,7 +35,11 @@ class StudentT(Autoencoder):
     hidden: tuple[int, ...] = option((256,), "units of the layers between input and code", low=1)
     activation: str = option("tanh", "between the layers", choices=tuple(ACTIVATIONS))
 
-    usual = {"rate": 1e-3, "least_steps": 1000, "most_steps": 1500}  # with three outputs a word, minutes for texts
+    usual = {
+        "learning_rate": 1e-3,
+        "min_steps": 1000,
+        "max_steps": 1500,
+    }  # with three outputs a word, minutes for texts
     name = "student-t"
     summary = "variational, with an output of heavy tails"
 
@@ -81,7 +85,7 @@ class StudentT(Autoencoder):
             ratios.append(self.log_density(x, z) + prior)
         return torch.stack(ratios).logsumexp(0) - log(DRAWS)
 
-    def outlier_scores(self, x: Floats | Rows) -> Floats:
+    def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: - log p(x)."""
         return self.over(x, lambda rows: -self.log_likelihood(rows))
 

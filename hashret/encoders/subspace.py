@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Features, Floats, Rows, take
+from hashret.features import CSRMatrix, Features, Floats, take
 from hashret.options import option
 from hashret.parts.bodies import mirrored
 from hashret.parts.expression import self_expression, spectral
@@ -38,7 +38,14 @@ class Subspace(Autoencoder):
 
     name = "subspace"
     summary = "codes made of each other as the documents are; clusters by subspaces"
-    usual = {"epochs": 30, "batch": 64, "rate": 1e-3, "least_steps": 400, "most_steps": 800, "held_out": 0.0}
+    usual = {
+        "epochs": 30,
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "min_steps": 400,
+        "max_steps": 800,
+        "validation_fraction": 0.0,
+    }
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
         """The stack, normalised so that codes do not express each other by being small, and its mirror."""
@@ -70,7 +77,9 @@ class Subspace(Autoencoder):
         log.warning("learning from %d of %d documents, drawn at random", self.sampled, len(features))
         rows = np.sort(np.random.default_rng(seed).choice(len(features), self.sampled, replace=False))
         matrix = features.input
-        return Features(matrix.take(rows) if isinstance(matrix, Rows) else matrix[rows], features.shape, features.gives)
+        return Features(
+            matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows], features.shape, features.feature_type
+        )
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction and self-expression."""
@@ -85,7 +94,7 @@ class Subspace(Autoencoder):
         """The code as it is."""
         return self.logits(x)
 
-    def assign(self, x: Floats | Rows) -> Floats:
+    def assign(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, clusters]: 1 for the document's cluster, else 0."""
         return self.over(x, self.nearest)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.net import Autoencoder
-from hashret.features import Floats, Rows
+from hashret.features import CSRMatrix, Floats
 from hashret.options import option
 from hashret.parts.bodies import mlp
 from hashret.parts.gaussian import divergence, drawn, log_density
@@ -30,7 +30,7 @@ class Variational(Autoencoder):
     beta: float = option(1.0, "weight of the divergence from the prior", low=0.0)
     dynamic: bool = option(False, "take values of 0 to 1 as chances, and draw pixels")
 
-    usual = {"rate": 1e-3}
+    usual = {"learning_rate": 1e-3}
     name = "variational"
     summary = "a code drawn from a Gaussian: makes new documents"
 
@@ -51,7 +51,7 @@ class Variational(Autoencoder):
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """The evidence lower bound, negated."""
-        if self.dynamic and self.gives == "unit" and self.training:
+        if self.dynamic and self.feature_type == "unit" and self.training:
             x = torch.bernoulli(x)
         mu, spread = self.posterior(x)
         z = drawn(mu, spread) if self.training else mu
@@ -69,7 +69,7 @@ class Variational(Autoencoder):
         with torch.no_grad():
             return np.asarray(self.shown(self.decode(z)).numpy(), np.float32)
 
-    def log_likelihood(self, x: Floats | Rows, draws: int = 200, seed: int = 0) -> Floats:
+    def log_likelihood(self, x: Floats | CSRMatrix, draws: int = 200, seed: int = 0) -> Floats:
         """ln p(x) of values 0 or 1, [n, dim] -> float32 [n], by importance sampling from q (Burda et al. 2016)."""
         generator = torch.Generator().manual_seed(seed)
 

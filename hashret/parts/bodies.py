@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.errors import UsageError
-from hashret.features import Features, Floats, Rows, mean_of
+from hashret.features import CSRMatrix, Features, Floats, mean_of
 from hashret.runtime import Line, Program
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -101,7 +101,7 @@ class SparseLinear(nn.Module):
 def louder(body: nn.Module, features: Features) -> Features:
     """Have a body take sparse words as large as counts, their mean weight at least 1; the features as it sees them."""
     words = features.input
-    if not isinstance(words, Rows):
+    if not isinstance(words, CSRMatrix):
         return features
     gain = max(1.0, len(words.data) / max(float(words.data.sum()), 1e-12))
     for layer in body.modules():
@@ -142,10 +142,10 @@ class Standardize(nn.Module):
         self.register_buffer("shift", torch.from_numpy(-mean * np.float32(scale)))
 
     @classmethod
-    def of(cls, matrix: Floats | Rows, centre: bool = True) -> Standardize:
+    def of(cls, matrix: Floats | CSRMatrix, centre: bool = True) -> Standardize:
         """The scaling that gives a matrix mean 0 and, over all dimensions together, variance 1; or the latter alone."""
         mean = mean_of(matrix) * np.float32(centre)
-        squares = matrix.data if isinstance(matrix, Rows) else matrix
+        squares = matrix.data if isinstance(matrix, CSRMatrix) else matrix
         total = float(np.square(squares, dtype=np.float64).sum()) / len(matrix)
         variance = total - float(np.square(mean, dtype=np.float64).sum())
         return cls(mean, (variance / len(mean)) ** -0.5 if variance > 1e-9 * total else 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hashret.features import Floats, Rows, unit
+from hashret.features import CSRMatrix, Floats, unit
 from hashret.parts.clusters import k_means, student_t
 from hashret.parts.graph import neighbors
 from hashret.parts.projection import as_scipy
@@ -19,7 +19,7 @@ STEPS = 100
 LINK = 0.01  # of a document's links, spread over all others, so that no part of the graph stands alone
 
 
-def self_expression(matrix: Floats | Rows, penalty: float) -> tuple[Numbers, Floats]:
+def self_expression(matrix: Floats | CSRMatrix, penalty: float) -> tuple[Numbers, Floats]:
     """Which documents each is made of, and how much of each: [n, k], float32 [n, k], sizes of a row's sum 1.
 
     c minimises |x - X c|^2 / 2 + penalty max|X^T x| |c|_1 (sparse subspace clustering, Elhamifar & Vidal 2013), all

@@ -14,13 +14,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spi
 import numpy as np
 import numpy.typing as npt
 
-from hashret.features import Floats, Rows, unit
+from hashret.features import CSRMatrix, Floats, unit
 from hashret.parts.projection import as_scipy
 from hashret.progress import report
 
 Neighbors = npt.NDArray[np.int64]  # [n, k], nearest first
 Numbers = npt.NDArray[np.int64]  # of documents
-View = Floats | Rows  # [n, dim]
+View = Floats | CSRMatrix  # [n, dim]
 
 EXACT = 20_000  # documents up to which all pairs are compared
 PAIRS = 1 << 24  # compared at once
@@ -82,7 +82,9 @@ def _approximate(views: Sequence[View], k: int) -> Neighbors:
 
     dense = np.concatenate([_sketch(view) for view in views], axis=1)
     n, dim = dense.shape
-    wanted = CANDIDATES * k + 1 if any(isinstance(view, Rows) for view in views) else k + 1  # else they are the answer
+    wanted = (
+        CANDIDATES * k + 1 if any(isinstance(view, CSRMatrix) for view in views) else k + 1
+    )  # else they are the answer
     lists = int(4 * n**0.5)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.min_points_per_centroid = 1  # fewer than FAISS likes, which it would say on the terminal
@@ -105,7 +107,7 @@ def _approximate(views: Sequence[View], k: int) -> Neighbors:
 def _cosines(view: View, rows: Numbers, candidates: Neighbors) -> Floats:
     """The products of these rows [r] with the candidates [r, c] of each -> [r, c]; any number where there is none."""
     there = np.maximum(candidates, 0)
-    if isinstance(view, Rows):
+    if isinstance(view, CSRMatrix):
         near = np.empty(candidates.shape, np.float32)
         whole = as_scipy(view)
         for row, own in enumerate(there):
@@ -116,7 +118,7 @@ def _cosines(view: View, rows: Numbers, candidates: Neighbors) -> Floats:
 
 def _sketch(view: View) -> Floats:
     """A sparse view in fewer dimensions, its products kept on average (Johnson & Lindenstrauss 1984)."""
-    if not isinstance(view, Rows):
+    if not isinstance(view, CSRMatrix):
         return view
     directions = np.random.default_rng(0).standard_normal((view.width, SKETCH), np.float32) / np.float32(SKETCH**0.5)
     return np.asarray(as_scipy(view) @ directions, np.float32)

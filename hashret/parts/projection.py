@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DataError
-from hashret.features import Features, Floats, Rows, mean_of
+from hashret.features import CSRMatrix, Features, Floats, mean_of
 
 EXACT_DIM = 2048  # up to here the covariance matrix is small enough to decompose whole
 SMALL_VALUES = 1 << 22  # up to here a sparse matrix may as well be dense
@@ -24,24 +24,24 @@ def principal(features: Features, count: int, seed: int) -> tuple[Floats, Floats
     if n < 2:
         raise DataError(f"principal components need at least 2 documents, got {n}; add documents")
     mean, found = mean_of(matrix), min(count, dim, n - 1)
-    if isinstance(matrix, Rows) and n * dim <= SMALL_VALUES:
+    if isinstance(matrix, CSRMatrix) and n * dim <= SMALL_VALUES:
         matrix = matrix.dense()
     if dim <= EXACT_DIM:
         _, vectors = np.linalg.eigh(_scatter(matrix, mean))
         return mean, _signed(vectors[:, ::-1][:, :found].T)
-    if isinstance(matrix, Rows):
+    if isinstance(matrix, CSRMatrix):
         found = min(found, dim - 1)  # as many as Lanczos iteration can find
     from sklearn.decomposition import PCA
 
-    how = "arpack" if isinstance(matrix, Rows) else "full" if n * dim <= SMALL_VALUES else "randomized"
+    how = "arpack" if isinstance(matrix, CSRMatrix) else "full" if n * dim <= SMALL_VALUES else "randomized"
     with np.errstate(invalid="ignore"):  # equal documents have no variance to take shares of
         components = PCA(found, svd_solver=how, random_state=seed).fit(as_scipy(matrix)).components_
     return mean, _signed(components)
 
 
-def _scatter(matrix: Floats | Rows, mean: Floats) -> np.ndarray:
+def _scatter(matrix: Floats | CSRMatrix, mean: Floats) -> np.ndarray:
     """n times the covariance matrix, float64 [dim, dim]."""
-    if isinstance(matrix, Rows):
+    if isinstance(matrix, CSRMatrix):
         sparse = as_scipy(matrix).astype(np.float64)
         centre = mean.astype(np.float64)
         return np.asarray((sparse.T @ sparse).toarray() - len(matrix) * np.outer(centre, centre))
@@ -49,9 +49,9 @@ def _scatter(matrix: Floats | Rows, mean: Floats) -> np.ndarray:
     return np.asarray(centred.T @ centred)
 
 
-def as_scipy(matrix: Floats | Rows) -> Any:
+def as_scipy(matrix: Floats | CSRMatrix) -> Any:
     """The same matrix as scipy and scikit-learn know it."""
-    if not isinstance(matrix, Rows):
+    if not isinstance(matrix, CSRMatrix):
         return matrix
     from scipy.sparse import csr_array
 

@@ -77,7 +77,7 @@ def pretrain(stack: Sequence[RBM], features: Features, schedule: Schedule, steps
         machine.to(device)
         rate = RATES["real"] if machine.linear else RATES[machine.units]
         moves = [torch.zeros_like(p) for p in (machine.weight, machine.below, machine.above)]
-        draws = batches(np.arange(len(features)), schedule.batch, np.random.default_rng(schedule.seed + level))
+        draws = batches(np.arange(len(features)), schedule.batch_size, np.random.default_rng(schedule.seed + level))
         for step in range(steps):
             v = scale(batch(features, next(draws), device)[0]).flatten(1)
             for below in stack[:level]:

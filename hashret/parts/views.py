@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashret.features import Floats, Rows
+from hashret.features import CSRMatrix, Floats
 from hashret.parts.projection import as_scipy
 from hashret.progress import report
 
@@ -23,7 +23,7 @@ SPREAD = 0.25  # power of the singular values
 STRIP = 1000  # words whose company is counted at once
 
 
-def word_vectors(weights: Rows, dim: int, seed: int) -> Floats:
+def word_vectors(weights: CSRMatrix, dim: int, seed: int) -> Floats:
     """Vectors of the words of a corpus from the tf-idf of its documents, float32 [words, at most dim]."""
     together = _together(weights)
     kept = min(dim, *together.shape)
@@ -31,13 +31,13 @@ def word_vectors(weights: Rows, dim: int, seed: int) -> Floats:
     return np.ascontiguousarray(left * values**SPREAD, np.float32)
 
 
-def latent(weights: Rows, dim: int, seed: int) -> Floats:
+def latent(weights: CSRMatrix, dim: int, seed: int) -> Floats:
     """Directions of greatest weight in a tf-idf matrix, float32 [words, at most dim]."""
     kept = min(dim, len(weights), weights.width)
     return np.ascontiguousarray(_decompose(as_scipy(weights), kept, seed)[2].T, np.float32)
 
 
-def _together(weights: Rows) -> Floats:
+def _together(weights: CSRMatrix) -> Floats:
     """The company that words keep, M [words, words]."""
     documents = as_scipy(weights)
     by_word, together = documents.T.tocsr(), np.empty((weights.width, weights.width), np.float32)

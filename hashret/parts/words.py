@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import DataError
-from hashret.features import Floats, Rows
+from hashret.features import CSRMatrix, Floats
 from hashret.progress import track
 
 SHORTEST, LONGEST = 2, 40  # characters of a word
@@ -144,7 +144,7 @@ def vocabulary(texts: Sequence[str], largest: int, least: int, most: float) -> t
     return [word for word, _ in kept], np.array([df for _, df in kept], np.int64)
 
 
-def count(texts: Iterable[str], number: dict[str, int]) -> Rows:
+def count(texts: Iterable[str], number: dict[str, int]) -> CSRMatrix:
     """How often each text holds each word of a vocabulary (word -> column), sparse [n, words]."""
     width = len(number)
     found: list[npt.NDArray[np.int64]] = []
@@ -167,7 +167,7 @@ def count(texts: Iterable[str], number: dict[str, int]) -> Rows:
         places, counts = places[order], counts[order]
     offsets = np.searchsorted(places, np.arange(len(found) + 1) * width)
     indices = (places % max(1, width)).astype(np.int32)
-    return Rows(counts.astype(np.float32), indices, offsets, width)
+    return CSRMatrix(counts.astype(np.float32), indices, offsets, width)
 
 
 def _sum(text: str, number: dict[str, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -191,9 +191,9 @@ def rarity(df: npt.NDArray[np.int64], n: int) -> Floats:
     return (1 + np.log((1 + n) / (1 + df.astype(np.float64)))).astype(np.float32)
 
 
-def weigh(counts: Rows, idf: Floats) -> Rows:
+def weigh(counts: CSRMatrix, idf: Floats) -> CSRMatrix:
     """tf-idf, sublinear: (1 + ln tf) idf, each row to length 1; a text without a known word is a row of zeros."""
     values = (1 + np.log(counts.data)) * idf[counts.indices]
     rows = np.repeat(np.arange(len(counts)), np.diff(counts.offsets))
     length = np.sqrt(np.bincount(rows, weights=values.astype(np.float64) ** 2, minlength=len(counts)))
-    return Rows((values / length[rows]).astype(np.float32), counts.indices, counts.offsets, counts.width)
+    return CSRMatrix((values / length[rows]).astype(np.float32), counts.indices, counts.offsets, counts.width)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.documents import Document
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import Options
 
 
@@ -30,8 +30,8 @@ class Vectorizer(Options, ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    reads: ClassVar[str]  # of documents.KINDS
-    gives: ClassVar[str]  # of features.GIVES
+    document_type: ClassVar[str]  # of documents.KINDS
+    feature_type: ClassVar[str]  # of features.FEATURE_TYPES
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Features:
@@ -41,7 +41,7 @@ class Vectorizer(Options, ABC):
     def transform(self, documents: Sequence[Document]) -> Features:
         """Features of any documents, one row each; DataError where one is of another kind."""
 
-    def knows(self, features: Floats | Rows) -> npt.NDArray[np.bool_]:
+    def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
         """Of which documents, given their features [n, dim], it knows anything at all, bool [n]."""
         return np.ones(len(features), bool)
 

@@ -20,7 +20,7 @@ from hashret.vectorizers.base import State, Vectorizer
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LARGEST = 32  # pixels a side, unless --option size says otherwise
+LARGEST = 32  # pixels a side, unless the option size says otherwise
 VIEW = 64  # dimensions that pixels are compared in
 LOOKED_AT = 200  # images that decide size and mode
 
@@ -30,21 +30,21 @@ class Pixels(Vectorizer):
     """Every image resized to one size and mode, values 0 to 1, [channels, height, width]."""
 
     size: int = option(
-        0, "pixels a side; 0: the images' own size where all share one of at most 32, else 32", low=0, high=256
+        None, "pixels per side; auto: the images' own size where all share one of at most 32, else 32", low=1, high=256
     )
     mode: str = option("auto", "auto: colour where any image has some", choices=("auto", "grey", "colour"))
 
     name = "pixels"
     summary = "images as pixels of a fixed grid, grey or colour"
-    reads = "image"
-    gives = "unit"
+    document_type = "image"
+    feature_type = "unit"
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Settle size and mode by a look at some of the images, spread evenly; views are pixels and shapes."""
         from hashret.parts.projection import principal
         from hashret.parts.shapes import shapes
 
-        check_kind(documents, self.reads, "pixels")
+        check_kind(documents, self.document_type, "pixels")
         step = -(-len(documents) // LOOKED_AT)
         looked_at = [_image(document) for document in documents[::step]]
         sizes = {image.size for image in looked_at}
@@ -54,7 +54,7 @@ class Pixels(Vectorizer):
         grey = all(is_grey(image) for image in looked_at) if self.mode == "auto" else self.mode == "grey"
         self.shape = (1 if grey else 3, height, across)
         values = self._matrix(track(documents, "reading images", len(documents)), len(documents))
-        plain = Features(values, self.shape, self.gives)
+        plain = Features(values, self.shape, self.feature_type)
         if len(values) < 2:
             return plain  # nothing to be compared with
         mean, directions = principal(plain, VIEW, 0)
@@ -64,8 +64,8 @@ class Pixels(Vectorizer):
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Dense rows [n, channels * height * width]."""
-        check_kind(documents, self.reads, "pixels")
-        return Features(self._matrix(documents, len(documents)), self.shape, self.gives)
+        check_kind(documents, self.document_type, "pixels")
+        return Features(self._matrix(documents, len(documents)), self.shape, self.feature_type)
 
     def _matrix(self, documents: Iterable[Document], count: int) -> Floats:
         channels, height, across = self.shape

@@ -19,12 +19,12 @@ class Precomputed(Vectorizer):
 
     name = "precomputed"
     summary = "vectors made elsewhere, as they are"
-    reads = "vector"
-    gives = "real"
+    document_type = "vector"
+    feature_type = "real"
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Settle the length by the first vector."""
-        check_kind(documents, self.reads, "precomputed")
+        check_kind(documents, self.document_type, "precomputed")
         self.dim = len(np.asarray(documents[0].content))
         if not self.dim:
             raise DataError(f"{documents[0].id!r} has no dimensions; a vector needs at least one")
@@ -32,7 +32,7 @@ class Precomputed(Vectorizer):
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Dense rows [n, dim]; DataError for another length, NaN or infinity."""
-        check_kind(documents, self.reads, "precomputed")
+        check_kind(documents, self.document_type, "precomputed")
         values = np.empty((len(documents), self.dim), np.float32)
         for row, document in zip(values, documents, strict=True):
             vector = np.asarray(document.content)
@@ -45,7 +45,7 @@ class Precomputed(Vectorizer):
         if not np.isfinite(values).all():
             bad = documents[int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])]
             raise DataError(f"{bad.id!r} holds NaN or infinity; every value must be a finite number: mend or drop it")
-        return Features(values, (self.dim,), self.gives)
+        return Features(values, (self.dim,), self.feature_type)
 
     def state(self) -> State:
         """The length."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
-from hashret.features import Features, Floats, Rows, unit
+from hashret.features import CSRMatrix, Features, Floats, unit
 from hashret.options import option
 from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
@@ -39,9 +39,9 @@ log = logging.getLogger("hashret")
 class Text(Vectorizer):
     """Word vectors and latent semantics, both learned from the documents; see `parts/views.py`."""
 
-    vocabulary: int = option(10_000, "words kept, the most frequent first", low=1)
-    least: int = option(2, "documents a word must occur in", low=1)
-    most: float = option(0.5, "share of the documents that a word may occur in", low=0.0, high=1.0)
+    max_features: int = option(10_000, "words kept, the most frequent first", low=1)
+    min_df: int = option(2, "documents a word must occur in", low=1)
+    max_df: float = option(0.5, "share of the documents that a word may occur in", low=0.0, high=1.0)
     dim: int = option(100, "dimensions of the word vectors", low=1, high=4096)
     topics: int = option(128, "dimensions of the latent semantics", low=1, high=4096)
     input: str = option("auto", "what feeds the net; auto: by length", choices=("auto", "words", "topics", "both"))
@@ -49,18 +49,18 @@ class Text(Vectorizer):
 
     name = "text"
     summary = "what words mean, learned from the corpus (the default for texts)"
-    reads = "text"
-    gives = "real"
+    document_type = "text"
+    feature_type = "real"
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Learn words and topics."""
         from hashret.parts.static import static_vectors
         from hashret.parts.views import latent, word_vectors
 
-        check_kind(documents, self.reads, self.name)
+        check_kind(documents, self.document_type, self.name)
         trained = static_vectors(self.static) if self.static else None
         texts = [str(document.content) for document in documents]
-        kept, df = words.vocabulary(texts, self.vocabulary, self.least, self.most)
+        kept, df = words.vocabulary(texts, self.max_features, self.min_df, self.max_df)
         if len(texts) < FEW:
             log.warning("%d documents: codes learned from fewer than %d are rough", len(texts), FEW)
         counts = words.count(texts, {word: i for i, word in enumerate(kept)})
@@ -74,7 +74,7 @@ class Text(Vectorizer):
         views = [unit(weights.matmul(vectors)) for _, vectors in parts]
         chosen = [(share, vectors) for share, vectors in parts if share]
         self._take_up(kept, idf, [vectors for _, vectors in chosen], [share for share, _ in chosen])
-        return Features(self._input(weights), self.shape, self.gives, (*views, weights))
+        return Features(self._input(weights), self.shape, self.feature_type, (*views, weights))
 
     def _share(self, lengths: np.ndarray, held: np.ndarray) -> float:
         """The weight of topics beside words, given each document's distinct words [n] and what each topic holds."""
@@ -95,11 +95,11 @@ class Text(Vectorizer):
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Dense rows [n, dim]; a text without a known word is a row of zeros."""
-        check_kind(documents, self.reads, self.name)
+        check_kind(documents, self.document_type, self.name)
         counts = words.count((str(document.content) for document in documents), self.number)
-        return Features(self._input(words.weigh(counts, self.idf)), self.shape, self.gives)
+        return Features(self._input(words.weigh(counts, self.idf)), self.shape, self.feature_type)
 
-    def _input(self, weights: Rows) -> Floats:
+    def _input(self, weights: CSRMatrix) -> Floats:
         """tf-idf [n, words] -> float32 [n, dim]."""
         values = weights.matmul(self.vectors)
         start = 0
@@ -108,7 +108,7 @@ class Text(Vectorizer):
             start += width
         return values
 
-    def knows(self, features: Floats | Rows) -> npt.NDArray[np.bool_]:
+    def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
         """Which documents have a word that was seen before, bool [n]."""
         return np.asarray(np.asarray(features).any(axis=1), bool)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
-from hashret.features import Features, Floats, Rows
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
@@ -20,20 +20,20 @@ from hashret.vectorizers.base import State, Vectorizer
 class TfIdf(Vectorizer):
     """weight = (1 + ln tf) (1 + ln((1 + n) / (1 + df))), each row to length 1 (Salton & Buckley 1988)."""
 
-    vocabulary: int = option(10_000, "words kept, the most frequent first", low=1)
-    least: int = option(2, "documents a word must occur in", low=1)
-    most: float = option(0.5, "share of the documents that a word may occur in", low=0.0, high=1.0)
+    max_features: int = option(10_000, "words kept, the most frequent first", low=1)
+    min_df: int = option(2, "documents a word must occur in", low=1)
+    max_df: float = option(0.5, "share of the documents that a word may occur in", low=0.0, high=1.0)
 
     name = "tfidf"
     summary = "words weighted by tf-idf, sublinear"
-    reads = "text"
-    gives = "unit"
+    document_type = "text"
+    feature_type = "unit"
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Choose the vocabulary and its weights."""
-        check_kind(documents, self.reads, self.name)
+        check_kind(documents, self.document_type, self.name)
         texts = [str(document.content) for document in documents]
-        kept, df = words.vocabulary(texts, self.vocabulary, self.least, self.most)
+        kept, df = words.vocabulary(texts, self.max_features, self.min_df, self.max_df)
         self._take_up(kept, words.rarity(df, len(texts)))
         return self.transform(documents)
 
@@ -43,13 +43,13 @@ class TfIdf(Vectorizer):
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Sparse rows [n, words]; a text without a known word is a row of zeros."""
-        check_kind(documents, self.reads, self.name)
+        check_kind(documents, self.document_type, self.name)
         counts = words.count((str(document.content) for document in documents), self.number)
-        return Features(words.weigh(counts, self.idf), (len(self.words),), self.gives)
+        return Features(words.weigh(counts, self.idf), (len(self.words),), self.feature_type)
 
-    def knows(self, features: Floats | Rows) -> npt.NDArray[np.bool_]:
+    def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
         """Which documents have a word that was seen before, bool [n]."""
-        assert isinstance(features, Rows)
+        assert isinstance(features, CSRMatrix)
         return np.diff(features.offsets) > 0
 
     def state(self) -> State:

@@ -29,7 +29,7 @@ BITS, SHORT, SHARP = 32, 8, 4.0
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Each prior told apart; then entropy, buckets and precision of fair coins."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
-    schedule = Schedule(seed=seed, epochs=8, most_steps=10**6)
+    schedule = Schedule(seed=seed, epochs=8, max_steps=10**6)
     figures = {}
     for prior in PRIORS:
         bits = SHORT if prior != "categorical" else 16

@@ -25,7 +25,9 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     mean_row, axes = principal(features, BITS, seed)
     centred = others - mean_row
     exact = float(np.square(centred - centred @ axes.T @ axes).sum(1).mean())
-    schedule = Schedule(seed=seed, epochs=20, batch=128, rate=4e-3, most_steps=10**6, held_out=0)
+    schedule = Schedule(
+        seed=seed, epochs=20, batch_size=128, learning_rate=4e-3, max_steps=10**6, validation_fraction=0
+    )
     net: Any = ENCODERS.get("autoencoder").from_params({"units": "linear"}).fit(features, BITS, schedule)
     error = float(np.square(others - net.reconstruct(others)).sum(1).mean())
     return {"autoencoder": error, "principal components": exact}

@@ -66,10 +66,12 @@ def prepared(name: str, own: Floats, budget: str) -> tuple[DAGMM, Schedule]:
     """The published net for these rows, and how long it is trained."""
     hidden, estimation, components, batch, epochs, _ = PUBLISHED[name]
     epochs = epochs if budget == "published" else epochs // (5 if name == "KDD" else 10)
-    schedule = Schedule(epochs=epochs, batch=batch, rate=1e-4, least_steps=1, most_steps=10**6, held_out=0.0)
+    schedule = Schedule(
+        epochs=epochs, batch_size=batch, learning_rate=1e-4, min_steps=1, max_steps=10**6, validation_fraction=0.0
+    )
     scale = own.shape[1] / float(own.var(axis=0).sum())  # of the squared error: the net standardises its input
     encoder = DAGMM(hidden=hidden, estimation=estimation, components=components, energy=0.1 * scale)
-    encoder.even = 0.005 * scale
+    encoder.covariance_weight = 0.005 * scale
     return encoder, schedule
 
 

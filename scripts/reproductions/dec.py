@@ -25,8 +25,12 @@ TRIED = (
 CALM = 1e-3  # of which a tenth is the rate while codes gather
 
 SCHEDULES = {  # a layer takes a quarter of the epochs
-    "small": Schedule(epochs=40, batch=512, rate=3e-3, least_steps=1, most_steps=10**6, held_out=0.0),
-    "published": Schedule(epochs=180, batch=256, rate=1e-3, least_steps=1, most_steps=10**6, held_out=0.0),
+    "small": Schedule(
+        epochs=40, batch_size=512, learning_rate=3e-3, min_steps=1, max_steps=10**6, validation_fraction=0.0
+    ),
+    "published": Schedule(
+        epochs=180, batch_size=256, learning_rate=1e-3, min_steps=1, max_steps=10**6, validation_fraction=0.0
+    ),
 }
 
 
@@ -39,7 +43,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     with seeded(seed):
         net.pretrain(features, 10, schedule)
         before = net.assign(images).argmax(axis=1)
-        net.gather(features, replace(schedule, rate=CALM))
+        net.gather(features, replace(schedule, learning_rate=CALM))
     after = net.assign(images).argmax(axis=1)
     return {"autoencoder + k-means": accuracy(before, digits), "accuracy": accuracy(after, digits)}
 

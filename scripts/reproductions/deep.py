@@ -23,7 +23,9 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Errors of the pretrained net, of the same from random weights, and of principal components; the two maps."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
     epochs, batch, share = (30, 256, 1 / 3) if budget == "small" else (200, 100, 0.25)
-    schedule = Schedule(seed=seed, epochs=epochs, batch=batch, rate=1e-3, most_steps=10**9, held_out=0)
+    schedule = Schedule(
+        seed=seed, epochs=epochs, batch_size=batch, learning_rate=1e-3, max_steps=10**9, validation_fraction=0
+    )
 
     def fit(bits: int, pretraining: float) -> Any:
         given = {"hidden": HIDDEN, "pretraining": pretraining}

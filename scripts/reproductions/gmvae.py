@@ -15,8 +15,12 @@ from reproductions.mnist import SIDE, as_features, mnist
 BAR = "MNIST, learned from 60,000 digits, K = 16 clusters in 10 dimensions; purity of the 10,000 others."
 
 SCHEDULES = {  # and before them a quarter of the epochs for the plain autoencoder
-    "small": Schedule(epochs=25, batch=200, rate=1e-3, least_steps=1, most_steps=10**6, held_out=0.0),
-    "published": Schedule(epochs=100, batch=50, rate=1e-4, least_steps=1, most_steps=10**6, held_out=0.0),
+    "small": Schedule(
+        epochs=25, batch_size=200, learning_rate=1e-3, min_steps=1, max_steps=10**6, validation_fraction=0.0
+    ),
+    "published": Schedule(
+        epochs=100, batch_size=50, learning_rate=1e-4, min_steps=1, max_steps=10**6, validation_fraction=0.0
+    ),
 }
 
 

@@ -29,7 +29,9 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """F1 and the share flagged for each lambda, and the forest's F1."""
     images, others = mixed(data, seed)
     features, figures = as_features(images), dict[str, float]()
-    schedule = Schedule(epochs=EPOCHS[budget], batch=128, rate=1e-3, least_steps=1, most_steps=10**6, seed=seed)
+    schedule = Schedule(
+        epochs=EPOCHS[budget], batch_size=128, learning_rate=1e-3, min_steps=1, max_steps=10**6, seed=seed
+    )
     encoder = Robust(hidden=(400,), activation="sigmoid")
     with seeded(seed):
         encoder.build(features, 200)

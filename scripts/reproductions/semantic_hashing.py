@@ -46,7 +46,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     idf = words.rarity(df, len(texts))
     weighted, weights = words.weigh(own, idf), words.weigh(theirs, idf)
     encoder = ENCODERS.get("semantic-hashing").from_params({"hidden": "500,500"})
-    schedule = Schedule(seed=seed, epochs=50, batch=100, rate=1e-3, most_steps=10**6)
+    schedule = Schedule(seed=seed, epochs=50, batch_size=100, learning_rate=1e-3, max_steps=10**6)
     codes = encoder.fit(Features(weighted, (len(kept),), "counts"), BITS, schedule).program().encode(weights)
     far = lambda query: hamming(codes[query : query + 1], codes)[0].astype(np.float64)  # noqa: E731
     rankings = {"codes": far, "tf-idf": inner(as_scipy(weights))}

@@ -23,7 +23,7 @@ OPTIONS = {"rho": RHO, "beta": 10.0, "decay": 0.01}  # chosen by 10,000 training
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Activation, sparsity, and what a linear classifier makes of the code."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
-    schedule = Schedule(seed=seed, epochs=30, most_steps=20_000)
+    schedule = Schedule(seed=seed, epochs=30, max_steps=20_000)
     program = ENCODERS.get("sparse").from_params(OPTIONS).fit(as_features(own), BITS, schedule).program()
     codes, asked = (1 / (1 + np.exp(-program.logits(part).astype(np.float64))) for part in (own, others))
     root = BITS**0.5

@@ -30,7 +30,15 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     count, epochs = PUBLISHED if budget == "published" else SMALL
     figures: dict[str, float] = {}
     for rate in RATES:
-        schedule = Schedule(epochs=epochs, batch=100, rate=rate, least_steps=1, most_steps=10**6, held_out=0, seed=seed)
+        schedule = Schedule(
+            epochs=epochs,
+            batch_size=100,
+            learning_rate=rate,
+            min_steps=1,
+            max_steps=10**6,
+            validation_fraction=0,
+            seed=seed,
+        )
         for output in OUTPUTS:
             encoder = StudentT(output=output, hidden=(500, 500, 500))
             course = course_of(encoder, rows[5_500 : 5_500 + count], validation, schedule)

@@ -20,7 +20,9 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Negative log likelihood, and how many units say anything."""
     (own, _), (others, _) = mnist(data, "train"), mnist(data, "t10k")
     drawn = (np.random.default_rng(seed).random(others.shape) < others).astype(np.float32)
-    schedule = Schedule(seed=seed, epochs=60, batch=128, rate=2e-3, most_steps=10**6, held_out=0)
+    schedule = Schedule(
+        seed=seed, epochs=60, batch_size=128, learning_rate=2e-3, max_steps=10**6, validation_fraction=0
+    )
     encoder = ENCODERS.get("variational").from_params({"hidden": "500,500", "dynamic": "true"})
     net: Any = encoder.fit(as_features(own), BITS, schedule)
     likelihood = net.log_likelihood(drawn, 200, seed)
