@@ -26,6 +26,8 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
+COMPARED = 10_000  # names that are compared letter by letter for a suggestion
+
 
 class HashretError(Exception):
     """The base of all errors that hashret raises on purpose. Keywords become attributes."""
@@ -73,9 +75,10 @@ class DataError(HashretError, ValueError):
 
 
 class UnknownId(DataError, KeyError):
-    """No document of the index has the id `id`."""
+    """No document of the index at `path` has the id `id`."""
 
     id: str
+    path: str
 
 
 class DuplicateIds(DataError):
@@ -117,9 +120,31 @@ class GateError(HashretError):
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
     """The error for a name that is not known, with those that are and the nearest of them."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    hint = f" did you mean {near!r}?" if near else ""
     return UsageError(f"unknown {kind} {name!r};{hint} allowed: {', '.join(known)}" + (f" ({where})" if where else ""))
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """The known name most like this one, whatever its letter case; empty where none is.
+
+    Names that are paths match by their last part, with or without its suffix, too. Among more than `COMPARED` names
+    only such matches are found, since comparing letters takes 30 microseconds a name.
+    """
+    wanted = name.casefold()
+    by_letters: dict[str, str] = {}
+    for own in known:
+        by_letters.setdefault(own.casefold(), own)
+    if wanted in by_letters:
+        return by_letters[wanted]
+    for letters, own in by_letters.items():
+        last = letters.rpartition("/")[2]
+        if wanted and wanted in (last, last.rpartition(".")[0], letters.rpartition(".")[0]):
+            return own
+    if len(by_letters) > COMPARED:
+        return ""
+    near = difflib.get_close_matches(wanted, by_letters, n=1, cutoff=cutoff)
+    return by_letters[near[0]] if near else ""
 
 
 def whole_number(value: Any, name: str, low: int, high: int | None = None) -> int:

@@ -449,7 +449,7 @@ class Index:
     def _row(self, id: str) -> int:
         row = self.store.find(as_id(id))
         if row is None:
-            raise UnknownId(f"no document has the id {id!r}", id=id)
+            raise UnknownId(f"no document has the id {id!r}", id=id, path=str(self.path))
         return row
 
     def _document(self, row: int) -> Document:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Told of each step: of which work, how many are done, of how many (None: unknown)."""
+    """Called at each step: which work, how many steps are done, of how many (None: unknown); it ends when all are."""
 
     def __call__(self, label: str, done: int, total: int | None, note: str = "") -> None: ...
 
@@ -40,7 +40,10 @@ def report(label: str, done: int, total: int | None = None, note: str = "") -> N
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """The items, each reported once it has been dealt with."""
+    """The items, each reported once it has been dealt with; after the last one all are done, however many it were."""
+    done = 0
     for done, item in enumerate(items, 1):
         yield item
         report(label, done, total)
+    if done != total:
+        report(label, done, done)

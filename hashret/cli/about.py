@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from hashret import __version__
-from hashret.cli.output import emit, is_table
+from hashret.cli.output import emit, is_table, write
 from hashret.cli.session import command
 
 PANEL = "What there is"
@@ -146,7 +146,7 @@ def demo(
     """Index Python's own documentation and scikit-learn's digits, ask both, and measure."""
     from hashret.demo import show
 
-    show(folder, sys.stdout.write)
+    show(folder, write)
 
 
 COMMANDS = (encoders, vectorizers, sources, searchers, doctor, demo)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hashret.cli import options as o
-from hashret.cli.output import emit
+from hashret.cli.output import emit, is_table, write
 from hashret.cli.session import command
 from hashret.documents import Document, batches
 from hashret.errors import UsageError
@@ -38,8 +39,9 @@ cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 """,
 )
 def query(
-    text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="A text or an image's path; - reads one a line.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]", help="A text, in quotes, or an image's path; - reads one a line."),
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Ask with the content of a file.", metavar="PATH")] = None,
     like: Annotated[str | None, typer.Option("--like", help="Ask with a document of the index.", metavar="ID")] = None,
@@ -64,6 +66,10 @@ def query(
     """Find the documents most like a text, an image or a document of the index."""
     from hashret.index import Index
 
+    if len(words or ()) > 1:
+        quoted = shlex.quote(" ".join(words or ()))
+        raise UsageError(f"TEXT is one argument, got {len(words or ())}; put it in quotes: hashret query {quoted}")
+    text = words[0] if words else None
     if sum(given is not None for given in (text, file, like)) != 1:
         raise UsageError("ask with one of TEXT, --file PATH and --like ID")
     with Index.open(o.find_index(index)) as opened:
@@ -138,7 +144,7 @@ def show(
     with Index.open(o.find_index(index)) as opened:
         bits = unpack(opened.codes_of(ids), opened.bits)
         documents = [opened.document(id) for id in ids]
-    emit(
+    rows = [
         {
             "id": document.id,
             "labels": list(document.labels),
@@ -147,21 +153,31 @@ def show(
             "text": str(document.content) if isinstance(document.content, str | Path) else "",
         }
         for document, row in zip(documents, bits, strict=True)
-    )
+    ]
+    if is_table():
+        for row in rows:
+            _emit_facts(row)
+    else:
+        emit(rows)
 
 
 @command("info", PANEL, "hashret info -i indexes/news --format json")
 def info(index: o.IndexAt = None) -> None:
     """Tell what an index holds and how it was made."""
-    from hashret.cli import output
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
         facts = opened.info()
-    if output.is_table():
-        emit(({"": key, " ": value} for key, value in facts.items()), key=" ")
+    if is_table():
+        _emit_facts(facts)
     else:
         emit([facts], key="path")
+
+
+def _emit_facts(facts: Mapping[str, Any]) -> None:
+    """Print a table with a line for each fact."""
+    emit(({"": name, " ": value} for name, value in facts.items()), key=" ")
+    write("\n")
 
 
 COMMANDS = (query, show, info)

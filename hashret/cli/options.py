@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from hashret.sources.base import Fields
 
 INDEXES = Path("indexes")
+
+log = logging.getLogger("hashret")
 
 
 def opt(*names: str, help: str, metavar: str | None = None, hidden: bool = False) -> Any:
@@ -34,7 +38,13 @@ Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, or - for JSON lines on standard input.")
 ]
 IndexAt = Annotated[
-    str | None, opt("--index", "-i", help="The index; by default the only one under ./indexes.", metavar="INDEX")
+    str | None,
+    opt(
+        "--index",
+        "-i",
+        help="The index: a path, or a name under ./indexes; by default the only one there.",
+        metavar="INDEX",
+    ),
 ]
 Bits = Annotated[
     str | None,
@@ -136,11 +146,23 @@ def default_index(sources: Sequence[str]) -> Path:
     return INDEXES / name
 
 
+def indexes() -> list[Path]:
+    """The indexes under ./indexes, by name."""
+    return sorted(path.parent for path in INDEXES.glob("*/manifest.json"))
+
+
 def find_index(given: str | None) -> Path:
-    """The index meant: the one given, else the only one under ./indexes; UsageError that lists them else."""
+    """The index meant: the one at the path given, or under ./indexes by that name; else the only one under ./indexes.
+
+    UsageError that lists them where none is given and there are several.
+    """
     if given:
-        return Path(given)
-    there = sorted(path.parent for path in INDEXES.glob("*/manifest.json"))
+        named = INDEXES / given
+        if len(Path(given).parts) > 1 or os.path.lexists(given) or named not in indexes():
+            return Path(given)
+        log.info(f"using index {str(named)!r}")
+        return named
+    there = indexes()
     if len(there) == 1:
         return there[0]
     if not there:

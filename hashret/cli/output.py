@@ -1,4 +1,4 @@
-"""Output: rows on stdout as a table, JSON lines, JSON, CSV or ids; progress on stderr."""
+"""Output: rows on stdout as a table, JSON lines, JSON, CSV or ids."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
+from hashret.cli.bars import make_way
 from hashret.errors import unknown
-from hashret.progress import Listener
 
 FORMATS = ("table", "jsonl", "json", "csv", "ids")
 ONE_LINE = {"text"}  # columns cut to what a line of the table has room for
@@ -41,14 +41,30 @@ def emit(rows: Iterable[Row], columns: Sequence[str] = (), key: str = "id") -> N
     PRINTERS[_chosen](rows, columns, key)
 
 
+def write(text: str) -> None:
+    """Write text to standard output; on a terminal the progress bars make way for it."""
+    _make_way()
+    sys.stdout.write(text)
+
+
+def _make_way() -> None:
+    if sys.stdout.isatty():
+        make_way()
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun: 1 document, 2 documents."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def _jsonl(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
     for row in rows:
-        sys.stdout.write(_dumps(row) + "\n")
+        write(_dumps(row) + "\n")
         sys.stdout.flush()
 
 
 def _json(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
-    sys.stdout.write(_dumps(list(rows), indent=1) + "\n")
+    write(_dumps(list(rows), indent=1) + "\n")
 
 
 def _dumps(value: Any, indent: int | None = None) -> str:
@@ -74,7 +90,7 @@ def _csv(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
     for row in rows:
         if writer is None:
             names = {name: _cell_of_csv(name) for name in row}
-            writer = csv.DictWriter(sys.stdout, list(row), extrasaction="ignore", lineterminator="\n")
+            writer = csv.DictWriter(SimpleNamespace(write=write), list(row), extrasaction="ignore", lineterminator="\n")
             writer.writerow(names)
         writer.writerow({name: _cell_of_csv(value) for name, value in row.items()})
 
@@ -90,7 +106,7 @@ def _ids(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
     for row in rows:
         text = str(row.get(key, ""))
         text = printable(text) if sys.stdout.isatty() else BREAKS.sub(lambda found: _escape(found[0]), text)
-        sys.stdout.write(f"{text}\n")
+        write(f"{text}\n")
 
 
 def _escape(character: str) -> str:
@@ -98,25 +114,22 @@ def _escape(character: str) -> str:
 
 
 def _table(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from hashret.cli.table import Column, draw
 
     rows = list(rows)
     if not rows:
         return
-    names = [name for name in columns or rows[0] if any(name in row for row in rows)]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=bool(ONE_LINE & set(names)))
-    for name in names:
-        number = all(isinstance(row.get(name, 0), int | float) for row in rows)
-        overflow: Any = "fold" if name == key else "ellipsis"
-        table.add_column(Text(printable(name)), justify="right" if number else "left", overflow=overflow)
-        table.columns[-1].no_wrap = number or name in ONE_LINE
-        table.columns[-1].ratio = 1 if name in ONE_LINE else None  # takes what the others leave
-    for row in rows:
-        table.add_row(*(Text(printable(cell(row.get(name, "")))) for name in names))
-    Console(soft_wrap=False).print(table)
+    made = []
+    for name in columns or rows[0]:
+        if any(name in row for row in rows):
+            number = all(isinstance(row.get(name), int | float | None) for row in rows)
+            cells = [printable(cell(row.get(name))) for row in rows]
+            if name != "id":  # which is printed as it is given to other commands
+                cells = [" ".join(text.split()) for text in cells]
+            header = printable(name).replace("_seconds", " (s)").replace("_", " ")
+            made.append(Column(header, cells, number, name in ONE_LINE))
+    _make_way()
+    draw(made)
 
 
 PRINTERS: dict[str, Callable[[Iterable[Row], Sequence[str], str], None]] = {
@@ -146,35 +159,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-@contextmanager
-def progress(show: bool) -> Iterator[Listener]:
-    """A listener that draws bars with rate and time left, one for each kind of work."""
-    if not show:
-        yield lambda label, done, total, note="": None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}"),
-    ]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def listen(label: str, done: int, total: int | None, note: str = "") -> None:
-            if label not in tasks or (done <= 1 and bars.tasks[tasks[label]].completed > 1):
-                tasks[label] = bars.add_task(label, total=total, rate="", note="")
-            speed = bars.tasks[tasks[label]].speed
-            bars.update(tasks[label], completed=done, total=total, note=note, rate=f"{speed:,.0f}/s" if speed else "")
-
-        yield listen
 
 
 def is_table() -> bool:

@@ -11,12 +11,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from hashret.cli import output
-from hashret.cli.options import opt
+from hashret.cli import bars, output
+from hashret.cli.options import indexes, opt
 from hashret.errors import (
     CorruptIndex,
     DuplicateIds,
@@ -25,9 +26,14 @@ from hashret.errors import (
     IndexNotFound,
     UnknownId,
     UsageError,
+    nearest,
 )
 from hashret.files import BUSY
 from hashret.progress import listening
+
+LOG = "hashret"  # the library's logger
+SILENCE = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+"""What keeps the bars and the advice of libraries off standard error; they read it when they are imported."""
 
 Format = Annotated[
     str | None,
@@ -39,7 +45,7 @@ Format = Annotated[
 ]
 CsvSafe = Annotated[bool, opt("--csv-safe", help="Quote CSV cells that a spreadsheet would take for formulas.")]
 Quiet = Annotated[bool, opt("--quiet", "-q", help="No progress and no remarks; errors only.")]
-Debug = Annotated[bool, opt("--debug", help="Show the traceback of an error.")]
+Debug = Annotated[bool, opt("--debug", help="Show the traceback of an error, and other libraries' warnings.")]
 _SHARED = {"format": (Format, None), "csv_safe": (CsvSafe, False), "quiet": (Quiet, False), "debug": (Debug, False)}
 
 
@@ -98,30 +104,54 @@ class _OneLine(logging.Formatter):
     """A message as one line without anything that a terminal would obey: it may quote names from outside."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"hashret: {output.printable(record.getMessage())}"
+        return f"{record.name}: {output.printable(record.getMessage())}"
+
+
+class _Remarks(logging.StreamHandler[Any]):
+    """Remarks on standard error: hashret's own, and with `debug` those of other libraries and their warnings."""
+
+    def __init__(self, debug: bool) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(_OneLine())
+        self.addFilter(lambda record: debug or record.name == LOG)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        bars.make_way()
+        super().emit(record)
+
+
+@contextmanager
+def _remarks(quiet: bool, debug: bool) -> Iterator[None]:
+    """Write remarks to standard error while the block runs, and keep what other libraries have to say off it."""
+    if not debug:
+        for name, value in SILENCE.items():
+            os.environ.setdefault(name, value)
+    handler, root = _Remarks(debug), logging.getLogger()
+    root.addHandler(handler)
+    logging.getLogger(LOG).setLevel(logging.ERROR if quiet else logging.INFO)
+    logging.captureWarnings(True)  # they become records of the logger py.warnings
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
 
 
 @contextmanager
 def session(format: str | None, quiet: bool, debug: bool, csv_safe: bool = False) -> Iterator[None]:
     """Set up output, remarks and progress; turn what goes wrong into one line and an exit code."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine())
-    log = logging.getLogger("hashret")
-    log.addHandler(handler)
-    log.setLevel(logging.ERROR if quiet else logging.INFO)
     try:
-        output.choose(format, csv_safe)
-        with output.progress(show=not quiet and sys.stderr.isatty()) as listener, listening(listener):
-            yield
-        sys.stdout.flush()
+        with _remarks(quiet, debug):
+            output.choose(format, csv_safe)
+            with bars.progress(show=not quiet and sys.stderr.isatty()) as listener, listening(listener):
+                yield
+            sys.stdout.flush()
     except (HashretError, OSError, KeyboardInterrupt, MemoryError) as error:
         if debug:
             for line in traceback.format_exception(error):
                 for part in line.splitlines():
                     print(output.printable(part), file=sys.stderr)  # noqa: T201
         raise typer.Exit(report(error)) from None
-    finally:
-        log.removeHandler(handler)
 
 
 def report(error: BaseException) -> int:
@@ -152,7 +182,9 @@ def advice(error: HashretError) -> str:
     path = getattr(error, "path", "INDEX")
     match error:
         case IndexNotFound():
-            return f"; create it with: hashret index SOURCE -i {path}"
+            there = {own.name: str(own) for own in indexes()}
+            near = nearest(Path(path).name, there)
+            return f"; did you mean {there[near]!r}?" if near else f"; create it with: hashret index SOURCE -i {path}"
         case IndexExists():
             return "; --force replaces it, hashret add adds to it"
         case CorruptIndex():
@@ -160,8 +192,20 @@ def advice(error: HashretError) -> str:
         case DuplicateIds(there=True):
             return ": --replace, --skip"
         case UnknownId():
-            return "; hashret info shows what ids look like"
+            near = _nearest_id(error)
+            return f"; did you mean {near!r}?" if near else "; hashret info shows what ids look like"
     return ""
+
+
+def _nearest_id(error: UnknownId) -> str:
+    """The id of the index that is most like the one that it does not have; empty where none is."""
+    from hashret.index import Index
+
+    try:
+        with Index.open(error.path) as opened:
+            return nearest(error.id, opened.ids, cutoff=0.6)
+    except HashretError:  # another process has changed the index
+        return ""
 
 
 def discard_output() -> None:

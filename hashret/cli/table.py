@@ -1,0 +1,96 @@
+"""Table: rows in the width of the terminal. Numbers are never cut and no column is dropped; only long texts are cut."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+GAPS = (2, 1)  # between columns; the narrower one where a name would not fit on one line
+NAME, TEXT = 8, 16  # characters that a name and a text have at least, where they are that long
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its header and the text of each row. A number is never cut, `one_line` is cut to one line."""
+
+    header: str
+    cells: Sequence[str]
+    number: bool = False
+    one_line: bool = False
+
+    @property
+    def most(self) -> int:
+        """The width at which nothing is wrapped or cut."""
+        return max(map(_width, (self.header, *self.cells)))
+
+    @property
+    def least(self) -> int:
+        """The smallest width that can be read."""
+        if self.number:
+            return max(map(_width, (*self.header.split(), *self.cells)))
+        return min(self.most, TEXT if self.one_line else NAME)
+
+    @property
+    def turn(self) -> int:
+        """Which columns get spare room first: those that name a row, then headers of numbers, then texts."""
+        return 2 if self.one_line else 1 if self.number else 0
+
+
+def draw(columns: Sequence[Column]) -> None:
+    """Print the columns on standard output as a table; where the terminal is too narrow for that, a value a line."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout)
+    gap, widths = fit(columns, console.width)
+    if not widths:
+        for cells in zip(*(column.cells for column in columns), strict=True):
+            lines = (f"{column.header}: {cell}\n" for column, cell in zip(columns, cells, strict=True))
+            sys.stdout.write("".join(lines) + "\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0))
+    table.show_header = any(column.header.strip() for column in columns)
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(
+            Text(column.header),
+            width=width,
+            justify="right" if column.number else "left",
+            overflow="ellipsis" if column.one_line else "fold",
+            no_wrap=column.one_line,
+        )
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    console.print(table)
+
+
+def fit(columns: Sequence[Column], room: int) -> tuple[int, list[int]]:
+    """The gap between columns and each one's width; no widths where the room is too narrow for them."""
+    for gap in GAPS:
+        spare = room - gap * (len(columns) - 1) - sum(column.least for column in columns)
+        names = sum(column.most - column.least for column in columns if column.turn == 0)
+        if spare >= names or gap == GAPS[-1]:
+            return gap, _share(columns, spare) if spare >= 0 else []
+    raise AssertionError("unreachable")
+
+
+def _share(columns: Sequence[Column], spare: int) -> list[int]:
+    """Each column's width: the least, and of the spare room an equal share, or as much as it needs."""
+    widths = [column.least for column in columns]
+    for turn in range(3):
+        waiting = [place for place, column in enumerate(columns) if column.turn == turn]
+        waiting.sort(key=lambda place: columns[place].most - columns[place].least)
+        for left, place in zip(range(len(waiting), 0, -1), waiting, strict=True):
+            more = min(columns[place].most - columns[place].least, spare // left)
+            widths[place] += more
+            spare -= more
+    return widths
+
+
+def _width(text: str) -> int:
+    """How many columns of the terminal a text takes."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
