@@ -119,7 +119,8 @@ class Index:
             about = describe(source, hasher) | {"keeps_vectors": keep_vectors}
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files())
             index = cls(store, hasher)
-            if not index._take_in(change, source, "refuse"):
+            added, _ = index._take_in(change, source, "refuse")
+            if not added:
                 raise DataError("no documents to index; give a source that holds some")
         return index
 
@@ -502,7 +503,8 @@ class Index:
         it may come from a user. An id that is there already is refused with DataError, unless `replace` (the old
         document is deleted; of a folder only files whose size or time changed are read) or `skip` (the new document is
         left out). A folder that was indexed before gives the ids that it gave then. Documents of its files that are
-        gone are listed in the log, or deleted in the same step with `prune`.
+        gone are listed in the log, or deleted in the same step with `prune`. The log also says how many documents are
+        new, how many replace others and how many were skipped.
         """
         if replace and skip:
             raise UsageError("an id that is there already is replaced or skipped, not both: choose one of the two")
@@ -518,9 +520,15 @@ class Index:
                 if prune:
                     change.delete([row for row, _ in lost])
                 _report_gone([id for _, id in lost], prune)
+            unchanged = 0
             if isinstance(source, Stamped) and replace:
-                source = source.only(*changed(source, now.store))
-            return now._take_in(change, source, policy)
+                fresh, known, unchanged = changed(source, now.store)
+                source = source.only(fresh, known)
+            deleted = int(change.deleted.sum())
+            added, left = now._take_in(change, source, policy)
+            replaced = int(change.deleted.sum()) - deleted
+        log.info(f"documents added: {added - replaced:,}, replaced: {replaced:,}, skipped: {left + unchanged:,}")
+        return added
 
     def delete(self, ids: str | Iterable[str]) -> int:
         """Delete a document, or several, by id; how many. DataError, and nothing deleted, where an id is unknown."""
@@ -602,16 +610,20 @@ class Index:
         if self.hasher.fingerprint != self.store.manifest.fingerprint:
             self.hasher = _hasher_of(self.store)
 
-    def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> int:
-        """Encode and append documents in batches; how many. `policy`: what to do with ids that are there already."""
+    def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> tuple[int, int]:
+        """Encode and append documents in batches; how many, and how many were left out.
+
+        `policy`: what to do with ids that are there already.
+        """
         seen: set[str] = set()
         root = str(change.about.get("root") or "")
-        added = 0
+        added = left = 0
         for batch in batches(track(documents, "encoding", expected(documents)), BATCH, bytes_of, BATCH_BYTES):
             fresh = select(change, batch, seen, policy)
             append(change, self.hasher, fresh, [as_record(document, root) for document in fresh])
             added += len(fresh)
-        return added
+            left += len(batch) - len(fresh)
+        return added, left
 
     def close(self) -> None:
         """Close all files; a closed index answers no more. Closing twice is fine."""

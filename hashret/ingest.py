@@ -64,15 +64,18 @@ def placed(source: Source, about: Mapping[str, Any]) -> tuple[dict[str, Any], So
     return remembered, source if parts == parts_of(source) else join(*zip(*parts, strict=True))
 
 
-def changed(source: Stamped, store: Store) -> tuple[set[str], set[str]]:
-    """Ids of the source's files that are new or whose size or time changed; and those of them that are stored."""
-    fresh, known = set(), set()
+def changed(source: Stamped, store: Store) -> tuple[set[str], set[str], int]:
+    """Ids of the source's files that are new or whose size or time changed; those of them that are stored; and how
+    many others there are."""
+    fresh, known, same = set(), set(), 0
     for id, stamp in source.stamps():
         row = store.find(id)
         if row is None or any(store.record(row).metadata.get(key) != value for key, value in stamp.items()):
             fresh.add(id)
             known |= set() if row is None else {id}
-    return fresh, known
+        else:
+            same += 1
+    return fresh, known, same
 
 
 def gone(source: Source, store: Store, about: Mapping[str, Any]) -> list[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,11 @@ import typer
 
 from hashret.cli import options as o
 from hashret.cli.ask import preview
-from hashret.cli.output import emit
+from hashret.cli.output import counted, emit
 from hashret.cli.session import command
 
 PANEL = "See an index whole"
+log = logging.getLogger("hashret")
 
 By = Annotated[
     str | None,
@@ -146,6 +148,7 @@ def map_(
         points = plane(opened, encoder=encoder, color=color, count=count, options=o.key_values(settings), seed=seed)
         if out is not None:
             draw(points, out, opened)
+            log.info(f"drew {counted(len(points), 'document')} in {out}")
             return
         emit({"id": p.id, "x": p.x, "y": p.y, "label": p.label} for p in points)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hashret.cli import options as o
-from hashret.cli.output import emit
+from hashret.cli.output import counted, emit
 from hashret.cli.session import command
 
 if TYPE_CHECKING:
@@ -135,8 +135,8 @@ def add(
 
     with Index.open(o.find_index(index)) as opened:
         documents = o.read_sources(sources, source, id, text, label, opened.fields, strict)
-        added = opened.add(documents, replace=replace, skip=skip, prune=prune)
-        log.info(f"added {added:,} documents; the index holds {len(opened):,}")
+        opened.add(documents, replace=replace, skip=skip, prune=prune)
+        log.info(f"index {str(opened.store.name)!r} holds {counted(len(opened), 'document')}")
 
 
 @command("delete", PANEL, "hashret delete letters/1871-03-02.txt", writes=True)
