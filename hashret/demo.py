@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import shlex
 import sys
 import sysconfig
 import warnings
@@ -126,7 +127,8 @@ def show(folder: Path, say: Say) -> None:
             [hits] = index.search([image], k=8)
             _say_hits(say, f"a {image.labels[0]}", hits, lambda hit: f"{hit.id}, a {hit.labels[0]}")
         _say_precision(say, index, asked, "the same digit", exclude_self=False)
-    say(f"\nNow ask yourself: hashret query -i {folder / 'python'} 'remove a folder and all that is in it'\n")
+    index_path = shlex.quote(str(folder / "python"))
+    say(f'\nNow ask yourself:\n\nhashret query -i {index_path} "remove a folder and all that is in it"\n')
 
 
 def _say_hits(say: Say, question: str, hits: Hits, describe: Callable[..., str]) -> None:
