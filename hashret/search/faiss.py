@@ -114,6 +114,8 @@ class Factory:
         self.string = string
         with _reported(string, len(codes)):
             self.index = faiss.index_binary_factory(8 * self.flat.codes.shape[1], string)
+            if hasattr(self.index, "cp"):  # FAISS would print a warning about few codes; the recall below says more
+                self.index.cp.min_points_per_centroid = 1
             self.index.train(self.flat.codes)
             self.index.add(self.flat.codes)
         self.recall = self._recall()
