@@ -388,7 +388,11 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("index", "TRAIN", "--encoder", "bernouli"), 2, "pca, lsh (hashret encoders lists them)"),
         (("index", "TRAIN", "--vectorizer", "tfdif"), 2, "did you mean 'tfidf'?"),
         (("index", "TRAIN", "--label", "topics"), 1, "did you mean 'topic'?"),
-        (("index", "TRAIN", "-o", "hiden=3"), 2, "unknown option 'hiden'; did you mean 'hidden'? allowed: batch_size, "),
+        (
+            ("index", "TRAIN", "-o", "hiden=3"),
+            2,
+            "unknown option 'hiden'; did you mean 'hidden'? allowed: batch_size, ",
+        ),
         (("index", "TRAIN", "-o", "hidden"), 2, "-o takes KEY=VALUE"),
         (("index", "TRAIN", "-o", "epochs=many"), 2, "epochs must be a whole number or auto, got 'many'"),
         (("index", "TRAIN", "-o", "epochs=-1"), 2, "epochs must be at least 1, got -1"),
