@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     )
     from hashret.evaluation.evaluate import evaluate
     from hashret.hasher import Hasher
-    from hashret.hits import Hit, Hits
     from hashret.index import Index, repair, verify
+    from hashret.results import Hit, Hits
     from hashret.search import Neighbors, searcher
     from hashret.sources import read
 
@@ -47,8 +47,8 @@ _ERRORS = (
 _HOME = {
     "Document": "hashret.documents",
     "Hasher": "hashret.hasher",
-    "Hit": "hashret.hits",
-    "Hits": "hashret.hits",
+    "Hit": "hashret.results",
+    "Hits": "hashret.results",
     "Index": "hashret.index",
     "Neighbors": "hashret.search",
     "evaluate": "hashret.evaluation.evaluate",

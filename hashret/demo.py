@@ -16,8 +16,8 @@ import numpy as np
 
 from hashret.documents import Document
 from hashret.evaluation.queries import Coded, evaluate_index
-from hashret.hits import Hits
 from hashret.index import Index
+from hashret.results import Hits
 
 SHORTEST = 40  # characters of a docstring that says something
 LEFT_OUT = {

@@ -22,10 +22,10 @@ from hashret.documents import Document, Documents, as_id, as_ids, as_labels, bat
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UnknownId, UsageError
 from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
-from hashret.hits import Hit, Hits
 from hashret.ingest import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.progress import track
 from hashret.queries import EncodedQueries, Queries, Query, answered, encoded, is_one_query
+from hashret.results import Hit, Hits
 from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.base import check_k
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked

@@ -15,7 +15,7 @@ import numpy as np
 from hashret.codes import Codes, hamming
 from hashret.errors import UsageError
 from hashret.features import Features
-from hashret.parts.graph import Neighbors, Numbers, View, nearest
+from hashret.graph import Neighbors, Numbers, View, nearest
 from hashret.runtime import Program
 
 LENGTHS = (16, 32, 64, 128)

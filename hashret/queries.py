@@ -16,7 +16,7 @@ from hashret.documents import Content, Document, as_documents, is_one
 from hashret.errors import DataError
 from hashret.features import CSRMatrix, Floats
 from hashret.hasher import Hasher
-from hashret.hits import Hits
+from hashret.results import Hits
 
 Query = Document | Content
 Queries = Query | Iterable[Query]

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from hashret import graph
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate
-from hashret.parts import graph
 from hashret.sources import read
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS

@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from hashret import tokens
 from hashret.codes import Codes
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate, evaluate_run_labels
 from hashret.features import CSRMatrix, Features
-from hashret.parts import words
-from hashret.parts.projection import as_scipy
+from hashret.projection import as_scipy
 from hashret.runtime import Program
 from hashret.search.rerank import ByLogits, ByVectors, Finer, shrink
 from hashret.sources import read
@@ -151,14 +151,14 @@ def _finer(method: str, own: Features, theirs: Features, logits: Any, program: P
 def _floats(method: str, documents: list[Document], queries: list[Document]) -> list[dict[str, Any]]:
     """Rankings by vectors of words."""
     texts, asked = ([str(d.content) for d in part] for part in (documents, queries))
-    kept, df = words.vocabulary(texts, 10_000, 2, 0.5)
+    kept, df = tokens.vocabulary(texts, 10_000, 2, 0.5)
     number = {word: column for column, word in enumerate(kept)}
-    own, theirs = words.count(texts, number), words.count(asked, number)
+    own, theirs = tokens.count(texts, number), tokens.count(asked, number)
     if method == "BM25":
         held, wanted = _bm25(own, df), as_scipy(theirs)
     else:
-        idf = words.rarity(df, len(texts))
-        held, wanted = as_scipy(words.weigh(own, idf)), as_scipy(words.weigh(theirs, idf))
+        idf = tokens.rarity(df, len(texts))
+        held, wanted = as_scipy(tokens.weigh(own, idf)), as_scipy(tokens.weigh(theirs, idf))
     run = {}
     for row, query in enumerate(queries):
         near = (wanted[row : row + 1] @ held.T).toarray()[0]

@@ -24,9 +24,9 @@ from PIL import Image
 
 from hashret.analysis.map import COLOURS
 from hashret.encoders import ENCODERS
+from hashret.encoders.nn.noise import masked
 from hashret.encoders.robust import Robust
 from hashret.features import Floats
-from hashret.parts.noise import masked
 from hashret.training import Schedule, seeded
 from reproductions import dagmm
 from reproductions.anomaly import as_features as as_rows

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from hashret.codes import hamming
 from hashret.encoders import ENCODERS
 from hashret.features import Features
-from hashret.parts.projection import as_scipy
+from hashret.projection import as_scipy
 from hashret.sources import read
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS

@@ -14,9 +14,9 @@ from torch.distributions import Normal, kl_divergence
 
 from hashret.encoders import ENCODERS
 from hashret.encoders.adversarial import PRIORS
+from hashret.encoders.nn.noise import CORRUPTIONS
 from hashret.errors import DataError
 from hashret.features import Features, unit
-from hashret.parts.noise import CORRUPTIONS
 from hashret.training import Schedule, batch, seeded
 
 from .conftest import FAST, corpus, digits, sparse

@@ -11,10 +11,10 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from hashret.encoders import ENCODERS
+from hashret.encoders.nn.clusters import few, k_means, sharpened, student_t
+from hashret.encoders.nn.expression import self_expression, spectral
+from hashret.encoders.nn.gaussian import divergence, drawn, log_density
 from hashret.features import CSRMatrix, Features
-from hashret.parts.clusters import few, k_means, sharpened, student_t
-from hashret.parts.expression import self_expression, spectral
-from hashret.parts.gaussian import divergence, drawn, log_density
 from hashret.training import Schedule, seeded
 
 NAMES = ["dec", "gmvae", "subspace"]

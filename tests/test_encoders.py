@@ -11,12 +11,12 @@ import torch
 from hashret.codes import hamming, width
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import Encoder, abilities
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.binarize import medians
+from hashret.encoders.nn.bodies import Standardize, convolutional, mlp, program, suited
+from hashret.encoders.nn.net import Autoencoder
 from hashret.errors import HashretError, UsageError
 from hashret.features import CSRMatrix, Features, Floats, mean_of
-from hashret.parts.binarize import medians
-from hashret.parts.bodies import Standardize, convolutional, mlp, program, suited
-from hashret.parts.projection import principal
+from hashret.projection import principal
 from hashret.training import Schedule, batch
 
 NAMES = ENCODERS.names()
@@ -341,7 +341,7 @@ class TestPrincipalComponents:
 
     @pytest.mark.parametrize("count", [3, 50])
     def test_also_of_a_large_sparse_matrix(self, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("hashret.parts.projection.SMALL_VALUES", 100)
+        monkeypatch.setattr("hashret.projection.SMALL_VALUES", 100)
         dense = self.scaled(80, 10)
         dense[np.random.default_rng(1).random(dense.shape) < 0.4] = 0
         row, column = dense.nonzero()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashret.parts import graph
-from hashret.parts.graph import View, neighbors
+from hashret import graph
+from hashret.graph import View, neighbors
 
 from .conftest import sparse
 

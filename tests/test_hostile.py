@@ -29,8 +29,8 @@ from hashret.cli.app import app
 from hashret.documents import Document
 from hashret.errors import DataError
 from hashret.index import Index
-from hashret.parts.words import tokens
 from hashret.sources import read
+from hashret.tokens import tokens
 
 SECONDS, MEMORY = 5, 300  # of processor time; MiB beyond those for harmless files of the same kinds
 
@@ -38,7 +38,7 @@ SECONDS, MEMORY = 5, 300  # of processor time; MiB beyond those for harmless fil
 MEASURE = """
 import json, logging, resource, sys, threading, time
 import psutil, hashret
-from hashret.parts.words import tokens
+from hashret.tokens import tokens
 logging.disable(50)
 me, peak = psutil.Process(), 0
 def everyone():

@@ -191,7 +191,7 @@ def test_a_refit_keeps_what_is_not_said(tmp_path: Path) -> None:
     with Index.create(tmp_path / "index", corpus(60), bits=8, encoder="itq", options=options) as index:
         index.refit(bits=12)
         assert index.hasher.params["rounds"] == 7
-        assert index.hasher.vectorizer.params()["vocabulary"] == 25
+        assert index.hasher.vectorizer.params()["max_features"] == 25
         index.refit(options={"rounds": 9})
         assert index.bits == 12
         assert index.hasher.params["rounds"] == 9

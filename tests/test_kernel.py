@@ -84,7 +84,7 @@ def test_all_within_a_radius_are_those_of_numpy(kind: str, case: tuple[np.ndarra
 
 
 @settings(max_examples=15, deadline=None)
-@given(case=cases(max_df=2), k=st.sampled_from([1, 10, 3000]), radius=st.integers(0, 5))
+@given(case=cases(most=2), k=st.sampled_from([1, 10, 3000]), radius=st.integers(0, 5))
 def test_addresses_hold_what_numpy_finds(case: tuple[np.ndarray, np.ndarray], k: int, radius: int) -> None:
     codes, queries = case
     made = unhurried(Lookup(codes, 8 * codes.shape[1]))

@@ -15,9 +15,9 @@ from hashret.cli.app import app
 from hashret.codes import hamming, pack
 from hashret.encoders import ENCODERS
 from hashret.features import Features
+from hashret.graph import nearest, neighbors
 from hashret.index import Index
 from hashret.lengths import kept, long_enough
-from hashret.parts.graph import nearest, neighbors
 from hashret.runtime import Program
 from hashret.training import Schedule
 

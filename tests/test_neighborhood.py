@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hashret.codes import hamming
 from hashret.documents import Document
 from hashret.encoders.neighborhood import Neighborhood
+from hashret.encoders.nn.noise import moved
 from hashret.features import Features
+from hashret.graph import neighbors
 from hashret.hasher import Hasher
-from hashret.parts.graph import neighbors
-from hashret.parts.noise import moved
 from hashret.training import USUAL, Schedule
 
 from .conftest import sparse

@@ -15,8 +15,8 @@ from hashret.documents import Document
 from hashret.encoders import DEFAULT
 from hashret.encoders.neighborhood import Neighborhood
 from hashret.features import Features
+from hashret.graph import neighbors
 from hashret.hasher import Hasher
-from hashret.parts.graph import neighbors
 from hashret.training import USUAL, Schedule
 from hashret.vectorizers.text import Text
 
@@ -104,8 +104,8 @@ def test_while_training_any_neighbour_is_drawn_and_while_watching_the_nearest() 
     assert net.drawn(rows)[:, 0].tolist() == [5, 1, 0]
 
 
-@pytest.mark.parametrize(("shape", "walk", "wanted"), [((2,), 0, 1), ((1, 1, 2), 0, 6), ((1, 1, 2), 4, 4)])
-def test_a_walk_goes_so_many_steps(shape: tuple[int, ...], walk: int, wanted: int) -> None:
+@pytest.mark.parametrize(("shape", "walk", "wanted"), [((2,), None, 1), ((1, 1, 2), None, 6), ((1, 1, 2), 4, 4)])
+def test_a_walk_goes_so_many_steps(shape: tuple[int, ...], walk: int | None, wanted: int) -> None:
     x = np.arange(10, dtype=np.float32)[:, None].repeat(2, axis=1)
     net = Neighborhood(walk=walk)
     net.features, net.shape = Features(x, shape), shape

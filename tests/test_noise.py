@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from hashret.parts import noise
-from hashret.parts.noise import moved
+from hashret.encoders.nn import noise
+from hashret.encoders.nn.noise import moved
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from hashret.encoders.nn.rbm import RBM, log_partition, pretrain
 from hashret.features import Features
-from hashret.parts.rbm import RBM, log_partition, pretrain
 from hashret.training import Schedule, seeded
 
 

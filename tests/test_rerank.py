@@ -18,8 +18,8 @@ from hashret.documents import Document
 from hashret.errors import StoreError, UsageError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.evaluation.queries import Coded, evaluate_index, rankings
-from hashret.hits import Hits
 from hashret.index import Index
+from hashret.results import Hits
 from hashret.search import SEARCHERS, available, searcher
 from hashret.search.rerank import ByLogits, ByVectors, Finer, Reranked, by_logits, by_vectors, shrink
 from hashret.store.manifest import _checksum

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hashret.documents import Document
-from hashret.parts.shapes import CELLS, DIRECTIONS, shapes
 from hashret.vectorizers.pixels import Pixels
+from hashret.vectorizers.shapes import CELLS, DIRECTIONS, shapes
 
 
 def stripes(angle: float, size: int = 32) -> np.ndarray:

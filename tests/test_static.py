@@ -13,7 +13,7 @@ import pytest
 from hashret.documents import Document
 from hashret.errors import MissingExtra, UsageError
 from hashret.hasher import Hasher
-from hashret.parts.static import static_vectors
+from hashret.vectorizers.static import static_vectors
 from hashret.vectorizers.text import Text
 
 WORDS = ("car", "lorry", "apple", "pear", "the")

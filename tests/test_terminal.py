@@ -121,7 +121,8 @@ class TestCommands:
         one, other = encoders
         seen = terminal(
             desk, "compare", "train.jsonl", "test.jsonl", "--label", "topic", "--encoder", one, "--encoder", other,
-            "--bits", "16", "-m", "P@100", "-m", "P(r=2)", *(FAST if other == "bernoulli" else ()), columns=columns, code=EAGER,
+            "--bits", "16", "-m", "P@100", "-m", "P(r=2)", *(FAST if other == "bernoulli" else ()),
+            columns=columns, code=EAGER,
         )  # fmt: skip
         assert seen.code == 0
         assert any("training" in screen for screen in seen.earlier) == (other == "bernoulli")

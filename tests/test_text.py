@@ -7,11 +7,11 @@ import logging
 import numpy as np
 import pytest
 
+from hashret import tokens
 from hashret.documents import Document
 from hashret.errors import StoreError
 from hashret.features import CSRMatrix
-from hashret.parts import views, words
-from hashret.parts.words import tokens
+from hashret.vectorizers import views
 from hashret.vectorizers.base import State
 from hashret.vectorizers.text import Text
 
@@ -31,7 +31,7 @@ from .test_index import corpus
     ],
 )
 def test_scripts_without_spaces_give_pairs_of_characters(text: str, wanted: list[str]) -> None:
-    assert list(tokens(text)) == wanted
+    assert list(tokens.tokens(text)) == wanted
 
 
 def test_word_vectors_are_those_of_the_formula() -> None:
@@ -58,8 +58,8 @@ def test_latent_directions_are_singular_vectors() -> None:
 def _random_rows(n: int, width: int) -> CSRMatrix:
     rng = np.random.default_rng(0)
     texts = [" ".join(f"w{word:02d}" for word in rng.choice(width, 5)) for _ in range(n)]
-    counts = words.count(texts, {f"w{word:02d}": word for word in range(width)})
-    return words.weigh(counts, np.ones(width, np.float32))
+    counts = tokens.count(texts, {f"w{word:02d}": word for word in range(width)})
+    return tokens.weigh(counts, np.ones(width, np.float32))
 
 
 def test_words_of_one_topic_lie_near_each_other() -> None:

@@ -19,7 +19,7 @@ from hashret.errors import DataError, StoreError
 from hashret.features import FEATURE_TYPES, CSRMatrix, Features
 from hashret.images import LARGEST, is_grey, thumbnail
 from hashret.images import load as load_image
-from hashret.parts.words import tokens
+from hashret.tokens import tokens
 from hashret.vectorizers import DEFAULTS, VECTORIZERS
 from hashret.vectorizers.base import State, Vectorizer
 from hashret.vectorizers.tfidf import TfIdf

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashret import tokens
 from hashret.documents import Document
-from hashret.parts import views, words
+from hashret.vectorizers import views
 
 from .conftest import TOPICS, sparse
 
@@ -45,7 +46,7 @@ def test_information_is_that_of_the_formula(n: int, width: int, seed: int) -> No
 def test_company_counted_in_strips_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     x = weights(30, 17)
     whole = views._together(sparse(x))
-    monkeypatch.setattr("hashret.parts.views.STRIP", 5)
+    monkeypatch.setattr("hashret.vectorizers.views.STRIP", 5)
     np.testing.assert_array_equal(views._together(sparse(x)), whole)
 
 
@@ -60,9 +61,9 @@ def test_word_vectors_weigh_directions_by_a_power_of_their_singular_values() -> 
 
 def test_words_that_share_company_lie_nearer_than_others(texts: list[Document]) -> None:
     contents = [str(document.content) for document in texts]
-    kept, df = words.vocabulary(contents, 1000, 2, 0.5)
+    kept, df = tokens.vocabulary(contents, 1000, 2, 0.5)
     number = {word: i for i, word in enumerate(kept)}
-    found = views.word_vectors(words.weigh(words.count(contents, number), words.rarity(df, len(texts))), 10, seed=0)
+    found = views.word_vectors(tokens.weigh(tokens.count(contents, number), tokens.rarity(df, len(texts))), 10, seed=0)
     topics = [[number[word] for word in topic.split() if word in number] for topic in TOPICS.values()]
     topic = np.repeat(range(len(topics)), [len(some) for some in topics])
     unit = found[np.concatenate(topics)]

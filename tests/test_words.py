@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 
 from hashret.documents import Document
 from hashret.errors import DataError
-from hashret.parts.words import FEW, count, rarity, tokens, vocabulary, weigh
+from hashret.tokens import FEW, count, rarity, tokens, vocabulary, weigh
 
 HAN = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=6)
 LATIN = st.text("abcdefghijklmnopqrstuvwxyz", min_size=2, max_size=9)
@@ -39,7 +39,7 @@ def test_words_of_scripts_with_spaces_are_runs_as_ever(text: str) -> None:
 
 
 def test_each_text_counts_once_and_equally_frequent_words_come_by_name() -> None:
-    kept, df = vocabulary(["bb aa", "bb cc cc cc", "aa dd"], largest=10, min_df=1, max_df=1.0)
+    kept, df = vocabulary(["bb aa", "bb cc cc cc", "aa dd"], max_features=10, min_df=1, max_df=1.0)
     assert kept == ["aa", "bb", "cc", "dd"]
     assert df.tolist() == [2, 2, 1, 1]
 
@@ -123,11 +123,11 @@ def test_a_long_text_in_pieces_has_the_same_words(monkeypatch: pytest.MonkeyPatc
     marks = [c for c in known if unicodedata.combining(c)]
     for _ in range(50):
         text = "".join(rng.choices([*rng.sample(known, 500), *marks[:100], *" \n.,\u3002\uff0c" * 20], k=2000))
-        monkeypatch.setattr("hashret.parts.words.PIECE", 1 << 20)
+        monkeypatch.setattr("hashret.tokens.PIECE", 1 << 20)
         words = list(tokens(text))
         number = {word: i for i, word in enumerate(sorted(set(words))[::2])}
         whole = count([text, "and more", text[:40]], number)
-        monkeypatch.setattr("hashret.parts.words.PIECE", 60)
+        monkeypatch.setattr("hashret.tokens.PIECE", 60)
         assert list(tokens(text)) == words
         np.testing.assert_array_equal(count([text, "and more", text[:40]], number).dense(), whole.dense())
 

@@ -93,7 +93,7 @@ def test_a_call_that_takes_too_much_memory_is_ended(tmp_path):
     Image.new("L", (9000, 9000)).resize((9000, 9000)).convert("RGB").save(tmp_path / "a.png")
     size = (tmp_path / "a.png").stat().st_size
     with pytest.raises(Unreadable, match=r"took more than 19\d MiB of memory"):
-        call(DECODE, size, path=str(tmp_path / "a.png"), largest=256, max_df=10**9, memory=10**12)
+        call(DECODE, size, path=str(tmp_path / "a.png"), largest=256, most=10**9, memory=10**12)
     assert page("next") == "next"
 
 

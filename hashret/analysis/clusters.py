@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from hashret import tokens
 from hashret.analysis.base import grouped
 from hashret.errors import UsageError, whole_number
 from hashret.features import CSRMatrix
 from hashret.index import Index
 from hashret.options import MAX_SEED
-from hashret.parts import words
 from hashret.progress import track
 
 VOCABULARY = 20_000  # words that clusters are told apart by
@@ -65,8 +65,8 @@ def telling(index: Index, members: list[np.ndarray], top: int) -> list[list[str]
     (Monroe, Colaresi & Quinn 2008).
     """
     texts = [str(document.content) for document in track(index.documents(), "reading", len(index))]
-    kept, _ = words.vocabulary(texts, VOCABULARY, 2, 0.5)
-    counts = words.count(texts, {word: column for column, word in enumerate(kept)})
+    kept, _ = tokens.vocabulary(texts, VOCABULARY, 2, 0.5)
+    counts = tokens.count(texts, {word: column for column, word in enumerate(kept)})
     inside = np.stack([summed(counts.take(rows)) for rows in members])  # [groups, words]
     everywhere = inside.sum(axis=0)
     prior = PRIOR * everywhere + 1e-9

@@ -21,8 +21,8 @@ from hashret.errors import DataError, UsageError, whole_number
 from hashret.features import Floats, stacked, unit
 from hashret.index import Index
 from hashret.options import MAX_SEED
-from hashret.parts.projection import as_scipy
 from hashret.progress import report, track
+from hashret.projection import as_scipy
 from hashret.search import searcher
 
 BATCH = 1000  # documents compared with all others at once

@@ -17,8 +17,8 @@ from hashret.documents import Document, batches
 from hashret.errors import UsageError
 
 if TYPE_CHECKING:
-    from hashret.hits import Hits
     from hashret.index import Index
+    from hashret.results import Hits
 
 PANEL = "Ask an index"
 SHOWN = 200  # characters of a text

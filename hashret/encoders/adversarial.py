@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.distributions import Gamma
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.binarize import category, straight_through
+from hashret.encoders.nn.bodies import mirrored, mlp
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import Features, Floats
 from hashret.options import option
-from hashret.parts.binarize import category, straight_through
-from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule, seeded, train
 
 

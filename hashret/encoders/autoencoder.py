@@ -7,9 +7,9 @@ from math import prod
 
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mlp
+from hashret.encoders.nn.net import Autoencoder
 from hashret.options import option
-from hashret.parts.bodies import mlp
 
 
 @dataclass(kw_only=True, repr=False, eq=False)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hashret.encoders.net import BernoulliAutoencoder
+from hashret.encoders.nn.binarize import straight_through
+from hashret.encoders.nn.net import BernoulliAutoencoder
+from hashret.encoders.nn.noise import hide_words
 from hashret.options import option
-from hashret.parts.binarize import straight_through
-from hashret.parts.noise import hide_words
 
 
 @dataclass(kw_only=True, repr=False, eq=False)

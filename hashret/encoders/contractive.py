@@ -8,10 +8,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import SparseLinear, Tied, louder, mlp
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import Features
 from hashret.options import option
-from hashret.parts.bodies import SparseLinear, Tied, louder, mlp
 
 
 @dataclass(kw_only=True, repr=False, eq=False)

@@ -8,10 +8,10 @@ from math import log, pi
 import torch
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mirrored, mlp
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import mirrored, mlp
 from hashret.training import Schedule
 
 RIDGE = 1e-6  # added to variances, so that a component of few documents has a density

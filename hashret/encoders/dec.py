@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import Standardize, mirrored
+from hashret.encoders.nn.clusters import k_means, sharpened, student_t
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import Standardize, mirrored
-from hashret.parts.clusters import k_means, sharpened, student_t
 from hashret.training import Schedule, train
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hashret.encoders.stack import Stacked
+from hashret.encoders.nn.stack import Stacked
 from hashret.features import CSRMatrix, Features, Floats
-from hashret.parts.projection import principal
+from hashret.projection import principal
 from hashret.training import Schedule
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mirrored
+from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.noise import CORRUPTIONS
 from hashret.options import option
-from hashret.parts.bodies import mirrored
-from hashret.parts.noise import CORRUPTIONS
 
 
 @dataclass(kw_only=True, repr=False, eq=False)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mlp
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import mlp
 from hashret.training import Schedule
 
 KEPT = 4000  # codes: each scored document is compared with all of them

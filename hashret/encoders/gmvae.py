@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mirrored, mlp
+from hashret.encoders.nn.clusters import k_means, student_t
+from hashret.encoders.nn.gaussian import divergence, drawn, log_density
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import mirrored, mlp
-from hashret.parts.clusters import k_means, student_t
-from hashret.parts.gaussian import divergence, drawn, log_density
 from hashret.training import Schedule, train
 
 EXTREME = 8.0  # of a variance's logarithm

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from hashret.encoders.net import BernoulliAutoencoder
+from hashret.encoders.nn.binarize import straight_through
+from hashret.encoders.nn.net import BernoulliAutoencoder
+from hashret.encoders.nn.noise import moved
 from hashret.features import Features, take
+from hashret.graph import neighbors
 from hashret.options import option
-from hashret.parts.binarize import straight_through
-from hashret.parts.graph import neighbors
-from hashret.parts.noise import moved
 from hashret.training import Schedule, train
 
 FINEST = 64

@@ -12,7 +12,7 @@ import numpy as np
 from hashret.encoders.base import Encoder
 from hashret.errors import UsageError
 from hashret.features import CSRMatrix, Features, Floats
-from hashret.parts.projection import principal
+from hashret.projection import principal
 from hashret.runtime import Program, linear_program
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashret.encoders.net import AT_ONCE, Autoencoder
+from hashret.encoders.nn.bodies import ACTIVATIONS, mirrored
+from hashret.encoders.nn.net import AT_ONCE, Autoencoder
 from hashret.features import CSRMatrix, Features, Floats, take
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, mirrored
 from hashret.training import Schedule, train
 
 NO_END = 10**9  # steps

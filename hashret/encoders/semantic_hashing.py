@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hashret.encoders.stack import Stacked
+from hashret.encoders.nn.stack import Stacked
 from hashret.features import Floats
 from hashret.options import option
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from hashret.encoders.base import Encoder
 from hashret.features import Features
-from hashret.parts.projection import principal
+from hashret.projection import principal
 from hashret.runtime import Program, linear_program
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import ACTIVATIONS, Standardize, mlp
+from hashret.encoders.nn.gaussian import divergence, drawn
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, Standardize, mlp
-from hashret.parts.gaussian import divergence, drawn
 
 DRAWS = 16  # of the code, for a document's likelihood
 LEAST = 1e-3  # of precision and degrees of freedom, above which the density is finite and smooth

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mirrored
+from hashret.encoders.nn.expression import self_expression, spectral
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats, take
 from hashret.options import option
-from hashret.parts.bodies import mirrored
-from hashret.parts.expression import self_expression, spectral
 from hashret.training import Schedule, train
 
 log = logging.getLogger("hashret")

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import mlp
+from hashret.encoders.nn.gaussian import divergence, drawn, log_density
+from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Floats
 from hashret.options import option
-from hashret.parts.bodies import mlp
-from hashret.parts.gaussian import divergence, drawn, log_density
 
 
 @dataclass(kw_only=True, repr=False, eq=False)

@@ -41,8 +41,8 @@ class Pixels(Vectorizer):
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Settle size and mode by a look at some of the images, spread evenly; views are pixels and shapes."""
-        from hashret.parts.projection import principal
-        from hashret.parts.shapes import shapes
+        from hashret.projection import principal
+        from hashret.vectorizers.shapes import shapes
 
         check_kind(documents, self.document_type, "pixels")
         step = -(-len(documents) // LOOKED_AT)

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hashret import tokens
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
 from hashret.features import CSRMatrix, Features, Floats, unit
 from hashret.options import option
-from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
@@ -37,7 +37,7 @@ log = logging.getLogger("hashret")
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Text(Vectorizer):
-    """Word vectors and latent semantics, both learned from the documents; see `parts/views.py`."""
+    """Word vectors and latent semantics, both learned from the documents; see `vectorizers/views.py`."""
 
     max_features: int = option(10_000, "words kept, the most frequent first", low=1)
     min_df: int = option(2, "documents a word must occur in", low=1)
@@ -54,18 +54,18 @@ class Text(Vectorizer):
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Learn words and topics."""
-        from hashret.parts.static import static_vectors
-        from hashret.parts.views import latent, word_vectors
+        from hashret.vectorizers.static import static_vectors
+        from hashret.vectorizers.views import latent, word_vectors
 
         check_kind(documents, self.document_type, self.name)
         trained = static_vectors(self.static) if self.static else None
         texts = [str(document.content) for document in documents]
-        kept, df = words.vocabulary(texts, self.max_features, self.min_df, self.max_df)
+        kept, df = tokens.vocabulary(texts, self.max_features, self.min_df, self.max_df)
         if len(texts) < FEW:
             log.warning("%d documents: codes learned from fewer than %d are rough", len(texts), FEW)
-        counts = words.count(texts, {word: i for i, word in enumerate(kept)})
-        idf = words.rarity(df, len(texts))
-        weights = words.weigh(counts, idf)
+        counts = tokens.count(texts, {word: i for i, word in enumerate(kept)})
+        idf = tokens.rarity(df, len(texts))
+        weights = tokens.weigh(counts, idf)
         meaning, topics = word_vectors(weights, self.dim, 0), latent(weights, self.topics, 0)
         share = self._share(np.diff(counts.offsets), np.square(weights.matmul(topics)).sum(axis=0))
         parts = [(float(self.input != "topics"), meaning), (share, topics)]
@@ -96,8 +96,8 @@ class Text(Vectorizer):
     def transform(self, documents: Sequence[Document]) -> Features:
         """Dense rows [n, dim]; a text without a known word is a row of zeros."""
         check_kind(documents, self.document_type, self.name)
-        counts = words.count((str(document.content) for document in documents), self.number)
-        return Features(self._input(words.weigh(counts, self.idf)), self.shape, self.feature_type)
+        counts = tokens.count((str(document.content) for document in documents), self.number)
+        return Features(self._input(tokens.weigh(counts, self.idf)), self.shape, self.feature_type)
 
     def _input(self, weights: CSRMatrix) -> Floats:
         """tf-idf [n, words] -> float32 [n, dim]."""

@@ -1,4 +1,4 @@
-"""tf-idf: a text as the words in it, rare words weighing more. What a word is, `parts/words.py` says."""
+"""tf-idf: a text as the words in it, rare words weighing more. What a word is, `tokens.py` says."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hashret import tokens
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts import words
 from hashret.vectorizers.base import State, Vectorizer
 
 
@@ -33,8 +33,8 @@ class TfIdf(Vectorizer):
         """Choose the vocabulary and its weights."""
         check_kind(documents, self.document_type, self.name)
         texts = [str(document.content) for document in documents]
-        kept, df = words.vocabulary(texts, self.max_features, self.min_df, self.max_df)
-        self._take_up(kept, words.rarity(df, len(texts)))
+        kept, df = tokens.vocabulary(texts, self.max_features, self.min_df, self.max_df)
+        self._take_up(kept, tokens.rarity(df, len(texts)))
         return self.transform(documents)
 
     def _take_up(self, kept: Sequence[str], idf: Floats) -> None:
@@ -44,8 +44,8 @@ class TfIdf(Vectorizer):
     def transform(self, documents: Sequence[Document]) -> Features:
         """Sparse rows [n, words]; a text without a known word is a row of zeros."""
         check_kind(documents, self.document_type, self.name)
-        counts = words.count((str(document.content) for document in documents), self.number)
-        return Features(words.weigh(counts, self.idf), (len(self.words),), self.feature_type)
+        counts = tokens.count((str(document.content) for document in documents), self.number)
+        return Features(tokens.weigh(counts, self.idf), (len(self.words),), self.feature_type)
 
     def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
         """Which documents have a word that was seen before, bool [n]."""

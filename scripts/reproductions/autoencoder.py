@@ -10,7 +10,7 @@ import numpy as np
 
 from hashret.encoders import ENCODERS
 from hashret.features import Features
-from hashret.parts.projection import principal
+from hashret.projection import principal
 from hashret.training import Schedule
 from reproductions.mnist import mnist
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from hashret.encoders import ENCODERS
 from hashret.features import Floats
-from hashret.parts.projection import principal
+from hashret.projection import principal
 from hashret.training import Schedule
 from reproductions.mnist import as_features, mnist
 

@@ -7,11 +7,11 @@ from statistics import mean
 
 import numpy as np
 
+from hashret import tokens
 from hashret.codes import hamming
 from hashret.encoders import ENCODERS
 from hashret.features import Features
-from hashret.parts import words
-from hashret.parts.projection import as_scipy
+from hashret.projection import as_scipy
 from hashret.sources import read
 from hashret.training import Schedule
 from reproduce_semantic_hashing import BITS, PUBLISHED, RECALL, WORDS, curve, in_ball, inner
@@ -40,11 +40,11 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     )
     labels = np.array([post.labels[0] for post in posts])
     texts, asked = ([str(post.content) for post in part] for part in (learned, posts))
-    kept, df = words.vocabulary(texts, WORDS, 2, 0.5)
+    kept, df = tokens.vocabulary(texts, WORDS, 2, 0.5)
     number = {word: column for column, word in enumerate(kept)}
-    own, theirs = words.count(texts, number), words.count(asked, number)
-    idf = words.rarity(df, len(texts))
-    weighted, weights = words.weigh(own, idf), words.weigh(theirs, idf)
+    own, theirs = tokens.count(texts, number), tokens.count(asked, number)
+    idf = tokens.rarity(df, len(texts))
+    weighted, weights = tokens.weigh(own, idf), tokens.weigh(theirs, idf)
     encoder = ENCODERS.get("semantic-hashing").from_params({"hidden": "500,500"})
     schedule = Schedule(seed=seed, epochs=50, batch_size=100, learning_rate=1e-3, max_steps=10**6)
     codes = encoder.fit(Features(weighted, (len(kept),), "counts"), BITS, schedule).program().encode(weights)

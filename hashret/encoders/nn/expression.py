@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hashret.encoders.nn.clusters import k_means, student_t
 from hashret.features import CSRMatrix, Floats, unit
-from hashret.parts.clusters import k_means, student_t
-from hashret.parts.graph import neighbors
-from hashret.parts.projection import as_scipy
+from hashret.graph import neighbors
+from hashret.projection import as_scipy
 
 Numbers = npt.NDArray[np.int64]
 

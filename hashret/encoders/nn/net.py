@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.base import Encoder
+from hashret.encoders.nn.binarize import medians, straight_through
+from hashret.encoders.nn.bodies import Standardize, mlp, program, suited
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import Options, option
-from hashret.parts.binarize import medians, straight_through
-from hashret.parts.bodies import Standardize, mlp, program, suited
 from hashret.runtime import Program
 from hashret.training import Schedule, batch, seeded, train
 

@@ -127,18 +127,20 @@ class _Separated(dict[int, str]):
 _SEPARATED = _Separated()
 
 
-def vocabulary(texts: Sequence[str], largest: int, least: int, most: float) -> tuple[list[str], npt.NDArray[np.int64]]:
+def vocabulary(
+    texts: Sequence[str], max_features: int, min_df: int, max_df: float
+) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The words kept, most frequent first, and the number of texts that hold each.
 
-    A word must occur in `least` texts and in no more than a share `most` of them; DataError where no text has a word.
+    A word must occur in `min_df` texts and in no more than a share `max_df` of them; DataError where no text has a word.
     """
     frequency: Counter[str] = Counter()
     for text in track(texts, "counting words", len(texts)):
         frequency.update(set(tokens(text)))
     n = len(texts)
-    lowest, highest = (1, n) if n < FEW else (least, most * n)
+    lowest, highest = (1, n) if n < FEW else (min_df, max_df * n)
     kept = [(word, df) for word, df in frequency.items() if lowest <= df <= highest] or list(frequency.items())
-    kept = sorted(kept, key=lambda item: (-item[1], item[0]))[:largest]
+    kept = sorted(kept, key=lambda item: (-item[1], item[0]))[:max_features]
     if not kept:
         raise DataError(f"no words in these {n} documents; a word is a run of 2 to 40 letters or digits")
     return [word for word, _ in kept], np.array([df for _, df in kept], np.int64)

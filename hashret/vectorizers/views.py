@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from hashret.features import CSRMatrix, Floats
-from hashret.parts.projection import as_scipy
 from hashret.progress import report
+from hashret.projection import as_scipy
 
 SMOOTHING = 0.75  # power of the contexts' frequencies: rare ones count for less
 SPREAD = 0.25  # power of the singular values

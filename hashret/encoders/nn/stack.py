@@ -15,11 +15,11 @@ from math import prod
 import torch
 from torch import nn
 
-from hashret.encoders.net import Autoencoder
+from hashret.encoders.nn.bodies import ACTIVATIONS, SparseLinear, louder, mirrored, settle
+from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.rbm import RBM, pretrain
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
-from hashret.parts.bodies import ACTIVATIONS, SparseLinear, louder, mirrored, settle
-from hashret.parts.rbm import RBM, pretrain
 from hashret.training import Schedule, train
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.features import CSRMatrix, Floats, unit
-from hashret.parts.projection import as_scipy
 from hashret.progress import report
+from hashret.projection import as_scipy
 
 Neighbors = npt.NDArray[np.int64]  # [n, k], nearest first
 Numbers = npt.NDArray[np.int64]  # of documents

@@ -1,1 +1,0 @@
-"""Parts: what several encoders share."""
