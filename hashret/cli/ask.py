@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -37,10 +36,11 @@ cat questions.txt | hashret query - --format jsonl
 hashret query "the harvest of that year" --rerank
 cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 """,
+    quoted="text",
 )
 def query(
-    words: Annotated[
-        list[str] | None,
+    text: Annotated[
+        str | None,
         typer.Argument(metavar="[TEXT]", help="A text, in quotes, or an image's path; - reads one a line."),
     ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Ask with the content of a file.", metavar="PATH")] = None,
@@ -66,10 +66,6 @@ def query(
     """Find the documents most like a text, an image or a document of the index."""
     from hashret.index import Index
 
-    if len(words or ()) > 1:
-        quoted = shlex.quote(" ".join(words or ()))
-        raise UsageError(f"TEXT is one argument, got {len(words or ())}; put it in quotes: hashret query {quoted}")
-    text = words[0] if words else None
     if sum(given is not None for given in (text, file, like)) != 1:
         raise UsageError("ask with one of TEXT, --file PATH and --like ID")
     with Index.open(o.find_index(index)) as opened:

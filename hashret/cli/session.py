@@ -7,12 +7,13 @@ import functools
 import inspect
 import logging
 import os
+import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
@@ -50,11 +51,12 @@ _SHARED = {"format": (Format, None), "csv_safe": (CsvSafe, False), "quiet": (Qui
 
 
 def command(
-    name: str, panel: str, examples: str, writes: bool = False
+    name: str, panel: str, examples: str, writes: bool = False, quoted: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[[typer.Typer], None]]:
     """Make a function a command: its docstring is the help, `examples` follow it, the shared options are added.
 
-    `writes`: it changes an index, which a hashret.toml in the working folder cannot choose.
+    `writes`: it changes an index, which a hashret.toml in the working folder cannot choose. `quoted`: the argument that
+    is one text; the error for several words says to put them in quotes.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[[typer.Typer], None]:
@@ -65,6 +67,8 @@ def command(
             with session(format, quiet, debug, csv_safe):
                 if writes:
                     _check_choice(context)
+                if context.args:
+                    _suggest_quotes(name, [arguments[quoted or ""], *context.args])
                 function(**arguments)
 
         hints = get_type_hints(function, include_extras=True)
@@ -83,7 +87,8 @@ def command(
         text = f"{inspect.getdoc(function)}\n\n```console\n{examples.strip()}\n```"
 
         def register(app: typer.Typer) -> None:
-            app.command(name, help=text, rich_help_panel=panel)(run)
+            several = {"allow_extra_args": quoted is not None}
+            app.command(name, help=text, rich_help_panel=panel, context_settings=several)(run)
 
         return register
 
@@ -98,6 +103,12 @@ def _check_choice(context: typer.Context) -> None:
             f"hashret.toml chooses index {context.params['index']!r}, and may not choose one that is changed; "
             "name it with -i INDEX"
         )
+
+
+def _suggest_quotes(name: str, words: Sequence[str]) -> NoReturn:
+    """UsageError for several words in place of one text."""
+    text = shlex.quote(" ".join(words))
+    raise UsageError(f"TEXT is one argument, got {len(words)}; put it in quotes: hashret {name} {text}")
 
 
 class _OneLine(logging.Formatter):
