@@ -132,7 +132,7 @@ def vocabulary(
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The words kept, most frequent first, and the number of texts that hold each.
 
-    A word must occur in `min_df` texts and in no more than a share `max_df` of them; DataError where no text has a word.
+    A word must occur in `min_df` texts and in at most a share `max_df` of them; DataError where no text has a word.
     """
     frequency: Counter[str] = Counter()
     for text in track(texts, "counting words", len(texts)):

@@ -68,8 +68,9 @@ class Schedule(Options):
 
     def scaled(self, share: float) -> Schedule:
         """This schedule with a share of its steps, for one of several phases of training."""
-        steps = {name: max(1, round(share * getattr(self, name))) for name in ("epochs", "min_steps", "max_steps")}
-        return replace(self, **steps)
+        plan = self.completed({})
+        steps = {name: max(1, round(share * getattr(plan, name))) for name in ("epochs", "min_steps", "max_steps")}
+        return replace(plan, **steps)
 
     def steps(self, documents: int) -> int:
         """Number of steps for so many documents."""

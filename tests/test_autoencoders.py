@@ -259,7 +259,7 @@ def test_noise_pushes_the_code_of_semantic_hashing_to_bits() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops_training() -> None:
-    with pytest.raises(DataError, match=r"the loss is (inf|nan) at step \d+: : training diverged.* try learning_rate="):
+    with pytest.raises(DataError, match=r"the loss is (inf|nan) at step \d+: training diverged.* try learning_rate="):
         fit("denoising", corpus("real")[0], 4, learning_rate=1e30)
 
 

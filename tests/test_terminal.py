@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
 ROWS = 120  # of the terminal
 MAIN = "from hashret.cli import main; main()"
 EAGER = "from hashret.cli import bars; bars.DELAY = 0\n" + MAIN  # draws stages however short
-FAST = ("-o", "least_steps=120", "-o", "most_steps=120", "-o", "held_out=0")
+FAST = ("-o", "min_steps=120", "-o", "max_steps=120", "-o", "validation_fraction=0")
 
 
 @dataclass
