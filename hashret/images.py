@@ -55,7 +55,7 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image
         raise DataError(f"no image at {name!r}") from None
     except (OSError, worker.Unreadable) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{name!r} is no image that can be read ({reason})") from error
+        raise DataError(f"{name!r} is not an image that can be read ({reason})") from error
     return Image.frombytes(mode, (width, height), pixels)
 
 

@@ -52,7 +52,7 @@ def long_enough(fit: Callable[[int], Program], features: Features, seed: int) ->
             break
         best, share = longer, gained
     what = f"{', '.join(told)} of the {wanted.shape[1]} nearest documents"
-    log.info(f"--bits auto: {best.bits}; {what}{said and '; '}{said}")
+    log.info(f"bits auto: {best.bits}; {what}{said and '; '}{said}")
     return best
 
 

@@ -75,7 +75,7 @@ def _fitting(document: Document, holds: str) -> Document:
     if holds == "image" and isinstance(document.content, str):
         if not Path(document.content).is_file():
             raise DataError(
-                f"this index holds images, and {document.content[:60]!r} is no image's path; "
+                f"this index holds images, and {document.content[:60]!r} is not the path of an image; "
                 "ask with an image, its path or the id of a document"
             )
         return Document(document.content, Path(document.content))
@@ -89,7 +89,7 @@ def answered(asked: EncodedQueries, answers: list[Hits]) -> list[Hits]:
     if asked.known is None or asked.known.all():
         return answers
     log.warning(
-        "%d of %d queries have no word that the documents have and that tells them apart: no answer; ask with others",
+        "%d of %d queries have no word that the index knows: no answer; ask with other words",
         len(answers) - int(asked.known.sum()),
         len(answers),
     )

@@ -339,7 +339,7 @@ def test_a_query_of_unknown_words_has_no_answer_and_says_so(data: Path, tmp_path
         for more in ((), ("--rerank",), ("--radius", "64")):
             asked = hashret("query", "xyzzy plugh", "-i", "index", *more)
             assert asked.stdout == ""
-            assert "no word that the documents have" in asked.stderr
+            assert "have no word that the index knows" in asked.stderr
         assert rows(hashret("query", "xyzzy wheat", "-i", "index"))
 
 

@@ -55,7 +55,7 @@ def fitted(encoder: str, of: Features) -> Program:
 def test_more_bits_are_taken_while_they_keep_more(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert fitted("lsh", features(64)).bits == 128
-    assert "--bits auto: 128; 16 bits keep" in caplog.text
+    assert "bits auto: 128; 16 bits keep" in caplog.text
     assert "of the 60 nearest documents" in caplog.text
 
 

@@ -119,12 +119,12 @@ def test_a_mixed_folder_is_what_most_of_it_is(tmp_path, caplog):
     write(tmp_path, a_txt="a", b_txt="b")
     Image.new("L", (2, 2)).save(tmp_path / "p.png")
     assert list(contents(tmp_path)) == ["a.txt", "b.txt"]
-    assert "skipped 1 files that are no text: .png 1" in caplog.text
+    assert "skipped 1 files that are not text: .png 1" in caplog.text
     for number in range(3):
         Image.new("L", (2, 2)).save(tmp_path / f"p{number}.png")
     caplog.clear()
     assert list(contents(tmp_path)) == ["p.png", "p0.png", "p1.png", "p2.png"]
-    assert "skipped 2 files that are no images: .txt 2" in caplog.text
+    assert "skipped 2 files that are not images: .txt 2" in caplog.text
 
 
 # Texts
@@ -138,8 +138,8 @@ def test_what_is_no_text_is_told_once_at_the_end(tmp_path, caplog):
     for _ in range(2):
         assert [document.id for document in source] == ["a.txt"]
     assert caplog.messages == [
-        f"{tmp_path}: skipped 3 files that are no text: .bin 2, .exe 1",
-        f"{tmp_path}: skipped 2 files that hold no words: .txt 2",
+        f"{tmp_path}: skipped 3 files that are not text: .bin 2, .exe 1",
+        f"{tmp_path}: skipped 2 files that contain no words: .txt 2",
     ]
 
 
@@ -184,7 +184,7 @@ def test_a_file_that_is_too_large_is_passed_over(tmp_path, caplog, monkeypatch):
 
 def test_a_folder_without_a_single_text_is_refused(tmp_path):
     write(tmp_path, a_txt=" ", b_txt="\n\n")
-    with pytest.raises(DataError, match=r"no text in .*skipped 2 files that hold no words: \.txt 2"):
+    with pytest.raises(DataError, match=r"no text in .*skipped 2 files that contain no words: \.txt 2"):
         list(read(tmp_path))
 
 
@@ -443,7 +443,7 @@ def test_labels_and_ids(tmp_path, suffix, y):
 def test_arrays_can_be_named(tmp_path, suffix):
     path = save(tmp_path / f"v{suffix}", a=np.eye(2), b=np.ones((2, 3)), topic=np.array([5, 6]), key=np.array([8, 9]))
     with pytest.raises(
-        DataError, match=r"no array x or X and 2 of 2 or more dimensions; it has .*name one with --text"
+        DataError, match=r"no array x or X and 2 of 2 or more dimensions; it has .*name one .text."
     ):
         list(read(path))
     documents = list(read(path, fields=Fields(id="key", text=("b",), label="topic")))
@@ -706,7 +706,7 @@ def test_idx_files_that_do_not_fit(tmp_path):
     with pytest.raises(DataError, match="cut short after label 2 of 5"):
         list(read(path))
     labels.write_bytes(b"something else")
-    with pytest.raises(DataError, match="no IDX file of labels"):
+    with pytest.raises(DataError, match="not an IDX file of labels"):
         list(read(path))
     labels.unlink()
     whole = path.read_bytes()
@@ -723,5 +723,5 @@ def test_idx_files_that_do_not_fit(tmp_path):
     with pytest.raises(DataError, match="which cannot be"):
         list(read(path))
     path.write_bytes(b"\0\0\x08\x03\0\0")
-    with pytest.raises(DataError, match="no IDX file of images"):
+    with pytest.raises(DataError, match="not an IDX file of images"):
         list(read(path))

@@ -121,7 +121,7 @@ def test_a_image_beside_the_file(jsonl, tmp_path):
         assert document.metadata["title"] == "kept"
 
 
-def test_a_image_elsewhere_is_refused(tmp_path):
+def test_an_image_elsewhere_is_refused(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     Image.new("L", (2, 2)).save(tmp_path / "out.png")
@@ -137,7 +137,7 @@ def test_a_image_elsewhere_is_refused(tmp_path):
         ("missing.png", "there is no image"),
         ("loop.png", "image"),
         (".", "there is no image"),
-        ("a\0b", "no path"),
+        ("a\0b", "is not a path"),
         ("x" * 5000, "no path|there is no"),
         (3, "must be a path"),
     ]:

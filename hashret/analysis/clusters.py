@@ -87,7 +87,7 @@ def summed(counts: CSRMatrix) -> np.ndarray:
 def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
     """A folder for each cluster, its documents in it, the nearest to the middle first; UsageError where it is there."""
     if index.hasher.document_type == "vector":
-        raise UsageError("vectors have no content to write; leave out --out")
+        raise UsageError("vectors have no content to write")
     if folder.exists():
         raise UsageError(f"{str(folder)!r} is there already; name a folder that is not")
     for cluster in found:

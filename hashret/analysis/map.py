@@ -76,7 +76,7 @@ def plane(
         fitted, features = able(index, encoder, Projects, options, seed)
         places = fitted.project(features)
     if not np.isfinite(places).all():
-        raise DataError(f"{encoder or 't-SNE'} gave places that are not numbers; name another --encoder")
+        raise DataError(f"{encoder or 't-SNE'} gave places that are not numbers; choose another encoder")
     places = places - (places.max(axis=0) + places.min(axis=0)) / 2
     places = places / (np.abs(places).max() or 1.0)
     named = [own[0] if own else "" for own in index.labels]

@@ -59,7 +59,7 @@ def outliers(
     k, neighbors = whole_number(k, "k", 1), whole_number(neighbors, "neighbors", 1)
     seed = whole_number(seed, "seed", 0, MAX_SEED)
     if codes and encoder is not None:
-        raise UsageError(f"outliers are told by the codes or by encoder {encoder!r}: choose one of the two")
+        raise UsageError(f"outliers are found by the codes or by encoder {encoder!r}: choose one of the two")
     if options and encoder is None:
         raise UsageError(f"options are an encoder's: name one beside {', '.join(options)}, or leave them out")
     if not len(index):

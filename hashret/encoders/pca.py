@@ -36,7 +36,7 @@ class PCA(Encoder):
         self.shape = features.shape
         if (found := len(self.components)) < bits:
             raise UsageError(
-                f"pca has {found} components here, too few for {bits} bits; use --bits {found} or --encoder itq"
+                f"pca has {found} components here, too few for {bits} bits; use at most {found} bits or another encoder"
             )
         return self
 

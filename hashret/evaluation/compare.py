@@ -96,5 +96,5 @@ def _measure(
         )
     labels, query_labels = [d.labels for d in documents], [d.labels for d in asked]
     if not any(labels) or not any(query_labels):
-        raise DataError("documents and queries must carry labels; name the field with --label, or give --qrels")
+        raise DataError("documents and queries must carry labels; name the field (label) or give judgements (qrels)")
     return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude, finer=finer, known=known)

@@ -59,7 +59,7 @@ def evaluate_index(
     labels = index.labels
     for side, carried in (("queries", queries.labels), ("documents of the index", labels)):
         if len(carried) and not any(carried):
-            raise DataError(f"the {side} carry no labels; name the field with --label, or give judgements with --qrels")
+            raise DataError(f"the {side} carry no labels; name the field (label) or give judgements (qrels)")
     return evaluate(index.codes, labels, queries.codes, queries.labels, measures, **by)
 
 

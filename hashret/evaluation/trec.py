@@ -151,7 +151,7 @@ class _Column:
         if not id:
             raise DataError("a run cannot hold an empty id; give every document and query an id")
         if re.search("[\ud800-\udc7f\udd00-\udfff]", id):
-            raise DataError(f"a run cannot hold the id {id!r}: it is no Unicode text; rename it")
+            raise DataError(f"a run cannot hold the id {id!r}: it is not valid Unicode; rename it")
         text = _encoded(id)
         if (other := self.ids.setdefault(text, id)) != id:
             raise DataError(
@@ -176,7 +176,7 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
                 if text.strip():
                     yield number, text.rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")  # a byte order mark
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DataError(f"{path} is a damaged gzip file ({error}); pack it anew") from error
+            raise DataError(f"{path} is a damaged gzip file ({error}); compress it again") from error
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def _open(path: Path, source: str | None, fields: Fields) -> Source:
     ):  # which takes any text, so it comes after other packages' too
         if SOURCES.get(name).recognises(path):
             return SOURCES.get(name)(path, fields)
-    raise DataError(f"{_looked_at(path)}; hashret reads {', '.join(SOURCES.names())} (hashret sources lists them)")
+    raise DataError(f"{_looked_at(path)}; hashret reads {', '.join(SOURCES.names())}")
 
 
 def _check(path: Path) -> None:
@@ -116,7 +116,7 @@ def _check(path: Path) -> None:
     if not there or not (folder or file or path.exists()):
         raise UsageError(f"no such file or folder: {shown(path)}")
     if not folder and not file:
-        raise UsageError(f"{shown(path)} is no file or folder; pipe JSON lines to the source -")
+        raise UsageError(f"{shown(path)} is not a file or folder; pipe JSON lines to the source -")
     if not os.access(path, os.R_OK):
         raise DataError(f"cannot read {shown(path)}: permission denied")
     if file and not path.stat().st_size:

@@ -30,7 +30,7 @@ class Arrays(Source):
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
         if fields.label == "folder" or len(fields.text) > 1:
-            raise UsageError(f"{shown(path.name)} holds arrays: --label, --id and --text each name one of them")
+            raise UsageError(f"{shown(path.name)} holds arrays: label, id and text each name one of them")
         if raw_head(path).startswith(b"\x93NUMPY"):
             no_fields(fields, f"a .npy file ({shown(path.name)}), which holds one array without a name,")
 
@@ -101,7 +101,7 @@ class Arrays(Source):
             if len(wide) != 1:
                 raise DataError(
                     f"{shown(self.path)} has no array x or X and {len(wide) or 'none'} of 2 or more dimensions; "
-                    f"it has {_listed(arrays)}; name one with --text"
+                    f"it has {_listed(arrays)}; name one (text)"
                     if arrays and "" not in arrays
                     else f"{shown(self.path)} holds no array of 2 or more dimensions"
                 )

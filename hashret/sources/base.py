@@ -88,7 +88,7 @@ class Stamped(Protocol):
 def no_fields(fields: Fields, what: str) -> None:
     """Raise UsageError where fields are named for a source that has none."""
     if fields != USUAL:
-        raise UsageError(f"{what} has no fields: leave out --id, --text and --label")
+        raise UsageError(f"{what} has no fields: leave out id, text and label")
 
 
 def portable(name: str) -> str:

@@ -58,9 +58,9 @@ def reading(path: Path | Spool) -> Iterator[None]:
     try:
         yield
     except EOFError:
-        raise DataError(f"{shown(path)} is cut short: it ends inside a gzip stream; fetch it anew") from None
+        raise DataError(f"{shown(path)} is cut short: it ends inside a gzip stream; download it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{shown(path)} is damaged gzip ({error}); fetch it anew") from error
+        raise DataError(f"{shown(path)} is damaged gzip ({error}); download it again") from error
     except OSError as error:
         raise DataError(f"cannot read {shown(path)}: {error.strerror or ' '.join(str(error).split())}") from error
 

@@ -29,7 +29,7 @@ class Folder(Source):
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
         if fields.id or fields.text or fields.label not in (None, "folder"):
-            raise UsageError(f"a folder of {self.holds}s has no fields; --label folder takes the folder's name")
+            raise UsageError(f"a folder of {self.holds}s has no fields; the label 'folder' takes the folder's name")
         self._chosen: Container[str] | None = None
         self._empty: Container[str] = ()  # ids of files that are documents even where they hold nothing
         self._left_out: Path | None = None

@@ -60,10 +60,10 @@ class Idx(Source):
             for number in range(1, count + 1):
                 raw = stream.read(size)
                 if len(raw) < size:
-                    raise DataError(f"{shown(self.path)} is cut short in image {number} of {count}; fetch it anew")
+                    raise DataError(f"{shown(self.path)} is cut short in image {number} of {count}; download it again")
                 yield np.frombuffer(bytearray(raw), np.uint8).reshape(height, width)
             if stream.read(1):
-                raise DataError(f"{shown(self.path)} goes on after its {count} images; it is no whole IDX file")
+                raise DataError(f"{shown(self.path)} goes on after its {count} images; it is not a complete IDX file")
 
     def _labels(self, path: Path) -> Iterator[tuple[str, ...]]:
         with reading(path), open_bytes(path) as stream:
@@ -75,7 +75,7 @@ class Idx(Source):
                 yield from ((str(label),) for label in raw)
                 read += len(raw)
             if read < count:
-                raise DataError(f"{shown(path)} is cut short after label {read} of {count}; fetch it anew")
+                raise DataError(f"{shown(path)} is cut short after label {read} of {count}; download it again")
         # the images' end is looked at only if the labels go on as long as they are asked for
         yield ()
 
@@ -83,7 +83,7 @@ class Idx(Source):
 def _header(stream: IO[bytes], path: Path, mark: bytes, dimensions: int) -> tuple[int, ...]:
     raw = stream.read(4 + 4 * dimensions)
     if not raw.startswith(mark) or len(raw) < 4 + 4 * dimensions:
-        raise DataError(f"{shown(path)} is no IDX file of {'images' if mark == IMAGES else 'labels'}")
+        raise DataError(f"{shown(path)} is not an IDX file of {'images' if mark == IMAGES else 'labels'}")
     return tuple(int.from_bytes(raw[at : at + 4], "big") for at in range(4, len(raw), 4))
 
 

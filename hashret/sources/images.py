@@ -38,7 +38,7 @@ class Images(Folder):
         with found.path.open("rb") as stream:
             start = stream.read(1024)
         if not is_image(start):
-            skips.skip(found.path, "are no images")
+            skips.skip(found.path, "are not images")
             return None
         decoded(found.path)
         self._sound[found.id] = stamp

@@ -30,7 +30,9 @@ class Rules:
 
     def __init__(self, name: str, folder: Path, fields: Fields, unit: str = "line") -> None:
         if fields.label == "folder":
-            raise UsageError(f"{shown(name)} is no folder of files, so --label folder means nothing here; name a field")
+            raise UsageError(
+                f"{shown(name)} is not a folder of files, so the label 'folder' means nothing here; name a field"
+            )
         self.name, self.folder, self.fields, self.unit = name, folder, fields, unit
         self._real_folder = folder.resolve()
 
@@ -55,7 +57,7 @@ class Rules:
             if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "" or value != value:
                 raise DataError(f"{where}: the id in {name!r} must be a text or a number, got {_brief(value)}")
             if isinstance(value, str) and not value.isascii() and portable(value) != value:
-                raise DataError(f"{where}: the id {value!r} is no valid text")
+                raise DataError(f"{where}: the id {value!r} is not valid text")
             return label_text(value)
         if self.fields.id:
             raise DataError(f"{where}: the id in {self.fields.id!r} is empty")
@@ -76,9 +78,7 @@ class Rules:
             used.add("vector")
             return vector(record["vector"], where)
         if "text" not in record:
-            raise DataError(
-                f"{where} has no text, image or vector; it has {_there(record)}; name its field with --text"
-            )
+            raise DataError(f"{where} has no text, image or vector; it has {_there(record)}; name its field (text)")
         names = tuple(name for name in ("title", "text") if name in record)
         used.update(names)
         return _text(record, names, where)
@@ -107,7 +107,7 @@ class Rules:
             real = (self._real_folder / value).resolve()
             inside, there = real.is_relative_to(self._real_folder), real.is_file()
         except (OSError, ValueError, RuntimeError):  # a name too long, with a zero byte, or a link to itself
-            raise DataError(f"{where}: the image {value!r} is no path") from None
+            raise DataError(f"{where}: the image {value!r} is not a path") from None
         if not inside:
             raise DataError(
                 f"{where}: the image {value!r} lies outside {shown(self.folder)}; only what is in it is read"

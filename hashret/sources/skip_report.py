@@ -21,7 +21,7 @@ class SkipReport:
         self.notes: Counter[str] = Counter()
 
     def skip(self, path: Path, reason: str, *, named: bool = False) -> None:
-        """Count a file passed over; the reason follows "that": "are no text". Named by itself or by its extension."""
+        """Count a file passed over; the reason follows "that": "are not text". Named by itself or by its extension."""
         self.skipped.setdefault(reason, Counter())[path.name if named else path.suffix.lower() or "no extension"] += 1
 
     def fail(self, name: str, reason: str) -> None:

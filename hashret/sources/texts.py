@@ -38,9 +38,9 @@ class Texts(Folder):
             return None
         text = self._text(found, skips)
         if text is None:
-            skips.skip(found.path, "are no text")
+            skips.skip(found.path, "are not text")
         elif not text.strip() and found.id not in self._empty:
-            skips.skip(found.path, "hold no words")
+            skips.skip(found.path, "contain no words")
             return None
         return text
 

@@ -125,7 +125,7 @@ class Text(Vectorizer):
         if idf is None or vectors is None or idf.shape != (n,) or vectors.ndim != 2 or len(vectors) != n:
             raise StoreError(f"the vocabulary has {n} words, but their weights and vectors do not fit it")
         if not (isinstance(shares, list) and isinstance(widths, list) and 0 < len(shares) == len(widths)):
-            raise StoreError(f"the parts of the input are told by as many shares as widths, got {shares!r}, {widths!r}")
+            raise StoreError(f"the parts of the input need as many shares as widths, got {shares!r}, {widths!r}")
         if not all(type(width) is int and width > 0 for width in widths) or sum(widths) != vectors.shape[1]:
             raise StoreError(f"parts of widths {widths!r} are not those of vectors of {vectors.shape[1]} dimensions")
         parts = np.split(vectors, np.cumsum(widths)[:-1], axis=1)
