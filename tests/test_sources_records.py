@@ -138,7 +138,7 @@ def test_an_image_elsewhere_is_refused(tmp_path):
         ("loop.png", "image"),
         (".", "there is no image"),
         ("a\0b", "is not a path"),
-        ("x" * 5000, "no path|there is no"),
+        ("x" * 5000, "is not a path|there is no"),
         (3, "must be a path"),
     ]:
         (folder / "x.jsonl").write_text(json.dumps({"image": image}))

@@ -176,9 +176,9 @@ class TestCommands:
     def test_the_demos_last_line_works_as_it_is_typed(self, tmp_path: Path) -> None:
         short = (
             "import hashret.demo as demo; from itertools import islice; from functools import partial\n"
-            "texts, pictures, create = demo.python_documents, demo.digits, demo.Index.create\n"
+            "texts, images, create = demo.python_documents, demo.digits, demo.Index.create\n"
             "demo.python_documents = lambda: islice(texts(), 150)\n"
-            "demo.digits = lambda: pictures()[:150]\n"
+            "demo.digits = lambda: images()[:150]\n"
             "demo.HELD_OUT = 30\n"
             "demo.Index.create = partial(create, encoder='lsh')\n"
         )
