@@ -473,6 +473,17 @@ def test_one_of_a_list_is_told_of_at_length() -> None:
     assert "did you mean 'sparse'? allowed: neighborhood" in hashret("encoders", "sprase", code=2).stderr
 
 
+def test_too_little_memory_is_one_line_with_what_to_do(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Index, "open", fail)
+    result = hashret("query", "wheat", "-i", data / "index", code=1)
+    assert result.stdout == ""
+    wanted = "hashret: out of memory; take fewer documents at once, or -o sample=N to learn from fewer\n"
+    assert result.stderr == wanted
+
+
 def test_what_a_terminal_would_obey_is_not_printed_on_it(tmp_path: Path) -> None:
     record = {"id": "bad\u001b[31m", "text": "wheat \u0007 barn"}
     Path("bad.jsonl").write_text(json.dumps(record) + "\n" + json.dumps({"id": "b", "text": "sail"}) + "\n")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Callable
+from typing import Any, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from hashret.encoders.nn.bodies import Standardize, convolutional, mlp, program,
 from hashret.encoders.nn.net import Autoencoder
 from hashret.errors import HashretError, UsageError
 from hashret.features import CSRMatrix, Features, Floats, mean_of
+from hashret.options import Options
 from hashret.projection import principal
 from hashret.training import Schedule, batch
 
@@ -153,6 +157,24 @@ class TestCapabilities:
         np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-3, atol=1e-2 * np.abs(together).std())
 
 
+def another_value(kind: type[Options], key: str) -> Any:
+    """A value that an option may have and that is not its default."""
+    [field] = (field for field in dataclasses.fields(kind) if field.name == key)
+    wanted, default = get_type_hints(kind)[key], field.default
+    low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
+    if choices:
+        return next(choice for choice in choices if choice != default)
+    if wanted is bool:
+        return not default
+    if wanted is str:
+        return f"{default}x"
+    if get_origin(wanted) is tuple:
+        return (*default, 3)  # type: ignore[misc]
+    if high is not None:
+        return wanted(low + (high - low) * (0.25 if default != low + (high - low) * 0.25 else 0.5))
+    return wanted(low or 0) + 1 if default is None else default + 1  # type: ignore[operator]
+
+
 def short(schedule: Schedule, **other: object) -> Schedule:
     return Schedule(**schedule.params() | {"epochs": 1, "min_steps": 4} | other)
 
@@ -198,12 +220,14 @@ class TestEveryEncoder:
 
     def test_options_survive(self, name: str) -> None:
         kind = ENCODERS.get(name)
-        for key, default in kind.options().items():
-            other = not default if isinstance(default, bool) else default
-            text = ",".join(map(str, other)) if isinstance(other, tuple) else str(other)
-            encoder = kind.from_params({key: text})
-            assert kind.from_params(encoder.params()).params() == encoder.params()
         assert kind().params() == kind.options()
+        for key, default in kind.options().items():
+            other = another_value(kind, key)
+            assert other != default
+            text = ",".join(map(str, other)) if isinstance(other, tuple) else str(other)
+            wanted = kind.options() | {key: other}
+            assert kind.from_params({key: text}).params() == wanted
+            assert kind.from_params(json.loads(json.dumps(wanted))).params() == wanted
 
     def test_an_unknown_option_is_refused(self, name: str) -> None:
         with pytest.raises(UsageError, match="unknown option 'nonsense'"):

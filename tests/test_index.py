@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
@@ -213,6 +214,8 @@ def test_images_are_found_by_path_array_or_document(tmp_path: Path) -> None:
         assert len({tuple(hit.id for hit in hits) for hits in answers}) == 1
         assert "04.png" in [hit.id for hit in answers[0]]
         assert answers[0][0].document.content == tmp_path / "images" / answers[0][0].id
+        small = Image.open(io.BytesIO(index.thumbnail("04.png")))
+        np.testing.assert_array_equal(np.asarray(small), np.asarray(Image.open(one)))
         with pytest.raises(DataError, match="holds images"):
             index.search(["a red field"])
         before = index.codes.copy()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,14 @@ import numpy as np
 import pytest
 
 from hashret import Document, Index, files
-from hashret.errors import HashretError, StoreError, UsageError
+from hashret.errors import HashretError, IndexLocked, StoreError, UsageError
 from hashret.index import repair, verify
+from hashret.store.lock import locked
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and descriptors of POSIX")
+
+
+HOLDER = b'{"pid": 1, "host": "x", "since": "then", "command": "hashret"}'  # as lock.json names the holder
 
 
 def documents(start: int = 0, stop: int = 20) -> list[Document]:
@@ -113,6 +120,30 @@ class TestCleanUp:
         assert len(told) == 1
         assert list(tmp_path.iterdir()) == []
         create(tmp_path / "index").close()
+
+    def test_the_error_names_the_process_that_holds_the_lock(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["hashret", "index", "letters/"])
+        create(tmp_path / "index").close()
+        before = datetime.now().astimezone().replace(microsecond=0)
+        with locked(tmp_path / "index"), pytest.raises(IndexLocked) as caught, locked(tmp_path / "index"):
+            pass
+        named = re.fullmatch(r"process (\d+) on '(.*)' since '(.*)': 'hashret index letters/'", caught.value.holder)
+        assert named is not None
+        assert (int(named[1]), named[2]) == (os.getpid(), platform.node())
+        assert before <= datetime.fromisoformat(named[3]) <= datetime.now().astimezone()
+        assert str(caught.value).endswith(f"index' ({caught.value.holder}); try again later")
+        assert not (tmp_path / "index" / "lock.json").exists()
+
+    @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"pid": "x"}', b'{"pid": 1}', HOLDER + b" " * 3000])
+    def test_a_damaged_note_of_the_holder_names_nobody(self, damage: bytes, tmp_path: Path) -> None:
+        create(tmp_path / "index").close()
+        with locked(tmp_path / "index"):
+            (tmp_path / "index" / "lock.json").write_bytes(damage)
+            with pytest.raises(IndexLocked, match="index'; try again later") as caught, locked(tmp_path / "index"):
+                pass
+        assert caught.value.holder == ""
 
     def test_an_index_made_meanwhile_is_not_replaced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from hashret.store import Store

@@ -39,6 +39,18 @@ def test_auto_scans_until_tables_pay_and_answers_the_same(monkeypatch: pytest.Mo
     assert (later.positions == Scan(own, 32).search(asked, 5).positions).all()
 
 
+def test_tables_fit_while_they_leave_room_in_memory() -> None:
+    assert costs.tables_fit(1000, 64)
+    assert not costs.tables_fit(10**13, 64)
+
+
+def test_auto_builds_no_tables_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "BUILD", 1e-6)
+    assert searcher(codes(), 32).search(codes(8), 5).searcher == "multi_index"
+    monkeypatch.setattr(costs, "MEMORY", 1e-9)
+    assert searcher(codes(), 32).search(codes(8), 5).searcher == "scan"
+
+
 def test_auto_drops_tables_that_serve_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "BUILD", 1e-6)
     rng = np.random.default_rng(0)
