@@ -442,9 +442,7 @@ def test_labels_and_ids(tmp_path, suffix, y):
 @NAMED
 def test_arrays_can_be_named(tmp_path, suffix):
     path = save(tmp_path / f"v{suffix}", a=np.eye(2), b=np.ones((2, 3)), topic=np.array([5, 6]), key=np.array([8, 9]))
-    with pytest.raises(
-        DataError, match=r"no array x or X and 2 of 2 or more dimensions; it has .*name one .text."
-    ):
+    with pytest.raises(DataError, match=r"no array x or X and 2 of 2 or more dimensions; it has .*name one .text."):
         list(read(path))
     documents = list(read(path, fields=Fields(id="key", text=("b",), label="topic")))
     assert [(d.id, d.labels, len(d.content)) for d in documents] == [("8", ("5",), 3), ("9", ("6",), 3)]

@@ -1,4 +1,4 @@
-"""Commands that tell what there is."""
+"""Commands that list what is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hashret import __version__
 from hashret.cli.output import emit, is_table, write
 from hashret.cli.session import command
 
-PANEL = "What there is"
+PANEL = "What is installed"
 PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "scipy", "safetensors", "Pillow", "typer")
 EXTRAS = {
     "parquet": ("pyarrow",),
@@ -27,30 +27,30 @@ EXTRAS = {
 }
 EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)
 
-One = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them, to be told of at length.")]
+One = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show one of them in detail.")]
 
 
 @command("encoders", PANEL, "hashret encoders\nhashret encoders denoising")
 def encoders(name: One = None) -> None:
-    """List the encoders; or tell of one its loss, its options and what it was measured to do."""
+    """List the encoders; or show the loss, the options and the measured figures of one."""
     from hashret.encoders import ENCODERS, measured
     from hashret.encoders.base import abilities
 
     if name is None:
         emit((row | {"can": abilities(ENCODERS.get(row["name"]))} for row in _described(ENCODERS)), key="name")
     else:
-        _tell(ENCODERS, name, measured(name))
+        _show(ENCODERS, name, measured(name))
 
 
 @command("vectorizers", PANEL, "hashret vectorizers\nhashret vectorizers tfidf")
 def vectorizers(name: One = None) -> None:
-    """List the vectorizers, what makes features of documents; or tell of one its options."""
+    """List the vectorizers, which turn documents into features; or show the options of one."""
     from hashret.vectorizers import VECTORIZERS
 
     if name is None:
         emit(_described(VECTORIZERS), key="name")
     else:
-        _tell(VECTORIZERS, name, [])
+        _show(VECTORIZERS, name, [])
 
 
 def _described(registry: Any) -> Iterator[dict[str, Any]]:
@@ -59,18 +59,19 @@ def _described(registry: Any) -> Iterator[dict[str, Any]]:
         yield {"name": name, "summary": kind.summary, "options": kind.options()}
 
 
-def _tell(registry: Any, name: str, bars: Sequence[Mapping[str, Any]]) -> None:
-    """One of them at length: on a terminal as a page, else as one row."""
+def _show(registry: Any, name: str, reproductions: Sequence[Mapping[str, Any]]) -> None:
+    """One of them in detail: on a terminal as a page, otherwise as one row."""
     kind = registry.get(name)
     method = inspect.getdoc(kind) or ""
     defaults = {key: "auto" if value is None and is_table() else value for key, value in kind.options().items()}
     options = [{"name": key, "default": value, "help": kind.help_of(key)} for key, value in defaults.items()]
     if not is_table():
-        emit([{"name": name, "summary": kind.summary, "method": method, "options": options, "bars": bars}], key="name")
+        row = {"name": name, "summary": kind.summary, "method": method, "options": options}
+        emit([row | {"reproductions": reproductions}], key="name")
         return
     sys.stdout.write(f"{name}: {kind.summary}\n\n{textwrap.indent(method, '    ')}\n")
     emit(options, key="name")
-    for bar in bars:
+    for bar in reproductions:
         sys.stdout.write(f"{textwrap.fill(bar['measured'], 79)}\n")
         emit(({"figure": figure, "": value} for figure, value in bar["figures"].items()), key="figure")
         verdicts = ((claim, "reached" if is_so else "not reached") for claim, is_so in bar["reached"].items())
@@ -79,7 +80,7 @@ def _tell(registry: Any, name: str, bars: Sequence[Mapping[str, Any]]) -> None:
 
 @command("sources", PANEL, "hashret sources")
 def sources() -> None:
-    """List the sources: what is read as documents."""
+    """List the kinds of sources that documents are read from."""
     from hashret.sources import SOURCES
 
     emit(({"name": name, "summary": SOURCES.get(name).summary} for name in SOURCES.names()), key="name")
@@ -87,7 +88,7 @@ def sources() -> None:
 
 @command("searchers", PANEL, "hashret searchers")
 def searchers() -> None:
-    """List the searchers: how near codes are found."""
+    """List the ways to search codes."""
     from hashret.search import SEARCHERS, available
 
     emit(
@@ -102,7 +103,7 @@ def searchers() -> None:
 
 @command("doctor", PANEL, "hashret doctor")
 def doctor() -> None:
-    """Tell what this installation consists of, for a report of a fault."""
+    """Show what is installed, for a bug report."""
     import platform
 
     import torch

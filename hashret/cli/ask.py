@@ -1,4 +1,4 @@
-"""Commands that ask an index."""
+"""Commands that query an index."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hashret.index import Index
     from hashret.results import Hits
 
-PANEL = "Ask an index"
+PANEL = "Query an index"
 SHOWN = 200  # characters of a text
 AT_ONCE = 64  # queries read from standard input before they are answered
 
@@ -41,14 +41,18 @@ cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 def query(
     text: Annotated[
         str | None,
-        typer.Argument(metavar="[TEXT]", help="A text, in quotes, or an image's path; - reads one a line."),
+        typer.Argument(metavar="[TEXT]", help="A text, in quotes, or an image's path; - reads one per line."),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Ask with the content of a file.", metavar="PATH")] = None,
-    like: Annotated[str | None, typer.Option("--like", help="Ask with a document of the index.", metavar="ID")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Use the content of a file as the query.", metavar="PATH")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option("--like", help="Use a document of the index as the query.", metavar="ID")
+    ] = None,
     index: o.IndexAt = None,
     k: Annotated[int | None, o.opt("-k", "--k", help="How many documents to find [10].", metavar="N")] = None,
     radius: Annotated[
-        int | None, o.opt("--radius", help="Find all that differ in at most so many bits.", metavar="R")
+        int | None, o.opt("--radius", help="Find all documents within so many bits.", metavar="R")
     ] = None,
     label: Annotated[
         list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
@@ -56,12 +60,12 @@ def query(
     rerank: o.Rerank = False,
     search: Annotated[
         str,
-        o.opt("--search", help="How to search (hashret searchers), or a string of FAISS's factory.", metavar="NAME"),
+        o.opt("--search", help="How to search (hashret searchers), or a FAISS factory string.", metavar="NAME"),
     ] = "auto",
     threads: Annotated[
         int | None, o.opt("--threads", help="Threads to search with; by default all, for many queries.", metavar="N")
     ] = None,
-    verify: Annotated[bool, o.opt("--verify", help="Hold each answer against a full scan of all codes.")] = False,
+    verify: Annotated[bool, o.opt("--verify", help="Compare each answer with a full scan of all codes.")] = False,
 ) -> None:
     """Find the documents most like a text, an image or a document of the index."""
     from hashret.index import Index
@@ -133,7 +137,7 @@ def preview(document: Document) -> str:
 def show(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Documents to show.")], index: o.IndexAt = None
 ) -> None:
-    """Show documents whole, with their labels, metadata and codes."""
+    """Show documents with their labels, metadata and codes."""
     from hashret.codes import unpack
     from hashret.index import Index
 
@@ -159,7 +163,7 @@ def show(
 
 @command("info", PANEL, "hashret info -i indexes/news --format json")
 def info(index: o.IndexAt = None) -> None:
-    """Tell what an index holds and how it was made."""
+    """Show what an index holds and how it was made."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:

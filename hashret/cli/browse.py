@@ -1,4 +1,4 @@
-"""Commands that tell of an index as a whole."""
+"""Commands that summarise an index."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from hashret.cli.ask import preview
 from hashret.cli.output import counted, emit
 from hashret.cli.session import command
 
-PANEL = "See an index whole"
+PANEL = "Explore an index"
 log = logging.getLogger("hashret")
 
 By = Annotated[
     str | None,
-    typer.Option("--encoder", help="By an encoder that can, the index's own or learned now.", metavar="NAME"),
+    typer.Option(
+        "--encoder", help="Use an encoder that can: the index's own, or one that is fitted now.", metavar="NAME"
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", metavar="N")]
 
@@ -34,12 +36,14 @@ hashret outliers -i indexes/news --encoder density
 )
 def outliers(
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Other documents; which of them are unlike the index.")
+        str | None, typer.Argument(metavar="[SOURCE]", help="Other documents to compare with the index.")
     ] = None,
     index: o.IndexAt = None,
     k: Annotated[int, typer.Option("-k", "--k", help="How many to show.", metavar="N")] = 10,
-    neighbors: Annotated[int, typer.Option("--neighbors", help="Nearest others that count.", metavar="N")] = 10,
-    codes: Annotated[bool, typer.Option("--codes", help="By the codes alone: at once, and less surely.")] = False,
+    neighbors: Annotated[
+        int, typer.Option("--neighbors", help="Number of nearest documents to compare with.", metavar="N")
+    ] = 10,
+    codes: Annotated[bool, typer.Option("--codes", help="Use only the codes: faster, less accurate.")] = False,
     encoder: By = None,
     settings: o.Settings = None,
     seed: Seed = 0,
@@ -48,7 +52,7 @@ def outliers(
     label: o.LabelField = None,
     kind: o.SourceName = None,
 ) -> None:
-    """Find the documents that are unlike the rest, or documents unlike those of the index.
+    """Find the documents that differ most from the rest, or other documents that differ most from the index.
 
     By the mean distance to the nearest others, in what the encoder sees of them; an index of vectors, which does not
     keep them, goes by the codes. docs/browse.md has how well that does, beside the encoders that score outliers.
@@ -87,15 +91,16 @@ hashret clusters -i indexes/photos --out groups/
 )
 def clusters(
     index: o.IndexAt = None,
-    count: Annotated[int, typer.Option("-n", "--count", help="How many groups.", metavar="N")] = 10,
+    count: Annotated[int, typer.Option("-n", "--count", help="Number of clusters.", metavar="N")] = 10,
     encoder: By = None,
     settings: o.Settings = None,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", help="A folder to write, a folder in it for each group.", metavar="PATH")
+        Path | None,
+        typer.Option("--out", help="Write the documents to this folder, a folder per cluster.", metavar="PATH"),
     ] = None,
 ) -> None:
-    """Put the documents into groups of those that are alike, with the words that make each.
+    """Group similar documents, with the words that describe each group.
 
     By default by k-means over the codes, which takes seconds; an encoder that finds clusters is learned first.
     """
@@ -128,14 +133,18 @@ hashret map -i indexes/news --color cluster --out news.png
 )
 def map_(
     index: o.IndexAt = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Draw it: .html, .png or .svg.", metavar="FILE")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Draw the map to this file: .html, .png or .svg.", metavar="FILE")
+    ] = None,
     encoder: By = None,
     color: Annotated[str, typer.Option("--color", help="auto, label or cluster.", metavar="BY")] = "auto",
-    count: Annotated[int, typer.Option("-n", "--count", help="Clusters, where they colour.", metavar="N")] = 10,
+    count: Annotated[
+        int, typer.Option("-n", "--count", help="Number of clusters, where they give the colours.", metavar="N")
+    ] = 10,
     settings: o.Settings = None,
     seed: Seed = 0,
 ) -> None:
-    """Place all documents in a plane, those that are alike near each other.
+    """Place all documents in a plane, similar ones near each other.
 
     By default by t-SNE of the codes, which keeps neighbours together; `--encoder deep` or `pca` keep distances.
     """

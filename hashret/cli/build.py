@@ -15,7 +15,7 @@ from hashret.cli.session import command
 if TYPE_CHECKING:
     from hashret.store.check import Problem
 
-PANEL = "Make and change an index"
+PANEL = "Create and change an index"
 log = logging.getLogger("hashret")
 
 
@@ -41,9 +41,9 @@ def index(
     device: o.Device = None,
     hasher: o.HasherAt = None,
     keep_vectors: Annotated[
-        bool, o.opt("--keep-vectors", help="Store the features too, a byte a number, for --rerank.")
+        bool, o.opt("--keep-vectors", help="Store the features too, one byte per number, for --rerank.")
     ] = False,
-    force: Annotated[bool, o.opt("--force", help="Replace an index that is there already.")] = False,
+    force: Annotated[bool, o.opt("--force", help="Replace an existing index.")] = False,
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
@@ -81,7 +81,7 @@ def fit(
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
-    """Learn codes from the sources and write the hasher alone, for `index --hasher`."""
+    """Learn codes from the sources and write only the hasher, for `index --hasher`."""
     from hashret.hasher import Hasher
 
     documents = o.read_sources(sources, source, id, text, label, strict=strict)
@@ -100,7 +100,7 @@ def refit(
     seed: o.Seed = None,
     device: o.Device = None,
 ) -> None:
-    """Learn anew from the stored documents and encode them again."""
+    """Learn a new hasher from the stored documents and encode them again."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
@@ -121,8 +121,8 @@ hashret add letters/ --replace --prune
 def add(
     sources: o.Sources,
     index: o.IndexAt = None,
-    replace: Annotated[bool, o.opt("--replace", help="Replace documents whose id is there already.")] = False,
-    skip: Annotated[bool, o.opt("--skip", help="Leave out documents whose id is there already.")] = False,
+    replace: Annotated[bool, o.opt("--replace", help="Replace documents whose id exists already.")] = False,
+    skip: Annotated[bool, o.opt("--skip", help="Leave out documents whose id exists already.")] = False,
     prune: Annotated[bool, o.opt("--prune", help="Delete documents of the folder whose files are gone.")] = False,
     id: o.IdField = None,
     text: o.TextField = None,
@@ -130,7 +130,7 @@ def add(
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
-    """Add documents to an index; of a folder that is there already, `--replace` reads only what changed."""
+    """Add documents to an index; `--replace` reads only the changed files of a folder that was indexed before."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
@@ -153,7 +153,7 @@ def delete(
 
 @command("compact", PANEL, "hashret compact -i indexes/news", writes=True)
 def compact(index: o.IndexAt = None) -> None:
-    """Merge the index's files and drop what is deleted; answers stay as they are."""
+    """Merge the files of an index and drop deleted documents; answers do not change."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
@@ -164,7 +164,7 @@ def compact(index: o.IndexAt = None) -> None:
 
 @command("verify", PANEL, "hashret verify -i indexes/news")
 def verify(index: o.IndexAt = None) -> None:
-    """Check every checksum, count and cross-reference; exit code 3 where anything is wrong."""
+    """Check every checksum, count and cross-reference; exit with 3 if anything is wrong."""
     from hashret.index import verify
 
     path = o.find_index(index)
@@ -183,7 +183,7 @@ def verify(index: o.IndexAt = None) -> None:
     writes=True,
 )
 def repair(index: o.IndexAt = None) -> None:
-    """Mend a damaged index: flip bits back, write anew what can be made of the rest, isolate what is lost.
+    """Repair a damaged index: flip bits back, rebuild what follows from other files, isolate what is lost.
 
     Nothing is guessed. The documents that are lost are listed by id; exit code 3 where there are any, or where
     something is still wrong.

@@ -33,13 +33,13 @@ hashret eval news.jsonl --exclude-self --min P@10=0.6
 )
 def evaluate(
     queries: Annotated[
-        str, typer.Argument(metavar="QUERIES", help="Documents to ask with; labelled, or with --qrels.")
+        str, typer.Argument(metavar="QUERIES", help="Documents used as queries; with labels, or with --qrels.")
     ],
     index: o.IndexAt = None,
     qrels: o.QrelsAt = None,
     measures: o.Measures = None,
     least: Annotated[
-        list[str] | None, o.many("--min", help="Exit with 3 where a measure is below.", metavar="MEASURE=VALUE")
+        list[str] | None, o.many("--min", help="Exit with 3 if a measure is lower.", metavar="MEASURE=VALUE")
     ] = None,
     rerank: o.Rerank = False,
     exclude_self: o.ExcludeSelf = False,
@@ -52,7 +52,7 @@ def evaluate(
     label: o.LabelField = None,
     source: o.SourceName = None,
 ) -> None:
-    """Measure retrieval: every query against the index, expected over the order of ties, worst and best beside it."""
+    """Measure retrieval: expected values over tie orders, with the worst and the best."""
     from hashret.evaluation.evaluate import evaluate_run, evaluate_run_labels
     from hashret.evaluation.measures import parse
     from hashret.evaluation.queries import Coded, evaluate_index, rankings
@@ -129,7 +129,7 @@ hashret compare train.jsonl test.jsonl --encoder itq --seed 0 --seed 1 --seed 2
 )
 def compare(
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Documents to learn from and to find.")],
-    queries: Annotated[str, typer.Argument(metavar="QUERIES", help="Documents to ask with.")],
+    queries: Annotated[str, typer.Argument(metavar="QUERIES", help="Documents used as queries.")],
     encoders: Annotated[
         list[str] | None, o.many("--encoder", help="An encoder; all by default.", metavar="NAME")
     ] = None,
@@ -147,7 +147,7 @@ def compare(
     label: o.LabelField = None,
     source: o.SourceName = None,
 ) -> None:
-    """Fit each encoder at each length and print a row each: the experiment in one command."""
+    """Fit each encoder at each length, and print a row per measure: an experiment in one command."""
     from hashret.encoders import ENCODERS
     from hashret.evaluation.compare import compare
 

@@ -48,9 +48,7 @@ IndexAt = Annotated[
 ]
 Bits = Annotated[
     str | None,
-    opt(
-        "--bits", help="Length of the codes, 1 to 4096, or auto: as many as the documents need [64].", metavar="N|auto"
-    ),
+    opt("--bits", help="Length of the codes, 1 to 4096, or auto: as many as needed [64].", metavar="N|auto"),
 ]
 EncoderName = Annotated[
     str | None, opt("--encoder", help="How codes are made (hashret encoders) [neighborhood].", metavar="NAME")
@@ -70,13 +68,13 @@ LabelField = Annotated[
     str | None, opt("--label", help="The field that holds the labels; 'folder': the file's folder.", metavar="FIELD")
 ]
 SourceName = Annotated[str | None, opt("--source", help="The kind of source (hashret sources).", metavar="NAME")]
-Strict = Annotated[bool, opt("--strict", help="Stop at a file that cannot be read; else it is left out and named.")]
+Strict = Annotated[bool, opt("--strict", help="Stop at a file that cannot be read, instead of skipping it.")]
 Measures = Annotated[
     list[str] | None, many("--measure", "-m", help="Such as P@100, AP, nDCG@10, R@100, RR, P(r=2).", metavar="MEASURE")
 ]
 QrelsAt = Annotated[str | None, opt("--qrels", help="Judgements, TREC or BEIR format.", metavar="FILE")]
-Rerank = Annotated[bool, opt("--rerank", help="Order the nearest by a finer distance: vectors' or logits'.")]
-ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave the document with the query's own id out.")]
+Rerank = Annotated[bool, opt("--rerank", help="Order the nearest by a finer distance, of vectors or logits.")]
+ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave out the document with the id of the query.")]
 
 
 def key_values(settings: Sequence[str] | None) -> dict[str, str]:
