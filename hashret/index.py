@@ -33,7 +33,7 @@ from hashret.snapshot import Made, become, on_snapshot, snapshot
 from hashret.sources import as_source
 from hashret.sources.base import Fields, Source, Stamped
 from hashret.store import Record, Store, Transaction
-from hashret.store.store import resolved
+from hashret.store.reader import resolved
 
 if TYPE_CHECKING:
     from hashret.store.check import Problem

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +28,8 @@ from hashret.store.manifest import (
     recovery_path,
     segment_path,
 )
+from hashret.store.reader import Generation
 from hashret.store.segment import DOCUMENT_BYTES, Record, Segment
-
-if TYPE_CHECKING:
-    from hashret.store.store import Store
 
 SEGMENT_ROWS = 1 << 17
 SEGMENT_BYTES = 64 << 20  # of contents, metadata and vectors; what a writer holds at once
@@ -53,7 +51,7 @@ Part = tuple[Codes, list[Record], Vectors | None]
 class Transaction:
     """Collects changes and writes files under their final names; nothing counts before `commit`."""
 
-    def __init__(self, store: Store, root: Root, attach: Attach) -> None:
+    def __init__(self, store: Generation, root: Root, attach: Attach) -> None:
         self.store, self.root, self.attach = store, root, attach
         old: Manifest | None = getattr(store, "manifest", None)
         self.bits = old.bits if old else 0
