@@ -24,10 +24,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: an id of its own, a content, labels, and metadata, which JSON can hold.
+    """One document: a unique id, a content, labels, and metadata that JSON can represent.
 
-    An id or label that is a number becomes its text, and one label may stand for a collection of one. Anything else is
-    refused with DataError where the document is used.
+    The content is a text, the path of an image, an image uint8 [height, width] or [height, width, 3], or a vector
+    [dim]. An id or label that is a number becomes its text, and a single label needs no collection. Other types raise
+    DataError when the document is used.
+
+    Example:
+        >>> hashret.Document("note", "wheat was dear", ("1873",), {"author": "Anne"}).labels
+        ('1873',)
+        >>> hashret.Document(7, "a ship sailed north", "1874")
+        Document(id='7', content='a ship sailed north', labels=('1874',), metadata={})
     """
 
     id: str

@@ -30,7 +30,15 @@ COMPARED = 10_000  # names that are compared letter by letter for a suggestion
 
 
 class HashretError(Exception):
-    """The base of all errors that hashret raises on purpose. Keywords become attributes."""
+    """The base class of all errors that hashret raises on purpose. Keywords become attributes.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.open("indexes/none")
+        ... except hashret.HashretError as error:
+        ...     print(type(error).__name__, error.exit_code)
+        IndexNotFound 2
+    """
 
     exit_code = 1
 
@@ -43,7 +51,15 @@ class HashretError(Exception):
 
 
 class UsageError(HashretError, ValueError):
-    """The request is wrong: an option, a name, a number or a path."""
+    """The request is wrong: an option, a name, a number or a path.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.create("indexes/new", ["a text"], bits=0)
+        ... except hashret.UsageError as error:
+        ...     print(error)
+        bits must be 1 to 4096, got 0
+    """
 
     exit_code = 2
 
@@ -52,6 +68,12 @@ class MissingExtra(UsageError, ImportError):
     """The request needs an optional package.
 
     Attributes: `package` and `extra`, the name in `pip install 'hashret[EXTRA]'`.
+
+    Example:
+        >>> try:
+        ...     source = hashret.read("news.jsonl")
+        ... except hashret.MissingExtra as error:
+        ...     print(f"pip install 'hashret[{error.extra}]'")
     """
 
     package: str
@@ -59,60 +81,143 @@ class MissingExtra(UsageError, ImportError):
 
 
 class IndexNotFound(UsageError, FileNotFoundError):
-    """There is no index at `path`."""
+    """There is no index at `path`.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.open("indexes/none")
+        ... except hashret.IndexNotFound as error:
+        ...     print(Path(error.path).name)
+        none
+    """
 
     path: str
 
 
 class IndexExists(UsageError, FileExistsError):
-    """There is an index at `path` already, and nobody said that it may be replaced."""
+    """There is an index at `path` already, and `force` is not set.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.create("indexes/mine", ["another text"])
+        ... except hashret.IndexExists as error:
+        ...     print(Path(error.path).name)
+        mine
+    """
 
     path: str
 
 
 class DataError(HashretError, ValueError):
-    """Documents, vectors or queries that cannot be used."""
+    """Documents, vectors or queries that cannot be used.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.create("indexes/new", [])
+        ... except hashret.DataError:
+        ...     print("nothing to index")
+        nothing to index
+    """
 
 
 class UnknownId(DataError, KeyError):
-    """No document of the index at `path` has the id `id`."""
+    """No document of the index at `path` has the id `id`.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.open("indexes/mine")["nobody"]
+        ... except hashret.UnknownId as error:
+        ...     print(error.id)
+        nobody
+    """
 
     id: str
     path: str
 
 
 class DuplicateIds(DataError):
-    """Ids that occur twice among the documents, or (`there`) that the index has already: `ids`."""
+    """Ids that occur more than once among the documents, or that are in the index already (`there`): `ids`.
+
+    Example:
+        >>> twice = [hashret.Document("a", "wheat was dear"), hashret.Document("a", "a ship sailed north")]
+        >>> try:
+        ...     hashret.Index.open("indexes/mine").add(twice)
+        ... except hashret.DuplicateIds as error:
+        ...     print(error.ids, error.there)
+        ['a'] False
+    """
 
     ids: Sequence[str]
     there: bool
 
 
 class StoreError(HashretError):
-    """An index on disk that cannot be read or changed: a full disk, a missing permission, one that was replaced."""
+    """An index on disk that cannot be read or changed: a full disk, a missing permission, one that was replaced.
+
+    Example:
+        >>> index = hashret.Index.open("indexes/mine")
+        >>> index.close()
+        >>> try:
+        ...     index.search("wheat")
+        ... except hashret.StoreError:
+        ...     print("closed")
+        closed
+    """
 
     path: str
 
 
 class IndexLocked(StoreError):
-    """Another process is changing the index at `path`; `holder` describes it, empty where that is not known."""
+    """Another process is changing the index at `path`; `holder` describes it, empty if that is not known.
+
+    Example:
+        >>> try:
+        ...     hashret.Index.open("indexes/mine").add([hashret.Document("note", "the price of wheat")])
+        ... except hashret.IndexLocked as error:
+        ...     print("try again later:", error.holder)
+        1
+    """
 
     holder: str
 
 
 class CorruptIndex(StoreError):
-    """A file of the index is damaged or missing. `hashret.verify` lists what is wrong, `hashret.repair` mends it."""
+    """A file of the index is damaged or missing. `hashret.verify` lists the problems, `hashret.repair` repairs them.
+
+    Example:
+        >>> manifest = Path("indexes/mine/manifest.json")
+        >>> sound = manifest.read_bytes()
+        >>> _ = manifest.write_bytes(sound[:100])
+        >>> try:
+        ...     hashret.Index.open("indexes/mine")
+        ... except hashret.CorruptIndex as error:
+        ...     report = hashret.repair(error.path)
+        >>> len(hashret.Index.open("indexes/mine"))
+        3
+    """
 
 
 class FormatTooNew(StoreError):
-    """The index has a `format` that a newer version of hashret wrote; `needs` is the first version that reads it."""
+    """The index has a `format` that a newer version of hashret wrote; `needs` is the first version that reads it.
+
+    Example:
+        >>> try:
+        ...     index = hashret.Index.open("indexes/mine")
+        ... except hashret.FormatTooNew as error:
+        ...     print(f"pip install 'hashret>={error.needs}'")
+    """
 
     format: int
     needs: str
 
 
 class GateError(HashretError):
-    """A measured value is below what was asked for."""
+    """A measured value is below the required one. The command line raises it for `eval --min` and exits with code 3.
+
+    Example:
+        >>> hashret.GateError.exit_code
+        3
+    """
 
     exit_code = 3
 

@@ -46,7 +46,16 @@ BATCH = 1000  # documents encoded at once
 
 
 class Hasher:
-    """Makes codes of documents. `fit` learns one, `load` reads one back."""
+    """Computes codes of documents. `fit` learns a hasher, `save` and `load` keep it in a folder.
+
+    Example:
+        >>> hasher = hashret.Hasher.fit(["wheat was dear", "a ship sailed north"], bits=16)
+        >>> hasher.encode(["wheat"]).shape  # uint8 [documents, bytes]
+        (1, 2)
+        >>> hasher.save("hashers/mine")
+        >>> hashret.Hasher.load("hashers/mine").fingerprint == hasher.fingerprint
+        True
+    """
 
     def __init__(
         self,

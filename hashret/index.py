@@ -48,7 +48,20 @@ log = logging.getLogger("hashret")
 
 
 class Index:
-    """An open index. Make one with `create`, open one with `open`; usable in a `with` statement."""
+    """An open index. Make one with `create`, open one with `open`; usable in a `with` statement.
+
+    Example:
+        >>> texts = ["wheat was dear", "the harvest of that year", "a ship sailed north"]
+        >>> with hashret.Index.create("indexes/texts", texts, bits=16) as index:
+        ...     index.add([hashret.Document("note", "the wheat of that year", ("1873",))])
+        ...     print(index.search("wheat was dear", k=1)[0].id)
+        ...     print(index["note"].labels, "note" in index, len(index))
+        ...     index.delete("note")
+        1
+        0
+        ('1873',) True 4
+        1
+    """
 
     def __init__(self, store: Store, hasher: Hasher) -> None:
         self.store = store
@@ -682,7 +695,14 @@ def file_image(codes: Codes, bits: int) -> bytes:
 
 
 def verify(path: str | Path) -> list[Problem]:
-    """Everything that is wrong with the index at a path, even one that cannot be opened; UsageError where none is."""
+    """List the problems of the index at a path, even of one that cannot be opened; empty if it is sound.
+
+    Each problem has a `file`, `what` is wrong with it, and what that `means`. Raises IndexNotFound.
+
+    Example:
+        >>> hashret.verify("indexes/mine")
+        []
+    """
     from hashret.store.check import Problem, problems
 
     place = resolved(path)
@@ -700,9 +720,16 @@ def verify(path: str | Path) -> list[Problem]:
 
 
 def repair(path: str | Path) -> Repaired:
-    """Mend the index at a path as far as possible, and report what was done and what is lost.
+    """Repair the index at a path as far as possible, and report what was done and what is lost.
 
-    UsageError where there is no index.
+    The report lists `done` (file, what was done), `lost` (file, id), `nameless` (file, number of lost documents whose
+    ids are unknown) and `left` (problems that remain). Raises IndexNotFound, or CorruptIndex if no manifest can be
+    read.
+
+    Example:
+        >>> report = hashret.repair("indexes/mine")
+        >>> report.done, report.lost, report.left
+        ([], [], [])
     """
     from hashret.store.repair import repair
 

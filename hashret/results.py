@@ -11,7 +11,14 @@ from hashret.documents import Document
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One document found: how far its code is from the query's, in bits, and its place in the answer, from 1."""
+    """One result: the document, the Hamming distance of its code in bits, and its rank, from 1.
+
+    Example:
+        >>> index = hashret.Index.open("indexes/mine")
+        >>> hit = index.search("wheat was dear", k=1)[0]
+        >>> hit.rank, hit.distance, hit.id, hit.document.content
+        (1, 0, '1', 'wheat was dear')
+    """
 
     document: Document
     distance: int
@@ -35,7 +42,16 @@ class Hit:
 
 
 class Hits(list[Hit]):
-    """The answer to one query, nearest first, ties in order of insertion."""
+    """The results of one query as a list, nearest first, ties in order of insertion.
+
+    Attributes: `exact`, whether these are the nearest documents for certain; `searcher`, the name of the search method;
+    `ties_at_k`, how many documents have the distance of the last result, listed or not (None if all are listed).
+
+    Example:
+        >>> hits = hashret.Index.open("indexes/mine").search("wheat was dear", k=1)
+        >>> hits.exact, hits.ties_at_k, [hit.id for hit in hits]
+        (True, 1, ['1'])
+    """
 
     def __init__(self, hits: Iterable[Hit], exact: bool, searcher: str, ties_at_k: int | None = None) -> None:
         super().__init__(hits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import json
 import re
@@ -16,6 +17,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import hashret
 from hashret.cli.app import app
 from hashret.encoders.base import Encoder
 from hashret.features import Features
@@ -95,6 +97,25 @@ def test_the_readmes_python_runs(
 
 def test_the_reference_is_what_the_commands_say() -> None:
     assert (ROOT / "docs" / "cli.md").read_text("utf-8") == script("write_reference").reference()
+
+
+def test_the_api_page_is_what_the_docstrings_say() -> None:
+    assert (ROOT / "docs" / "api.md").read_text("utf-8") == script("write_api").reference()
+
+
+def test_every_public_name_has_an_example_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    api, finder, runner = script("write_api"), doctest.DocTestFinder(), doctest.DocTestRunner()
+    assert api.names() == list(api.ORDER)
+    output: list[str] = []
+    for name in api.names():
+        thing = getattr(hashret, name)
+        names = {"hashret": hashret, "np": np, "Path": Path}
+        tests = [test for test in finder.find(thing, name, module=False, globs=names) if test.examples]
+        assert any(test.name == name for test in tests), f"{name} has no example"
+        for test in sorted(tests, key=lambda test: test.lineno or 0):
+            runner.run(test, out=output.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(output)
 
 
 def test_the_figures_are_those_of_the_runs() -> None:

@@ -52,6 +52,12 @@ def evaluate(
     measured; only equal finer distances are then ties. `P(r=2)` and `R(r=2)` go by the Hamming distances all the same.
     known bool [m]: a query that is not known, because the index has none of its words, counts with nothing found.
     Raises UsageError for unknown measures, DataError for arrays and labels that do not fit each other.
+
+    Example:
+        >>> codes = np.array([[0b1111_0000], [0b1111_0001], [0b0000_1111]], np.uint8)
+        >>> [row] = hashret.evaluate(codes, [["a"], ["a"], ["b"]], codes[:1], [["a"]], "P@2")
+        >>> row["measure"], row["value"], row["queries"]
+        ('P@2', 1.0, 1)
     """
     _check_lengths(labels=labels, codes=codes)
     _check_lengths(query_labels=query_labels, query_codes=query_codes)

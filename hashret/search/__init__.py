@@ -40,6 +40,11 @@ def searcher(codes: Codes, bits: int, name: str = "auto", threads: int | None = 
     answers are not exact. "auto" reads all codes until tables would have paid for themselves, then builds those.
     `verify` holds each answer against a full scan. Raises DataError where the codes do not fit the bits, UsageError
     for an unknown name and for bits or threads out of range.
+
+    Example:
+        >>> codes = np.array([[0b1111_0000], [0b1111_0001], [0b0000_1111]], np.uint8)
+        >>> hashret.searcher(codes, bits=8, name="flat").within(codes[:1], radius=1).positions.tolist()
+        [0, 1]
     """
     bits, threads = check_bits(bits), check_threads(threads)
     made = _made(codes, bits, str(name), threads)

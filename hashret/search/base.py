@@ -19,10 +19,16 @@ MAX_THREADS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """The answer for m queries, ordered by (distance, position), or where re-ranked by (finer distance, position).
+    """The results for m queries, sorted by (distance, position), or by (finer distance, position) if re-ranked.
 
-    From `search`, positions and distances are [m, min(k, n)], and ties_at_k [m] says how many documents lie at the last
-    distance listed, listed or not. From `within` they are [total], query q's from offsets[q] to offsets[q + 1].
+    From `search`, positions and distances are [m, min(k, n)], and ties_at_k [m] counts the documents at the last
+    distance, listed or not. From `within` they are [total]; those of query q are offsets[q] to offsets[q + 1].
+
+    Example:
+        >>> codes = np.array([[0b1111_0000], [0b1111_0001], [0b0000_1111]], np.uint8)
+        >>> found = hashret.searcher(codes, bits=8).search(codes[:1], k=2)
+        >>> found.positions.tolist(), found.distances.tolist(), found.exact
+        ([[0, 1]], [[0, 1]], True)
     """
 
     positions: Numbers

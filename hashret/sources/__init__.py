@@ -40,10 +40,16 @@ def read(
     label: str | None = None,
     strict: bool = False,
 ) -> Source:
-    """What lies at the paths, as documents; recognised by content unless `source` names its kind.
+    """Read documents from files or folders; the format is recognised by the content unless `source` names it.
 
-    `id`, `text` ("title,body" or a sequence) and `label` replace those of `fields`. A file of a folder that cannot be
-    read is passed over, and named in the log; with `strict` it raises DataError.
+    `id`, `text` ("title,body" or a sequence) and `label` name the fields of records and replace those of `fields`. A
+    file of a folder that cannot be read is skipped with a warning; with `strict` it raises DataError. The result can be
+    iterated any number of times. Raises UsageError if a path does not exist or its format is not known.
+
+    Example:
+        >>> _ = Path("news.jsonl").write_text('{"id": "a", "body": "wheat was dear", "topic": "grain"}')
+        >>> list(hashret.read("news.jsonl", text="body", label="topic"))
+        [Document(id='a', content='wheat was dear', labels=('grain',), metadata={})]
     """
     if not paths:
         raise UsageError("nothing to read: give a file or a folder")
