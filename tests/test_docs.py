@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 import hashret
@@ -69,21 +71,31 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_readmes_commands_run(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(desk)
-    commands = [line[2:] for block in blocks("README.md", "console") for line in block.splitlines() if line[:2] == "$ "]
-    assert len(commands) > 8
-    indexed = 0
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks train for a few steps: the examples must run, their answers do not matter."""
+    monkeypatch.setattr(Schedule, "steps", lambda self, documents: 20)
+
+
+def run_commands(page: str, forced: bool = False) -> int:
+    """Run the page's commands in order; their number. With `forced`, an index that is made again replaces itself."""
+    commands = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line[:2] == "$ "]
     for command in commands:
         name, *words = shlex.split(command)
         assert name == "hashret"
-        if words[0] == "index" and "letters/" in words:
-            indexed += 1
-            words += ["--force"] if indexed > 1 else []  # the page shows the first command twice
+        words += ["--force"] if forced and words[0] == "index" else []
         result = CliRunner().invoke(app, words)
-        assert result.exit_code == 0, f"{command}\n{result.output}"
+        assert result.exit_code == 0, f"{page}: {command}\n{result.output}"
+    return len(commands)
 
 
+@pytest.mark.usefixtures("briefly")
+def test_the_readmes_commands_run(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    assert run_commands("README.md", forced=True) > 8  # the page shows the first command twice
+
+
+@pytest.mark.usefixtures("briefly")
 def test_the_readmes_python_runs(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +107,40 @@ def test_the_readmes_python_runs(
     names["index"].close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.usefixtures("briefly")
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs" / "guide").iterdir()))
+def test_the_guide_runs(page: str, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(desk / "letters", "letters")
+    for name in ("train.jsonl", "test.jsonl"):
+        shutil.copy(desk / name, name)
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        for channel, color in enumerate(("red", "green")):
+            Path("photos", color).mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 60, (16, 16, 3), np.uint8)
+            pixels[..., channel] += 160
+            Image.fromarray(pixels).save(f"photos/{color}/{number}.png")
+    x = rng.standard_normal((60, 40)).astype(np.float32)
+    np.savez("vectors.npz", x=x, ids=np.array([f"v{number}" for number in range(60)]))
+    assert run_commands(f"docs/guide/{page}") >= 1
+    names: dict[str, object] = {}
+    for example in blocks(f"docs/guide/{page}", "python"):
+        exec(example, names)
+
+
+def test_links_between_pages_lead_to_files() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (page.relative_to(ROOT), target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8"))
+        if "://" not in target
+    ]
+    assert len(links) > 20
+    assert [(page, target) for page, target in links if not (ROOT / page.parent / target).exists()] == []
+
+
 def test_the_reference_is_what_the_commands_say() -> None:
     assert (ROOT / "docs" / "cli.md").read_text("utf-8") == script("write_reference").reference()
 
@@ -103,6 +149,7 @@ def test_the_api_page_is_what_the_docstrings_say() -> None:
     assert (ROOT / "docs" / "api.md").read_text("utf-8") == script("write_api").reference()
 
 
+@pytest.mark.usefixtures("briefly")
 def test_every_public_name_has_an_example_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     api, finder, runner = script("write_api"), doctest.DocTestFinder(), doctest.DocTestRunner()
