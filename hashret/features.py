@@ -89,7 +89,7 @@ class Vectors:
         return self.values * self.scales[:, None]
 
 
-def joined(parts: Sequence[Vectors]) -> Vectors:
+def concatenate_vectors(parts: Sequence[Vectors]) -> Vectors:
     """The rows of all, one after the other."""
     return Vectors(np.concatenate([part.values for part in parts]), np.concatenate([part.scales for part in parts]))
 

@@ -24,7 +24,7 @@ from hashret.features import Floats
 from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.ingest import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.progress import track
-from hashret.queries import EncodedQueries, Queries, Query, answered, encoded, is_one_query
+from hashret.queries import EncodedQueries, Queries, Query, encode_queries, is_one_query, without_unknown
 from hashret.results import Hit, Hits
 from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.base import check_k
@@ -268,7 +268,7 @@ class Index:
         between the query's logits and the codes, and between vectors where the index keeps them (search/rerank.py has
         the formulas).
         """
-        answers = self._answers(queries, lambda own, asked: own._search(asked, k, as_labels(labels)), rerank)
+        answers = self._answers(queries, lambda own, encoded: own._search(encoded, k, as_labels(labels)), rerank)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
@@ -276,8 +276,8 @@ class Index:
         self, queries: Queries, find: Callable[[Index, EncodedQueries], list[Hits]], rerank: bool = False
     ) -> list[Hits]:
         """The answer to each query, empty where nothing of it is known."""
-        asked = self.ask(queries, rerank)
-        return answered(asked, find(self, asked))
+        encoded = self.encode_queries(queries, rerank)
+        return without_unknown(encoded, find(self, encoded))
 
     @on_snapshot
     def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
@@ -294,7 +294,7 @@ class Index:
     ) -> list[Hits]: ...
     def within(self, queries: Queries, radius: int, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
         """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
-        answers = self._answers(queries, lambda own, asked: own._within(asked, radius, as_labels(labels)), rerank)
+        answers = self._answers(queries, lambda own, encoded: own._within(encoded, radius, as_labels(labels)), rerank)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
@@ -330,18 +330,18 @@ class Index:
     @on_snapshot
     def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, rerank: bool) -> list[Hits]:
         """The documents most like each of several."""
-        asked, own = self._ask_like(ids, rerank), [self._row(id) for id in ids]
+        encoded, own = self._ask_like(ids, rerank), [self._row(id) for id in ids]
         if radius is None:
-            return answered(asked, self._search(asked, k, labels, own))
-        return answered(asked, self._within(asked, radius, labels, own))
+            return without_unknown(encoded, self._search(encoded, k, labels, own))
+        return without_unknown(encoded, self._within(encoded, radius, labels, own))
 
     def _search(
-        self, asked: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
+        self, encoded: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
         """The k nearest of each query; `own` [m]: the row of each query itself, which is left out."""
         searcher, rows = self._among(labels)
-        by = self._finely(searcher, asked, rows if labels else None, SHORT_LIST + (own is not None))
-        found = by.search(asked.codes, check_k(k) + (own is not None))
+        by = self._reranked(searcher, encoded, rows if labels else None, SHORT_LIST + (own is not None))
+        found = by.search(encoded.codes, check_k(k) + (own is not None))
         assert found.ties_at_k is not None
         distances = found.distances if found.finer is None else found.finer
         answers = []
@@ -353,19 +353,19 @@ class Index:
                 # itself ties with the last of the others where that is as near, as it is nearest of all
                 there = np.flatnonzero(here == itself)
                 ties -= not len(there) or bool(distances[number, there[0]] == distances[number, kept[-1]])
-            elif own is not None and k < len(here):  # it is not among the labels: one too many was asked for
-                part = asked.part(slice(number, number + 1))
-                again = self._finely(searcher, part, rows if labels else None).search(part.codes, k).ties_at_k
+            elif own is not None and k < len(here):  # it is not among the labels: one more than needed was requested
+                part = encoded.part(slice(number, number + 1))
+                again = self._reranked(searcher, part, rows if labels else None).search(part.codes, k).ties_at_k
                 assert again is not None
                 ties = int(again[0])
             answers.append(self._hits(here[kept], found.distances[number, kept], found, ties if len(kept) else 0))
         return answers
 
     def _within(
-        self, asked: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
+        self, encoded: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
         searcher, rows = self._among(labels)
-        found = self._finely(searcher, asked, rows if labels else None).within(asked.codes, radius)
+        found = self._reranked(searcher, encoded, rows if labels else None).within(encoded.codes, radius)
         assert found.offsets is not None
         answers = []
         for number, (start, stop) in enumerate(pairwise(found.offsets.tolist())):
@@ -374,43 +374,43 @@ class Index:
             answers.append(self._hits(here[kept], found.distances[start:stop][kept], found, None))
         return answers
 
-    def _finely(
-        self, searcher: Searcher, asked: EncodedQueries, rows: np.ndarray | None, least: int = SHORT_LIST
+    def _reranked(
+        self, searcher: Searcher, encoded: EncodedQueries, rows: np.ndarray | None, least: int = SHORT_LIST
     ) -> Searcher | Reranked:
         """The searcher, its answers re-ranked where the queries bring the numbers for it."""
-        return searcher if asked.margins is None else Reranked(searcher, self.finer(asked, rows), least)
+        return searcher if encoded.margins is None else Reranked(searcher, self.finer(encoded, rows), least)
 
-    def finer(self, asked: EncodedQueries, rows: np.ndarray | None = None) -> Finer:
-        """The finer distance between queries, asked with `rerank`, and all documents or those in these rows."""
-        assert asked.margins is not None
+    def finer(self, encoded: EncodedQueries, rows: np.ndarray | None = None) -> Finer:
+        """The finer distance between queries encoded with `rerank` and all documents or those in these rows."""
+        assert encoded.margins is not None
         codes = self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)]
-        by_logits = ByLogits(asked.margins, codes)
-        if asked.features is None:
+        by_logits = ByLogits(encoded.margins, codes)
+        if encoded.features is None:
             return by_logits
         places = self._rows if rows is None else rows
-        return ByVectors(by_logits, asked.features, lambda positions: self.store.vectors(places[positions]))
+        return ByVectors(by_logits, encoded.features, lambda positions: self.store.vectors(places[positions]))
 
     def encode(self, queries: Queries) -> Codes:
         """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
-        return self.ask(queries).codes
+        return self.encode_queries(queries).codes
 
-    def ask(self, queries: Queries, rerank: bool = False) -> EncodedQueries:
-        """Queries encoded, with the numbers to re-rank by if asked for."""
-        return encoded(self.hasher, queries, rerank, self.keeps_vectors)
+    def encode_queries(self, queries: Queries, rerank: bool = False) -> EncodedQueries:
+        """Queries encoded, with the numbers to re-rank by if `rerank` is set."""
+        return encode_queries(self.hasher, queries, rerank, self.keeps_vectors)
 
     def _ask_like(self, ids: Sequence[str], rerank: bool) -> EncodedQueries:
-        """Stored documents as queries, with the numbers to re-rank by if asked for."""
+        """Stored documents as queries, with the numbers to re-rank by if `rerank` is set."""
         codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
         known = None
         if self.hasher.document_type == "text":
-            known = self.ask([self._restore(self.store.record(row)) for row in rows]).known
+            known = self.encode_queries([self._restore(self.store.record(row)) for row in rows]).known
         if not rerank:
             return EncodedQueries(codes, known=known)
         if self.hasher.document_type == "vector":
             margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
         else:
             documents = [self._restore(self.store.record(row), small=True) for row in rows]
-            margins = self.ask(documents, rerank=True).margins
+            margins = self.encode_queries(documents, rerank=True).margins
         kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
         return EncodedQueries(codes, margins, kept, known)
 

@@ -39,7 +39,7 @@ class EncodedQueries:
         return EncodedQueries(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
 
 
-def joined(parts: Sequence[EncodedQueries]) -> EncodedQueries:
+def concatenate_queries(parts: Sequence[EncodedQueries]) -> EncodedQueries:
     """Queries one after the other, at least one part of them."""
     each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
     return EncodedQueries(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
@@ -52,13 +52,13 @@ def is_one_query(queries: Queries, holds: str) -> bool:
     return is_one(queries)
 
 
-def encoded(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> EncodedQueries:
+def encode_queries(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> EncodedQueries:
     """Queries -> codes, and the numbers to re-rank by; `keeps`: the index keeps vectors. DataError for another kind."""
     each: Any = [queries] if is_one_query(queries, hasher.document_type) else queries
     documents = [_fitting(document, hasher.document_type) for document in as_documents(each)]
     if not documents:
         return EncodedQueries(hasher.encode(documents))
-    return joined([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])
+    return concatenate_queries([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])
 
 
 def _numbers(hasher: Hasher, features: Floats | CSRMatrix, rerank: bool, keeps: bool) -> EncodedQueries:
@@ -84,16 +84,16 @@ def _fitting(document: Document, holds: str) -> Document:
     return document
 
 
-def answered(asked: EncodedQueries, answers: list[Hits]) -> list[Hits]:
+def without_unknown(encoded_queries: EncodedQueries, answers: list[Hits]) -> list[Hits]:
     """The answers, empty for queries of which nothing is known: their codes say nothing."""
-    if asked.known is None or asked.known.all():
+    if encoded_queries.known is None or encoded_queries.known.all():
         return answers
     log.warning(
         "%d of %d queries have no word that the index knows: no answer; ask with other words",
-        len(answers) - int(asked.known.sum()),
+        len(answers) - int(encoded_queries.known.sum()),
         len(answers),
     )
     return [
         hits if knows else Hits([], hits.exact, hits.searcher)
-        for hits, knows in zip(answers, asked.known.tolist(), strict=True)
+        for hits, knows in zip(answers, encoded_queries.known.tolist(), strict=True)
     ]

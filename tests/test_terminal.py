@@ -111,7 +111,7 @@ class TestCommands:
         remarks = (
             "hashret: 120 documents: codes learned from fewer than 500 are rough"
             "hashret: indexed 120 documents in 64-bit codes by lsh in indexes/train; "
-            "ask it with: hashret query -i indexes/train ..."
+            "search it with: hashret query -i indexes/train ..."
         )
         assert "".join(seen.screen).replace(" ", "") == remarks.replace(" ", "")
         assert seen.cursor

@@ -197,5 +197,5 @@ def test_an_empty_id_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_no_text_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no Unicode text"):
+    with pytest.raises(DataError, match="not valid Unicode"):
         write_run(tmp_path / "run", [("q", ["\ud800"], [1])])

@@ -60,8 +60,8 @@ def index(
     path = index or o.default_index(sources)
     with Index.create(path, documents, hasher=fitted, force=force, keep_vectors=keep_vectors, **fit) as made:
         log.info(
-            f"indexed {len(made):,} documents in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
-            f"ask it with: hashret query -i {path} ..."
+            f"indexed {counted(len(made), 'document')} in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
+            f"search it with: hashret query -i {path} ..."
         )
 
 
@@ -105,7 +105,7 @@ def refit(
 
     with Index.open(o.find_index(index)) as opened:
         opened.refit(**o.fitting(bits, encoder, vectorizer, settings, seed, device))
-        log.info(f"{len(opened):,} documents have {opened.bits}-bit codes by {opened.hasher.encoder}")
+        log.info(f"encoded {counted(len(opened), 'document')} in {opened.bits}-bit codes by {opened.hasher.encoder}")
 
 
 @command(
@@ -148,7 +148,7 @@ def delete(
 
     with Index.open(o.find_index(index)) as opened:
         gone = opened.delete(ids)
-        log.info(f"deleted {gone:,} documents; the index holds {len(opened):,}")
+        log.info(f"deleted {counted(gone, 'document')}; the index holds {len(opened):,}")
 
 
 @command("compact", PANEL, "hashret compact -i indexes/news", writes=True)
@@ -196,9 +196,9 @@ def repair(index: o.IndexAt = None) -> None:
         log.info(f"{file} {what}")
     emit({"id": id, "file": file} for file, id in report.lost)
     for file, count in report.nameless:
-        log.error(f"{count:,} documents of {file} are lost, and nothing tells their ids")
+        log.error(f"lost {counted(count, 'document')} of {file}; their ids are unknown")
     if report.lost:
-        log.error(f"{len(report.lost):,} documents are lost, those listed; add them again from their source")
+        log.error(f"lost {counted(len(report.lost), 'document')}, listed above; add them again from their source")
     for problem in report.left:
         log.error(f"{problem}")
     if report.lost or report.nameless or report.left:

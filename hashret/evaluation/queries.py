@@ -13,7 +13,7 @@ from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.hasher import BATCH
 from hashret.index import Index
 from hashret.progress import track
-from hashret.queries import EncodedQueries, joined
+from hashret.queries import EncodedQueries, concatenate_queries
 from hashret.search import searcher
 from hashret.search.rerank import Reranked
 
@@ -28,13 +28,13 @@ class Coded:
         self.labels: list[tuple[str, ...]] = []
         parts: list[EncodedQueries] = []
         for batch in batches(track(queries, "encoding queries"), BATCH):
-            parts.append(index.ask(batch, rerank))
+            parts.append(index.encode_queries(batch, rerank))
             self.ids += [document.id for document in batch]
             self.labels += [document.labels for document in batch]
         if not parts:
             raise DataError("no queries; give a source that holds some")
-        self.asked = joined(parts)
-        self.codes, self.finely = self.asked.codes, self.asked.margins is not None
+        self.encoded = concatenate_queries(parts)
+        self.codes, self.reranks = self.encoded.codes, self.encoded.margins is not None
 
 
 def evaluate_index(
@@ -52,8 +52,8 @@ def evaluate_index(
     ids = index.ids
     positions = {id: position for position, id in enumerate(ids)} if exclude_self else {}
     own = np.array([positions.get(id, -1) for id in queries.ids], np.int64) if exclude_self else None
-    finer = index.finer(queries.asked) if queries.finely else None
-    by: dict[str, Any] = {"exclude": own, "finer": finer, "known": queries.asked.known}
+    finer = index.finer(queries.encoded) if queries.reranks else None
+    by: dict[str, Any] = {"exclude": own, "finer": finer, "known": queries.encoded.known}
     if qrels is not None:
         return evaluate_qrels(index.codes, ids, queries.codes, queries.ids, qrels, measures, **by)
     labels = index.labels
@@ -71,7 +71,7 @@ def rankings(index: Index, queries: Coded, exclude_self: bool) -> Iterator[tuple
     ids = index.ids
     there = set(ids) if exclude_self else set()
     depths = [RUN_DEPTH + (id in there) for id in queries.ids]
-    known = [True] * len(queries.ids) if queries.asked.known is None else queries.asked.known.tolist()
+    known = [True] * len(queries.ids) if queries.encoded.known is None else queries.encoded.known.tolist()
     nearest = _nearest(index, queries, depths)
     for id, answered, (positions, distances) in zip(queries.ids, known, nearest, strict=True):
         if not answered:
@@ -84,13 +84,13 @@ def rankings(index: Index, queries: Coded, exclude_self: bool) -> Iterator[tuple
 def _nearest(index: Index, queries: Coded, depths: Sequence[int]) -> Iterator[tuple[list[int], list[float]]]:
     """Positions and distances of so many documents nearest to each query, or of some more."""
     flat = searcher(index.codes, index.bits)
-    if not queries.finely:
+    if not queries.reranks:
         for start in range(0, len(queries.ids), BATCH):
             found = flat.search(queries.codes[start : start + BATCH], max(depths))
             yield from zip(found.positions.tolist(), found.distances.tolist(), strict=True)
         return
     for query, depth in enumerate(depths):
-        finer = index.finer(queries.asked.part(slice(query, query + 1)))
+        finer = index.finer(queries.encoded.part(slice(query, query + 1)))
         found = Reranked(flat, finer, depth).search(queries.codes[query : query + 1], depth)
         assert found.finer is not None
         yield found.positions[0].tolist(), found.finer[0].tolist()

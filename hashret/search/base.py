@@ -85,7 +85,7 @@ def check_queries(queries: Codes, bits: int) -> Codes:
     return check_codes(queries, bits, "queries").copy()
 
 
-def joined(found: list[tuple[bytearray, bytearray]]) -> tuple[Numbers, Distances]:
+def concatenate(found: list[tuple[bytearray, bytearray]]) -> tuple[Numbers, Distances]:
     """Positions and distances as the kernel gives them, part after part."""
     positions = [np.frombuffer(part, np.int64) for part, _ in found]
     distances = [np.frombuffer(part, np.uint16) for _, part in found]

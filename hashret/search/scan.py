@@ -6,7 +6,7 @@ import numpy as np
 
 import hashret._kernel as _kernel
 from hashret.codes import Codes, check_codes
-from hashret.search.base import Neighbors, check_k, check_radius, check_threads, joined, offsets, room
+from hashret.search.base import Neighbors, check_k, check_radius, check_threads, concatenate, offsets, room
 from hashret.search.threads import spread
 
 
@@ -44,4 +44,4 @@ class Scan:
             return _kernel.scan_within(self.codes, self.codes.shape[1], queries[part], radius, counts[part], stop)
 
         found = spread(some, len(queries), self.threads)
-        return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
+        return Neighbors(*concatenate(found), True, self.name, offsets=offsets(counts))

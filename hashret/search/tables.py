@@ -11,7 +11,7 @@ import numpy as np
 import hashret._kernel as _kernel
 from hashret.codes import Codes, check_codes, pack, unpack, words
 from hashret.search import costs
-from hashret.search.base import Neighbors, Numbers, check_k, check_radius, check_threads, joined, offsets, room
+from hashret.search.base import Neighbors, Numbers, check_k, check_radius, check_threads, concatenate, offsets, room
 from hashret.search.threads import spread
 
 Chunk = Sequence[int]
@@ -81,8 +81,8 @@ class Buckets(ABC):
         positions, distances, ties = room(len(queries), k)
 
         def some(part: slice, stop: bytearray) -> None:
-            asked, into = queries[part], (positions[part], distances[part], ties[part])
-            _kernel.probe(self.codes, self.tables.arrays, self.width, asked, k, *self.costs, self.luck, *into, stop)
+            chunk, into = queries[part], (positions[part], distances[part], ties[part])
+            _kernel.probe(self.codes, self.tables.arrays, self.width, chunk, k, *self.costs, self.luck, *into, stop)
 
         if k:
             spread(some, len(queries), self.threads)
@@ -95,11 +95,11 @@ class Buckets(ABC):
         counts = np.zeros(len(queries), np.int64)
 
         def some(part: slice, stop: bytearray) -> tuple[bytearray, bytearray]:
-            asked, into, tables = queries[part], (self.luck, counts[part]), self.tables.arrays
-            return _kernel.probe_within(self.codes, tables, self.width, asked, radius, *self.costs, *into, stop)
+            chunk, into, tables = queries[part], (self.luck, counts[part]), self.tables.arrays
+            return _kernel.probe_within(self.codes, tables, self.width, chunk, radius, *self.costs, *into, stop)
 
         found = spread(some, len(queries), self.threads)
-        return Neighbors(*joined(found), True, self.name, offsets=offsets(counts))
+        return Neighbors(*concatenate(found), True, self.name, offsets=offsets(counts))
 
 
 def spread_bits(codes: Codes, bits: int, chunks: int) -> list[Chunk]:

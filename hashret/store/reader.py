@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hashret.codes import Codes, width
 from hashret.errors import CorruptIndex, UsageError
-from hashret.features import Vectors, joined
+from hashret.features import Vectors, concatenate_vectors
 from hashret.files import Root
 from hashret.store import deletions
 from hashret.store.deletions import Mask
@@ -82,7 +82,7 @@ class Generation:
         place = np.searchsorted(self.starts, rows, "right") - 1
         order = np.argsort(place, kind="stable")
         parts = [segment.vectors(rows[place == i] - self.starts[i]) for i, segment in enumerate(self.segments)]
-        return joined(parts).take(np.argsort(order))
+        return concatenate_vectors(parts).take(np.argsort(order))
 
     def ids(self) -> list[str]:
         """Ids of all rows, deleted ones included."""

@@ -13,7 +13,7 @@ import numpy as np
 from hashret import files
 from hashret.codes import Codes
 from hashret.errors import DataError, StoreError
-from hashret.features import Vectors, joined
+from hashret.features import Vectors, concatenate_vectors
 from hashret.files import Root
 from hashret.store import deletions as bitmaps
 from hashret.store import merging, recovery
@@ -167,7 +167,7 @@ class Transaction:
         from hashret.store import hdf5
 
         number, codes, records = self._number(), np.concatenate(self.codes), self.pending
-        image, arrays = hdf5.image(codes, records, joined(self.vectors) if self.vectors else None)
+        image, arrays = hdf5.image(codes, records, concatenate_vectors(self.vectors) if self.vectors else None)
         self._write(segment_path(number), image, arrays)
         self._write(recovery_path(number), recovery.of(records, image, arrays).image())
         self._write(faiss_path(number), self.attach(codes, self.bits))
