@@ -179,30 +179,34 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Browsing",
         "",
-        "Written by `scripts/bench_browse.py` from `figures/browse.jsonl`: what `hashret outliers`, `hashret clusters` "
-        f"and `hashret map` do on an index of the default's {BITS}-bit codes, beside the encoders that answer the same "
-        f"question, learned anew with their own options. Mean ± standard deviation of {seeds} seeds; seconds are "
-        "those after the index was made.",
+        "Written by `scripts/bench_browse.py` from `figures/browse.jsonl`. `hashret outliers`, `hashret clusters` and "
+        f"`hashret map` on an index with {BITS}-bit codes of the default encoder, compared with encoders that have the "
+        f"same capability and their own options. Mean ± standard deviation of {seeds} seeds. Seconds do not include "
+        "making the index.",
         "",
         "## Outliers",
         "",
-        f"Up to {MOST:,} documents of one label or of five, and {HIDDEN:.0%} as many among them of one other label or "
-        "of all others, drawn by the seed: the chance that one of these has the higher score of a pair (ROC AUC; .5 is "
-        "guessing). `features` is what the command does unless told otherwise, with `--codes` it is `codes`. Codes are "
-        "learned to tell apart what a corpus is about: strangers are given a place there, too, and many of one kind "
-        "one of their own, where they look usual.",
+        f"Up to {MOST:,} documents of one label or of five, mixed with {HIDDEN:.0%} as many outliers of one "
+        "other label "
+        "or of all others, sampled with the seed. The figure is the ROC AUC: the probability that an outlier has a "
+        "higher score than another document (.5 is random). `features` is the default of the command, `codes` its "
+        "option `--codes`. Codes distinguish the subjects of a corpus. Outliers of one kind get codes close to each "
+        "other, so distances between codes can rank them as typical.",
         *_rows(found, list(AMONG)),
         "",
         "## Clusters",
         "",
-        f"{DRAWN:,} documents in as many clusters as there are labels, `codes` by k-means over them, as "
-        "`hashret clusters` does: normalised mutual information with the labels (1: they say the same, 0: nothing).",
+        f"{DRAWN:,} documents in as many clusters as there are labels. `codes` is k-means of the codes, the default of "
+        "`hashret clusters`. The figure is the normalised mutual information with the labels (0 to 1, higher is "
+        "better).",
         *_rows(found, ["clusters"]),
         "",
         "## Map",
         "",
-        f"{DRAWN:,} documents in a plane, `codes` by t-SNE of them, as `hashret map` does, the others by a code of two "
-        f"units: the share that have the label of most of their {NEAR} nearest.",
+        f"{DRAWN:,} documents in two dimensions. `codes` is t-SNE of the codes, the default of `hashret map`; "
+        "the other "
+        "encoders have a code of two units. The figure is the share of documents that have the most frequent label of "
+        f"their {NEAR} nearest neighbours.",
         *_rows(found, ["map"]),
     ]
     return "\n".join([*lines, ""])

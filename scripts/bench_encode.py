@@ -47,7 +47,7 @@ def posts() -> list[Document]:
 
 
 def transform() -> dict[str, float]:
-    """Codes of all posts, beside the tf-idf of scikit-learn alone; seconds."""
+    """Encoding all posts, compared with scikit-learn's tf-idf alone; seconds."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     documents = posts()
@@ -84,7 +84,7 @@ def _resident() -> int:
 
 
 def million() -> dict[str, float]:
-    """A million recombined news into an index, by a hasher that is there already: rate, and memory."""
+    """Indexing a million recombined news texts with a fitted hasher: rate and memory."""
     learned, made = texts(10**6)
     hasher = Hasher.fit(learned, bits=64)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +103,7 @@ def million() -> dict[str, float]:
 
 
 def cold() -> dict[str, float]:
-    """A question to an index of all posts, from nothing, beside imports alone; seconds, the least of seven in turn."""
+    """One `hashret query` of all posts, with the start of Python, compared with imports; seconds, best of seven."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "index")
         Index.create(path, posts(), bits=64).close()
@@ -150,7 +150,7 @@ def runs() -> list[dict[str, Any]]:
 def table(found: list[dict[str, Any]]) -> str:
     """The newest figures of each part as a page."""
     lines = [
-        "# Encoding, and the start of a query",
+        "# Encoding and start-up of a query",
         "",
         "Written by `scripts/bench_encode.py` from `figures/encode.jsonl`.",
     ]

@@ -93,10 +93,10 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Figures",
         "",
-        f"Written by `scripts/bench_encoders.py` from `figures/encoders.jsonl`. {BITS} bits, every encoder with its "
-        "own options on the features that the default gets; relevant is what shares the query's label, ties count in "
-        "expectation, no label is seen in training. One seed; three, as mean ± standard deviation, of the five best, "
-        "of the default and of ITQ. Seconds are those of a fit on one busy core.",
+        f"Written by `scripts/bench_encoders.py` from `figures/encoders.jsonl`. {BITS} bits; each encoder has its own "
+        "options and the features that the default gets. A document is relevant if it shares the query's label. Values "
+        "are expectations over ties. Training sees no labels. One seed; for the five best, the default and ITQ, mean ± "
+        "standard deviation of three. Seconds are those of a fit on one busy core.",
     ]
     for name, title in TITLES.items():
         own = [run for run in found if run["corpus"] == name]

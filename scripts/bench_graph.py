@@ -103,7 +103,7 @@ def table(found: list[dict[str, Any]]) -> str:
     shares = [run["value"] for run in found if run["what"] == "found"]
     if shares:
         lines += [
-            f"Beyond {graph.EXACT:,} documents the graph is approximate. On 20 Newsgroups (11,314 posts) it has "
+            f"For more than {graph.EXACT:,} documents the graph is approximate. On 20 Newsgroups (11,314 posts) it has "
             f"{shares[-1]:.1%} of the 20 nearest; P@100 at {BITS} bits, mean ± standard deviation of {len(SEEDS)} "
             "seeds:",
             "",

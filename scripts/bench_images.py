@@ -106,10 +106,11 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Images",
         "",
-        "Written by `scripts/bench_images.py` from `figures/images.jsonl`. Training images are the database, "
-        "test images the queries; relevant is what shares a label, which nothing learned from; AP is that of the "
-        f"whole ranking, ties count in expectation. Mean ± standard deviation of {len(SEEDS)} seeds, no option set. "
-        "HOG: histograms of oriented gradients.",
+        "Written by `scripts/bench_images.py` from `figures/images.jsonl`. The training images are indexed, the test "
+        "images are the queries. An image is relevant if it has the query's label; training sees no labels. AP is over "
+        f"the full ranking; values are expectations over ties. Mean ± standard deviation of {len(SEEDS)} seeds, "
+        "default "
+        "options. HOG: histograms of oriented gradients.",
     ]
     for name, title in TITLES.items():
         for what in MEASURES:

@@ -188,11 +188,11 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Quality",
         "",
-        "Written by `scripts/bench_quality.py` from `figures/quality.jsonl`. Training documents are the database, test "
-        "documents the queries; relevant is what shares a label; ties count in expectation. Mean ± standard deviation "
-        f"of {len(SEEDS)} seeds; the same settings for every corpus, no label seen in training. `topics` is latent "
-        "semantic analysis, `words` the mean of word vectors learned from the corpus; `bernoulli` reads "
-        "tf-idf; BM25 takes the whole document as the query.",
+        "Written by `scripts/bench_quality.py` from `figures/quality.jsonl`. The training documents are indexed, the "
+        "test documents are the queries. A document is relevant if it shares a label with the query; training sees no "
+        f"labels. Values are expectations over ties. Mean ± standard deviation of {len(SEEDS)} seeds; the options are "
+        "the same for all corpora. `topics` is latent semantic analysis, `words` is the mean of word vectors learned "
+        "from the corpus, `bernoulli` reads tf-idf, and BM25 gets the full document as the query.",
         "",
         "![precision against bits](quality.svg)",
     ]

@@ -36,9 +36,9 @@ RUNS = DOCS / "figures" / "search.jsonl"
 TABLE = DOCS / "performance.md"
 
 KINDS = {
-    "uniform": "uniform: every bit by chance, no code near another",
-    "clustered": "clustered: 20,000 centres, each bit flipped with chance .05",
-    "encoder": "the default encoder's, of a million recombined news",
+    "uniform": "uniform: random bits, no near codes",
+    "clustered": "clustered: 20,000 centres, each bit flipped with probability .05",
+    "encoder": "the default encoder's, of a million recombined news texts",
 }
 SIZES, LENGTHS, K, ASKED = (10**5, 10**6, 10**7), (32, 64, 128, 256), 10, 200
 RADII = (2, 4)  # of addresses: 211 and 6,196 of them
@@ -196,11 +196,15 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Performance",
         "",
-        f"Written by `scripts/bench_search.py` from `figures/search.jsonl`: the {K} nearest, one thread, all methods "
-        "of a case in one run. Times are microseconds a query, of queries asked one by one and in batches of 100; "
-        "beside them how many times as fast as FAISS's full scan. Recall counts a document as found where it lies no "
-        f"farther than the true {K}th; inexact indexes are set to reach {WANTED} where they can. `reading` is numpy's "
-        "largest of all codes: what the memory allows. `scan`, `multi_index` and `lookup` are exact by construction.",
+        f"Written by `scripts/bench_search.py` from `figures/search.jsonl`: the {K} nearest neighbours, one "
+        "thread, all "
+        "methods of a case in one run. Times are microseconds per query, for single queries and for batches of "
+        "100; the "
+        "column after each is the speed relative to FAISS's full scan. Recall counts a document as found if it is not "
+        f"farther than the true {K}th; approximate indexes are tuned to reach {WANTED} where they can. "
+        "`reading` is the "
+        "time in which NumPy finds the maximum of all codes, a limit set by the memory. `scan`, `multi_index` and "
+        "`lookup` are exact by construction.",
         "",
         "![microseconds a query](performance.svg)",
     ]

@@ -153,15 +153,17 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Speed of training",
         "",
-        f"Written by `scripts/bench_training.py` from `figures/training.jsonl`: seconds of an epoch over MNIST, {BITS} "
-        f"bits, every encoder with its own options and batch size; the median of {TURNS} epochs by hashret's loop and "
-        "as many by a plain loop of torch, taken in turn in one process of one thread. The plain loop draws shuffled "
-        "rows of one tensor and takes the steps of the same optimiser (fused Adam) on the same losses of the same net; "
-        "hashret's also follows the cycle of rates, looks for losses that are not finite, and judges the held-out "
-        "images, of which the plain one sees none. Where a fit consists of several trainings the seconds are those "
-        "of an epoch of each; the machines of `deep` and `semantic-hashing` and the graph of `neighborhood` are made "
-        "apart from the loop and left out. Fewer images where an epoch of all takes long, or where the encoder "
-        f"learns from no more. {verdict}",
+        "Written by `scripts/bench_training.py` from `figures/training.jsonl`: seconds per epoch on MNIST, "
+        f"{BITS} bits, "
+        f"each encoder with its own options and batch size. Median of {TURNS} epochs of hashret's training loop and of "
+        "as many of a plain PyTorch loop, alternating in one process with one thread. The plain loop takes shuffled "
+        "rows of a tensor and does the steps of the same optimiser (fused Adam) on the same losses and network. "
+        "hashret's loop also schedules the learning rate, checks that losses are finite, and evaluates held-out "
+        "images, which the plain loop does not have. If a fit has several phases, the seconds are those of one "
+        "epoch of "
+        "each. The machines of `deep` and `semantic-hashing` and the graph of `neighborhood` are made outside the loop "
+        "and are not included. Fewer images are used if an epoch is long or if the encoder learns from a sample. "
+        f"{verdict}",
         "",
         "| encoder | images | batch | hashret, s | plain, s | ratio |",
         "| --- | --- | --- | --- | --- | --- |",

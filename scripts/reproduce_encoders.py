@@ -114,11 +114,11 @@ def table(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Encoders",
         "",
-        "Written by `scripts/reproduce_encoders.py` from `figures/reproductions.jsonl`. Choose one with "
-        "`--encoder NAME`, its options with `-o key=value`. [figures.md](figures.md) sets their codes side by side; "
-        "here is what each is known for, and [training.md](training.md) has the speed of training. Mean ± standard "
-        "deviation of the seeds; a claim that was not reached says so, and an encoder without figures has not been "
-        "measured yet.",
+        "Written by `scripts/reproduce_encoders.py` from `figures/reproductions.jsonl`. Choose an encoder with "
+        "`--encoder NAME` and its options with `-o key=value`. This page has the published claim of each encoder, "
+        "measured here; [figures.md](figures.md) compares the codes of all encoders, [training.md](training.md) the "
+        "speed of training. Mean ± standard deviation of the seeds. Claims that were not reached are marked; encoders "
+        "without figures have not been measured.",
     ]
     known = reproductions()
     for name in ENCODERS.names():
