@@ -19,21 +19,22 @@ TARGET = Path(__file__).parent.parent / "docs" / "cli.md"
 
 HEAD = """# The command line
 
-Written by `scripts/write_reference.py` from the commands themselves; a test holds it to them.
+Written by `scripts/write_reference.py` from the commands; a test compares it.
 
-- INDEX is `-i`, else `$HASHRET_INDEX`, else `hashret.toml`, else the only index under `./indexes`.
-- Most options with a long name can be set by the environment (`--bits` by `HASHRET_BITS`). Those that say how to
-  search, show and learn can also be set by a `hashret.toml` in the working folder: keys at its top are for all
-  commands, those of a table `[query]` for that command. It cannot name files, force anything, or choose the index to
-  change.
-- Data goes to stdout, as a table on a terminal and as JSON lines in a pipe; everything else goes to stderr.
-- Exit codes: 0 done, 1 found at work (an empty corpus, a repeated id, damaged data), 2 the command line is wrong,
-  3 a gate not met or an index not sound, 130 interrupted.
+- INDEX is the value of `-i`, otherwise `$HASHRET_INDEX`, otherwise `hashret.toml`, otherwise the only index in
+  `./indexes`.
+- Most long options can also be set as environment variables (`--bits` as `HASHRET_BITS`). Options of search, output and
+  training can also be set in a `hashret.toml` in the working folder: keys at the top apply to all commands, those in a
+  table such as `[query]` to one command. The file cannot name files to write, force anything, or choose the index that
+  a command changes.
+- Data goes to stdout, as a table on a terminal and as JSON lines in a pipe. Everything else goes to stderr.
+- Exit codes: 0 success; 1 an error in the data or the index (no documents, a repeated id, a damaged file); 2 a wrong
+  command line; 3 a value below `--min`, or an index with problems; 130 interrupted.
 """
 
 
 def reference() -> str:
-    """The whole text."""
+    """The text of the page."""
     group: Any = typer.main.get_command(app)
     parts = [HEAD, *(_command(name, command) for name, command in group.commands.items()), _options()]
     return "\n".join(parts)
@@ -51,8 +52,8 @@ def _command(name: str, command: Any) -> str:
 
 def _options() -> str:
     lines = [
-        "## What `-o` sets\n",
-        "A key that two of them know takes a prefix: `encoder.`, `vectorizer.` or `schedule.`\n",
+        "## Options of `-o`\n",
+        "If a key is ambiguous, add a prefix: `encoder.`, `vectorizer.` or `schedule.`\n",
     ]
     lines += ["### Training\n", *_rows(Schedule)]
     for title, registry in (("Encoder", ENCODERS), ("Vectorizer", VECTORIZERS)):
