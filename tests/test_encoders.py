@@ -1,264 +1,59 @@
-"""The contract of every encoder, which it passes by being listed."""
+"""The contract of every encoder, which it passes by being listed; and the parts that encoders are made of."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from hashret.codes import hamming, width
 from hashret.encoders import ENCODERS
-from hashret.encoders.base import Encoder, abilities
 from hashret.encoders.nn.binarize import medians
 from hashret.encoders.nn.bodies import Standardize, convolutional, mlp, program, suited
-from hashret.encoders.nn.net import Autoencoder
-from hashret.errors import HashretError, UsageError
+from hashret.encoders.pca import PCA
+from hashret.errors import UsageError
 from hashret.features import CSRMatrix, Features, Floats, mean_of
-from hashret.options import Options
 from hashret.projection import principal
-from hashret.training import Schedule, batch
+from hashret.testing import EncoderSuite
+from hashret.testing.encoders import short
+from hashret.training import Schedule
 
-NAMES = ENCODERS.names()
-KINDS = ["sparse", "grey", "colour", "real"]
-CPU = torch.device("cpu")
-
-SHARES = {"lsh": 0.2, "autoencoder": 0.1, "deep": 0.3, "sparse": 0.3, "denoising": 0.3, "density": 0.25}
-"""How much of the way from chance to all neighbours right an encoder must come with so few steps; else 0.4."""
-
-PATIENCE = {"semantic-hashing": 1000, "denoising": 600}
-"""Steps of those that learn nothing in 120: noise of standard deviation 4 drowns a code until its logits have grown."""
-
-Fitted = Callable[..., Encoder]
 Corpora = Callable[[str], tuple[Features, list[str]]]
 
-
-def part(features: Features, rows: np.ndarray) -> Features:
-    matrix = features.input
-    taken = matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows]
-    return Features(taken, features.shape, features.feature_type)
-
-
-def precision_at_10(codes: np.ndarray, labels: list[str]) -> float:
-    distances = hamming(codes, codes).astype(np.int64)
-    np.fill_diagonal(distances, 1 << 20)
-    nearest = distances.argsort(axis=1, kind="stable")[:, :10]
-    named = np.array(labels)
-    return float((named[nearest] == named[:, None]).mean())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", NAMES)
-class TestOnEveryKindOfFeatures:
-    def test_codes_have_the_bits_asked_for(self, name: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        made = fitted(name, kind).program()
-        codes = made.encode(corpora(kind)[0].input)
-        assert made.bits == 16
-        assert codes.dtype == np.uint8
-        assert codes.shape == (len(corpora(kind)[0]), 2)
-
-    def test_codes_keep_neighbours(self, name: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        features, labels = corpora(kind)
-        chance = 1 / len(set(labels))
-        made = fitted(name, kind, steps=PATIENCE[name]) if name in PATIENCE else fitted(name, kind)
-        reached = precision_at_10(made.program().encode(features.input), labels)
-        share = 0.1 if (name, kind) == ("deep", "colour") else SHARES.get(name, 0.4)  # 120 steps are few for it
-        assert reached > chance + share * (1 - chance), reached
-
-    def test_the_program_does_what_the_net_does(self, name: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        net, features = fitted(name, kind), corpora(kind)[0]
-        if not isinstance(net, Autoencoder):
-            pytest.skip("no net")
-        made = net.program()
-        with torch.no_grad():
-            theirs = net.logits(batch(features, np.arange(len(features)), CPU)[0]).numpy()
-        ours = made.logits(features.input)
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-        differ = (ours > made.threshold) != (theirs > made.threshold)
-        margin = np.abs(theirs - made.threshold) / np.ptp(theirs)
-        assert (margin[differ] < 1e-5).all()
-
-    def test_a_code_does_not_depend_on_the_batch(self, name: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        made, features = fitted(name, kind).program(), part(corpora(kind)[0], np.arange(60))
-        at_once = made.logits(features.input)
-        alone = np.concatenate([made.logits(part(features, np.array([i])).input) for i in range(len(features))])
-        assert np.abs(at_once - alone).max() <= 1e-5 * np.ptp(at_once)
-
-    def test_equal_documents_get_equal_codes(self, name: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        made, features = fitted(name, kind).program(), corpora(kind)[0]
-        twice = part(features, np.concatenate([np.arange(50), np.arange(50)]))
-        codes = made.encode(twice.input)
-        assert (codes[:50] == codes[50:]).all()
-
-    def test_all_equal_documents_do_no_harm(self, name: str, kind: str, corpora: Corpora, schedule: Schedule) -> None:
-        features = part(corpora(kind)[0], np.zeros(12, np.int64))
-        encoder = ENCODERS.get(name)()
-        made = encoder.fit(features, 8, short(schedule)).program()
-        assert np.isfinite(made.logits(features.input)).all()
-        if encoder.trained:  # the others' hyperplanes go through the mean, where such documents lie
-            logits = made.logits(features.input)
-            clear = np.abs(logits - made.threshold) > 1e-5 * np.abs(logits)
-            ones = (logits > made.threshold) & clear
-            assert (ones == ones[:1]).all()
-
-    def test_most_documents_equal_share_a_code(
-        self, name: str, kind: str, corpora: Corpora, schedule: Schedule
-    ) -> None:
-        rows = np.concatenate([np.zeros(41, np.int64), np.arange(1, 31)])
-        features = part(corpora(kind)[0], rows)
-        made = ENCODERS.get(name)().fit(features, 8, short(schedule)).program()
-        assert len(np.unique(made.encode(features.input)[:41], axis=0)) == 1
+LIMITS: dict[str, dict[str, Any]] = {
+    "lsh": {"share": 0.2},
+    "autoencoder": {"share": 0.1},
+    "deep": {"share": 0.3, "share_on": {"colour": 0.1}},
+    "sparse": {"share": 0.3},
+    "semantic-hashing": {"steps": 1000},  # noise of standard deviation 4 drowns a code until its logits have grown
+    "denoising": {"share": 0.3, "steps": 600},
+    "density": {"share": 0.25},
+    "pca": {"fewest": 5, "all_bits": False, "refusal": "components", "seeded": False},
+    "itq": {"fewest": 2, "refusal": "components"},
+    "spectral": {"fewest": 2, "refusal": "components", "seeded": False},
+}
+"""What the suite cannot ask of an encoder, or not after so few steps."""
 
 
-def compute(encoder: Encoder, ability: str, matrix: Floats | CSRMatrix) -> np.ndarray:
-    """What a capability gives of the features, a row a document; of `sample`, as many rows."""
-    return np.asarray(encoder.sample(len(matrix)) if ability == "sample" else getattr(encoder, ability)(matrix))
-
-
-ABLE = [(name, ability) for name in NAMES for ability in abilities(ENCODERS.get(name))]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("name", "ability"), ABLE)
-class TestCapabilities:
-    def test_a_row_a_document(self, name: str, ability: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        encoder, features = fitted(name, kind), part(corpora(kind)[0], np.arange(50))
-        given = compute(encoder, ability, features.input)
-        assert given.dtype == np.float32
-        assert np.isfinite(given).all()
-        dim = int(np.prod(features.shape))
-        width = {"reconstruct": (dim,), "sample": (dim,), "outlier_scores": (), "project": (2,)}
-        if ability == "assign":
-            assert given.ndim == 2
-            assert len(given) == 50
-            assert (given >= 0).all()
-            np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-4)
-        else:
-            assert given.shape == (50, *width[ability])
-
-    def test_it_survives_saving(self, name: str, ability: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        encoder, features = fitted(name, kind), part(corpora(kind)[0], np.arange(50))
-        like = part(features, np.arange(0))
-        again = ENCODERS.get(name).from_params(encoder.params()).restore(like, 16, encoder.state())
-        np.testing.assert_array_equal(
-            compute(again, ability, features.input), compute(encoder, ability, features.input)
-        )
-
-    def test_no_batch_changes_it(self, name: str, ability: str, kind: str, fitted: Fitted, corpora: Corpora) -> None:
-        if ability == "sample":
-            pytest.skip("no documents")
-        encoder, features = fitted(name, kind), part(corpora(kind)[0], np.arange(12))
-        alone = [compute(encoder, ability, part(features, np.array([row])).input) for row in range(12)]
-        together = compute(encoder, ability, features.input)
-        np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-3, atol=1e-2 * np.abs(together).std())
-
-
-def another_value(kind: type[Options], key: str) -> Any:
-    """A value that an option may have and that is not its default."""
-    [field] = (field for field in dataclasses.fields(kind) if field.name == key)
-    wanted, default = get_type_hints(kind)[key], field.default
-    low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
-    if choices:
-        return next(choice for choice in choices if choice != default)
-    if wanted is bool:
-        return not default
-    if wanted is str:
-        return f"{default}x"
-    if get_origin(wanted) is tuple:
-        return (*default, 3)  # type: ignore[misc]
-    if high is not None:
-        return wanted(low + (high - low) * (0.25 if default != low + (high - low) * 0.25 else 0.5))
-    return wanted(low or 0) + 1 if default is None else default + 1  # type: ignore[operator]
-
-
-def short(schedule: Schedule, **other: object) -> Schedule:
-    return Schedule(**schedule.params() | {"epochs": 1, "min_steps": 4} | other)
-
-
-@pytest.mark.parametrize("name", NAMES)
-class TestEveryEncoder:
-    def test_fit_gives_itself(self, name: str, corpora: Corpora, schedule: Schedule) -> None:
-        encoder = ENCODERS.get(name)()
-        assert encoder.fit(corpora("sparse")[0], 4, short(schedule)) is encoder
-
-    @pytest.mark.parametrize("bits", [1, 7, 8, 13, 32])
-    def test_any_number_of_bits(self, name: str, bits: int, corpora: Corpora, schedule: Schedule) -> None:
-        features = corpora("real")[0]
-        made = ENCODERS.get(name)().fit(features, bits, short(schedule)).program()
-        assert made.bits == bits
-        assert made.encode(features.input).shape == (len(features), width(bits))
-
-    def test_more_bits_than_dimensions(self, name: str, schedule: Schedule) -> None:
-        narrow = Features(np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32), (3,))
-        encoder = ENCODERS.get(name)()
-        if name == "pca":
-            with pytest.raises(UsageError, match="3 components here, too few for 20 bits"):
-                encoder.fit(narrow, 20, short(schedule))
-        else:
-            assert encoder.fit(narrow, 20, short(schedule)).program().bits == 20
+class Suite(EncoderSuite):
+    """The suite, of which `scripts/test` leaves one test out."""
 
     @pytest.mark.slow
-    def test_the_seed_decides(self, name: str, fitted: Fitted, corpora: Corpora, schedule: Schedule) -> None:
-        features = corpora("sparse")[0]
-        first = fitted(name, "sparse").program().encode(features.input)
-        again = ENCODERS.get(name)().fit(features, 16, schedule).program().encode(features.input)
-        assert (first == again).all()
-        if name not in ("pca", "spectral"):
-            assert (first != fitted(name, "sparse", 16, 1).program().encode(features.input)).any()
+    def test_the_seed_decides(self) -> None:
+        super().test_the_seed_decides()
 
-    def test_the_callers_randomness_stays(self, name: str, corpora: Corpora, schedule: Schedule) -> None:
-        torch.manual_seed(3)
-        np.random.seed(3)
-        before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()
-        ENCODERS.get(name)().fit(corpora("grey")[0], 8, short(schedule))
-        assert (torch.get_rng_state() == before).all()
-        assert (np.random.get_state()[1] == numbers).all()
 
-    def test_options_survive(self, name: str) -> None:
-        kind = ENCODERS.get(name)
-        assert kind().params() == kind.options()
-        for key, default in kind.options().items():
-            other = another_value(kind, key)
-            assert other != default
-            text = ",".join(map(str, other)) if isinstance(other, tuple) else str(other)
-            wanted = kind.options() | {key: other}
-            assert kind.from_params({key: text}).params() == wanted
-            assert kind.from_params(json.loads(json.dumps(wanted))).params() == wanted
+for _name in ENCODERS.names():
+    _attributes = {"encoder": ENCODERS.get(_name), "__module__": __name__, **LIMITS.get(_name, {})}
+    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (Suite,), _attributes)
 
-    def test_an_unknown_option_is_refused(self, name: str) -> None:
-        with pytest.raises(UsageError, match="unknown option 'nonsense'"):
-            ENCODERS.get(name).from_params({"nonsense": 1})
 
-    def test_it_says_what_it_is(self, name: str) -> None:
-        kind = ENCODERS.get(name)
-        assert kind.name == name
-        assert kind.summary
-        assert set(kind.accepted_types) <= {"counts", "unit", "real"}
-        assert all(kind.help_of(key) for key in kind.options())
-
-    @pytest.mark.parametrize("kind", ["sparse", "grey", "real"])
-    @pytest.mark.parametrize("count", [1, 2, 3, 10])
-    def test_a_tiny_corpus(self, name: str, kind: str, count: int, corpora: Corpora, schedule: Schedule) -> None:
-        features = part(corpora(kind)[0], np.arange(count))
-        encoder, plan = ENCODERS.get(name)(), short(schedule, validation_fraction=0.5)
-        if (name == "pca" and count < 5) or (name in ("itq", "spectral") and count < 2):
-            with pytest.raises(HashretError, match="components"):
-                encoder.fit(features, 4, plan)
-            return
-        made = encoder.fit(features, 4, plan).program()
-        assert np.isfinite(made.logits(features.input)).all()
-        assert len(made.encode(features.input)) == count
-
-    def test_fitting_again_starts_anew(self, name: str, corpora: Corpora, schedule: Schedule) -> None:
-        features, encoder = corpora("grey")[0], ENCODERS.get(name)()
-        encoder.fit(corpora("sparse")[0], 8, short(schedule))
-        second = encoder.fit(features, 8, short(schedule)).program().encode(features.input)
-        fresh = ENCODERS.get(name)().fit(features, 8, short(schedule)).program().encode(features.input)
-        assert (second == fresh).all()
+def test_the_error_for_too_many_bits_says_how_many_components_there_are(schedule: Schedule) -> None:
+    narrow = Features(np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32), (3,))
+    with pytest.raises(UsageError, match="3 components here, too few for 20 bits"):
+        PCA().fit(narrow, 20, schedule)
 
 
 class TestMedians:
@@ -298,7 +93,7 @@ class TestBodies:
     @pytest.mark.parametrize("kind", ["sparse", "colour"])
     def test_no_hidden_layer_is_a_choice(self, kind: str, corpora: Corpora, schedule: Schedule) -> None:
         encoder = ENCODERS.get("bernoulli").from_params({"hidden": ""})
-        assert encoder.fit(corpora(kind)[0], 8, short(schedule)).program().bits == 8
+        assert encoder.fit(corpora(kind)[0], 8, short()).program().bits == 8
 
     @pytest.mark.parametrize("shape", [(3, 9, 7), (1, 5, 4)])
     def test_a_convolutional_body_becomes_a_program(self, shape: tuple[int, ...]) -> None:

@@ -1,194 +1,53 @@
-"""The contract of every searcher: the same answer as brute force, ties in order of position."""
+"""The contract of every searcher, which it passes by being listed."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hashret import search
-from hashret.codes import pack, unpack
-from hashret.errors import DataError, UsageError
-from hashret.search import SEARCHERS, Neighbors, Searcher
+from hashret.codes import Codes
+from hashret.errors import UsageError
+from hashret.search import SEARCHERS, Searcher
+from hashret.testing import SearcherSuite
 
-ALWAYS = ("always multi_index", "always lookup")
-LONGEST = 32  # bits of a code that is an address
-
-pytestmark = pytest.mark.parametrize(
-    "name", [name for name in (*SEARCHERS.names(), *ALWAYS) if search.available(name.split()[-1])]
-)
-
-BITS = [1, 5, 8, 13, 32, 64, 100, 256]
+LIMITS: dict[str, dict[str, Any]] = {"lookup": {"longest": 32}}
+"""What the suite cannot ask of a searcher."""
 
 
-def searcher(codes: np.ndarray, bits: int, name: str) -> Searcher:
-    """A searcher by name; "always": one that never gives buckets up for a full scan."""
-    if "lookup" in name and bits > LONGEST:
-        pytest.skip("lookup takes codes of at most 32 bits")
-    if name == "always lookup" and bits > 16:
-        pytest.skip("all 2^24 addresses would be asked")
-    made = search.searcher(codes, bits, name.removeprefix("always "))
-    if name.startswith("always"):
+class Always(SearcherSuite):
+    """A searcher that never gives its buckets up for a full scan."""
+
+    def make(self, codes: Codes, bits: int) -> Searcher:
+        """The searcher, to which a full scan costs too much."""
+        made = super().make(codes, bits)
         made.costs = (np.inf, 1.0)  # type: ignore[attr-defined]
-    return made
+        return made
 
 
-def tied(count: int, bits: int, seed: int = 0, kinds: int = 12) -> np.ndarray:
-    """Codes of which most occur many times, and some are near to each other."""
-    rng = np.random.default_rng(seed)
-    kinds_of = rng.random((kinds, bits)) < 0.5
-    rows = kinds_of[rng.integers(kinds, size=count)]
-    flip = rng.random(rows.shape) < (rng.random((count, 1)) < 0.4) * 0.05
-    return pack(rows ^ flip)
+def suite(name: str, base: type[SearcherSuite], **limits: Any) -> None:
+    """Run a suite on a searcher, where it is there."""
+    if search.available(name):
+        title = f"Test{base.__name__}_{name}"
+        attributes = {"searcher": SEARCHERS.get(name), "__module__": __name__, **LIMITS.get(name, {}), **limits}
+        globals()[title] = type(title, (base,), attributes)
 
 
-def brute(codes: np.ndarray, queries: np.ndarray, bits: int) -> list[list[tuple[int, int]]]:
-    """All (distance, position) of each query, in order."""
-    a, b = unpack(queries, bits), unpack(codes, bits)
-    return [sorted(((int((q != c).sum())), i) for i, c in enumerate(b)) for q in a]
+for _name in SEARCHERS.names():
+    suite(_name, SearcherSuite)
+suite("multi_index", Always)
+suite("lookup", Always, longest=16)  # of longer codes it would visit up to 2^24 addresses
 
 
-def rows_of(found: Neighbors) -> list[list[tuple[int, int]]]:
-    return [
-        list(zip(d, p, strict=True)) for d, p in zip(found.distances.tolist(), found.positions.tolist(), strict=True)
-    ]
-
-
-def check_search(made: Searcher, codes: np.ndarray, queries: np.ndarray, bits: int, k: int) -> None:
-    found, wanted = made.search(queries, k), brute(codes, queries, bits)
-    assert found.positions.shape == found.distances.shape == (len(queries), min(k, len(codes)))
-    assert rows_of(found) == [row[:k] for row in wanted]
-    assert found.exact
-    assert found.ties_at_k is not None
-    last = [row[:k][-1][0] if row else None for row in wanted]
-    counts = [sum(d == edge for d, _ in row) for row, edge in zip(wanted, last, strict=True)]
-    assert found.ties_at_k.tolist() == counts
-
-
-def check_within(made: Searcher, codes: np.ndarray, queries: np.ndarray, bits: int, radius: int) -> None:
-    found = made.within(queries, radius)
-    wanted = [[pair for pair in row if pair[0] <= radius] for row in brute(codes, queries, bits)]
-    assert found.offsets is not None
-    assert found.offsets.tolist() == np.cumsum([0, *map(len, wanted)]).tolist()
-    flat = list(zip(found.distances.tolist(), found.positions.tolist(), strict=True))
-    assert flat == [pair for row in wanted for pair in row]
-    assert found.exact
-
-
-@pytest.mark.parametrize("bits", BITS)
-def test_the_nearest_are_those_of_brute_force(name: str, bits: int) -> None:
-    codes, queries = tied(300, bits), tied(9, bits, seed=0)
-    made = searcher(codes, bits, name)
-    for k in (1, 10, 299, 300, 1000):
-        check_search(made, codes, queries, bits, k)
-
-
-@pytest.mark.parametrize("bits", BITS)
-def test_all_within_a_radius_are_those_of_brute_force(name: str, bits: int) -> None:
-    codes, queries = tied(300, bits), tied(70, bits)
-    made = searcher(codes, bits, name)
-    for radius in (0, 1, 2, bits // 2, bits):
-        check_within(made, codes, queries, bits, radius)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_any_codes_give_the_answers_of_brute_force(name: str, data: st.DataObject) -> None:
-    bits = data.draw(st.integers(1, 40))
-    row = st.lists(st.booleans(), min_size=bits, max_size=bits)
-    few = data.draw(st.lists(row, min_size=1, max_size=3))
-    rows = data.draw(st.lists(st.sampled_from(few), max_size=12))
-    asked = data.draw(st.lists(st.one_of(st.sampled_from(few), row), max_size=3))
-    codes = pack(np.array(rows, bool).reshape(-1, bits))
-    queries = pack(np.array(asked, bool).reshape(-1, bits))
-    made = searcher(codes, bits, name)
-    check_search(made, codes, queries, bits, data.draw(st.integers(1, 15)))
-    check_within(made, codes, queries, bits, data.draw(st.integers(0, bits + 2)))
-
-
-def test_the_answer_for_k_is_a_prefix_of_that_for_any_larger_k(name: str) -> None:
-    codes = tied(500, 13)
-    made = searcher(codes, 13, name)
-    largest = rows_of(made.search(codes[:20], 500))
-    for k in range(1, 500, 37):
-        assert rows_of(made.search(codes[:20], k)) == [row[:k] for row in largest]
-
-
-def test_a_searcher_over_equal_codes_lists_them_in_order(name: str) -> None:
-    codes = np.zeros((50, 8), np.uint8)
-    found = searcher(codes, 64, name).search(codes[:2], 7)
-    assert found.positions.tolist() == [list(range(7))] * 2
-    assert found.ties_at_k is not None
-    assert found.ties_at_k.tolist() == [50, 50]
-
-
-def test_no_codes_have_no_neighbours(name: str) -> None:
-    made = searcher(np.zeros((0, 2), np.uint8), 16, name)
-    queries = np.zeros((3, 2), np.uint8)
-    found = made.search(queries, 5)
-    assert found.positions.shape == found.distances.shape == (3, 0)
-    within = made.within(queries, 16)
-    assert within.offsets is not None
-    assert within.offsets.tolist() == [0, 0, 0, 0]
-
-
-def test_no_queries_have_no_answers(name: str) -> None:
-    made = searcher(tied(20, 16), 16, name)
-    none = np.zeros((0, 2), np.uint8)
-    assert made.search(none, 5).positions.shape == (0, 5)
-    within = made.within(none, 3)
-    assert within.offsets is not None
-    assert within.offsets.tolist() == [0]
-    assert len(within.positions) == len(within.distances) == 0
-
-
-@pytest.mark.parametrize("radius", [10**6, 2**31 - 1, 2**31, 10**12])
-def test_a_radius_beyond_the_bits_takes_all(name: str, radius: int) -> None:
-    codes = tied(30, 13)
-    assert len(searcher(codes, 13, name).within(codes[:1], radius).positions) == 30
-
-
-def test_a_k_beyond_all_reason_takes_all(name: str) -> None:
-    codes = tied(30, 13)
-    assert searcher(codes, 13, name).search(codes[:1], 10**12).positions.shape == (1, 30)
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [np.zeros((2, 2), np.int8), np.zeros((2, 3), np.uint8), np.zeros(2, np.uint8), np.full((2, 2), 255, np.uint8)],
-)
-def test_codes_and_queries_that_do_not_fit_are_refused(name: str, bad: np.ndarray) -> None:
-    with pytest.raises(DataError, match="codes of 13 bits"):
-        searcher(bad, 13, name)
-    made = searcher(tied(20, 13), 13, name)
-    with pytest.raises(DataError, match="queries of 13 bits"):
-        made.search(bad, 1)
-    with pytest.raises(DataError, match="queries of 13 bits"):
-        made.within(bad, 1)
-
-
-@pytest.mark.parametrize("k", [0, -3])
-def test_k_must_be_at_least_1(name: str, k: int) -> None:
-    with pytest.raises(UsageError, match=f"k must be at least 1, got {k}"):
-        searcher(tied(20, 13), 13, name).search(tied(1, 13), k)
-
-
-def test_a_radius_must_be_at_least_0(name: str) -> None:
-    with pytest.raises(UsageError, match="radius must be at least 0, got -1"):
-        searcher(tied(20, 13), 13, name).within(tied(1, 13), -1)
-
-
-def test_what_is_asked_for_is_not_changed(name: str) -> None:
-    codes, queries = tied(40, 13), tied(5, 13)
-    before = codes.copy(), queries.copy()
-    made = searcher(codes, 13, name)
-    made.search(queries, 3)
-    made.within(queries, 3)
-    assert (codes == before[0]).all()
-    assert (queries == before[1]).all()
-
-
+@pytest.mark.parametrize("name", SEARCHERS.names())
 def test_an_unknown_searcher_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="unknown searcher"):
-        searcher(tied(2, 13), 13, f"{name}x")
+        search.searcher(np.zeros((2, 2), np.uint8), 13, f"{name}x")
+
+
+def test_the_searcher_of_a_name_is_that_of_the_registry() -> None:
+    codes = np.zeros((2, 2), np.uint8)
+    for name in filter(search.available, SEARCHERS.names()):
+        assert type(search.searcher(codes, 13, name)) is SEARCHERS.get(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pydoc
 from collections.abc import Callable
 from pathlib import Path
@@ -12,98 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load, save
 
 from hashret.documents import Document
 from hashret.errors import DataError, StoreError
-from hashret.features import FEATURE_TYPES, CSRMatrix, Features
+from hashret.features import Features
 from hashret.images import LARGEST, is_grey, thumbnail
 from hashret.images import load as load_image
+from hashret.testing import VectorizerSuite
+from hashret.testing.vectorizers import dense
 from hashret.tokens import tokens
-from hashret.vectorizers import DEFAULTS, VECTORIZERS
+from hashret.vectorizers import VECTORIZERS
 from hashret.vectorizers.base import State, Vectorizer
 from hashret.vectorizers.tfidf import TfIdf
 
-FACTORIES: dict[str, str] = {"text": "texts", "tfidf": "texts", "pixels": "images", "precomputed": "vectors"}
-"""The fixture with the documents that each vectorizer reads."""
-
-OTHER = {
-    "text": Document("stray", "some words"),
-    "image": Document("stray", np.zeros((8, 8), np.uint8)),
-    "vector": Document("stray", np.zeros(64, np.float32)),
-}
-
-
-def dense(features: Features) -> np.ndarray:
-    return features.input.dense() if isinstance(features.input, CSRMatrix) else features.input
-
-
-def through_files(state: State) -> State:
-    """A state as it comes back from JSON and safetensors."""
-    facts, vocabulary = json.loads(json.dumps([dict(state.facts), list(state.vocabulary)]))
-    tensors = load(save({name: np.ascontiguousarray(t) for name, t in state.tensors.items()}))
-    return State(facts, tensors, tuple(vocabulary))
-
-
-def test_every_vectorizer_has_documents_to_be_tested_on() -> None:
-    assert set(FACTORIES) == set(VECTORIZERS.names())
-
-
-@pytest.mark.parametrize("name", VECTORIZERS.names())
-class TestEveryVectorizer:
-    @pytest.fixture
-    def documents(self, name: str, request: pytest.FixtureRequest) -> list[Document]:
-        found: list[Document] = request.getfixturevalue(FACTORIES[name])
-        return found[:100]
-
-    def test_it_says_what_it_reads_and_gives(self, name: str, documents: list[Document]) -> None:
-        made = VECTORIZERS.get(name)()
-        assert (made.name, made.document_type) == (name, documents[0].kind)
-        assert made.feature_type in FEATURE_TYPES
-        assert made.fit(documents).feature_type == made.feature_type
-        assert made.summary
-        assert VECTORIZERS.get(DEFAULTS[made.document_type]).document_type == made.document_type
-
-    def test_fit_gives_what_transform_gives(self, name: str, documents: list[Document]) -> None:
-        made = VECTORIZERS.get(name)()
-        fitted, again = made.fit(documents), made.transform(documents)
-        assert len(fitted) == len(again) == 100
-        assert fitted.shape == again.shape
-        assert dense(fitted).shape == (100, np.prod(fitted.shape))
-        assert dense(fitted).dtype == np.float32
-        assert np.isfinite(dense(fitted)).all()
-        np.testing.assert_array_equal(dense(fitted), dense(again))
-
-    def test_a_documents_features_do_not_depend_on_the_others(self, name: str, documents: list[Document]) -> None:
-        made = VECTORIZERS.get(name)()
-        at_once = dense(made.fit(documents))
-        alone = np.concatenate([dense(made.transform([document])) for document in documents])
-        np.testing.assert_array_equal(at_once, alone)
-
-    def test_no_documents_have_no_features(self, name: str, documents: list[Document]) -> None:
-        made = VECTORIZERS.get(name)()
-        made.fit(documents)
-        assert len(made.transform([])) == 0
-
-    def test_what_was_learned_survives_being_saved(self, name: str, documents: list[Document]) -> None:
-        made = VECTORIZERS.get(name)()
-        wanted = dense(made.fit(documents))
-        other = VECTORIZERS.get(name).from_params(json.loads(json.dumps(made.params())))
-        other.restore(through_files(made.state()))
-        np.testing.assert_array_equal(dense(other.transform(documents)), wanted)
-
-    def test_a_document_of_another_kind_is_refused_by_name(self, name: str, documents: list[Document]) -> None:
-        made = VECTORIZERS.get(name)()
-        for stray in [OTHER[kind] for kind in OTHER if kind != made.document_type]:
-            with pytest.raises(DataError, match="'stray' is a"):
-                made.fit([*documents[:3], stray])
-        made.fit(documents)
-        with pytest.raises(DataError, match="'stray' is a"):
-            made.transform([stray])
-
-    def test_a_state_that_does_not_hang_together_is_refused(self, name: str) -> None:
-        with pytest.raises(StoreError):
-            VECTORIZERS.get(name)().restore(State({"shape": [2, "x", 0], "dim": "x"}, {}, ("word",)))
+for _name in VECTORIZERS.names():
+    _attributes = {"vectorizer": VECTORIZERS.get(_name), "__module__": __name__}
+    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (VectorizerSuite,), _attributes)
 
 
 class TestTokens:

@@ -1,0 +1,253 @@
+"""EncoderSuite: the contract of every encoder."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+
+from hashret.codes import Codes, hamming, width
+from hashret.encoders.base import Encoder, abilities
+from hashret.encoders.nn.net import Autoencoder
+from hashret.errors import HashretError
+from hashret.features import FEATURE_TYPES, CSRMatrix, Features, Floats
+from hashret.testing.corpora import corpus
+from hashret.testing.options import OptionsSuite
+from hashret.training import Schedule, batch
+
+KINDS = ("sparse", "grey", "colour", "real")
+"""The corpora: word weights of texts, pixels of grey and of coloured images, vectors of real numbers."""
+
+FAST: dict[str, Any] = {"epochs": 3, "min_steps": 120, "batch_size": 64, "learning_rate": 5e-3, "device": "cpu"}
+"""Options of a schedule that takes about a second."""
+
+
+@cache
+def fitted(kind: type[Encoder], name: str, bits: int = 16, seed: int = 0, steps: int = FAST["min_steps"]) -> Encoder:
+    """An encoder of this class, fitted on the corpus of that name."""
+    return kind().fit(corpus(name)[0], bits, Schedule(**FAST | {"min_steps": steps, "seed": seed}))
+
+
+def short(**other: object) -> Schedule:
+    """A schedule of 4 steps."""
+    return Schedule(**FAST | {"epochs": 1, "min_steps": 4} | other)
+
+
+def part(features: Features, rows: np.ndarray) -> Features:
+    """Those rows of the features."""
+    matrix = features.input
+    taken = matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows]
+    return Features(taken, features.shape, features.feature_type)
+
+
+def precision_at_10(codes: Codes, labels: list[str]) -> float:
+    """The share of the 10 nearest of each document that carry its label; ties by position."""
+    distances = hamming(codes, codes).astype(np.int64)
+    np.fill_diagonal(distances, 1 << 20)
+    nearest = distances.argsort(axis=1, kind="stable")[:, :10]
+    named = np.array(labels)
+    return float((named[nearest] == named[:, None]).mean())
+
+
+def compute(encoder: Any, ability: str, matrix: Floats | CSRMatrix) -> np.ndarray:
+    """The result of a capability for the features [n, dim], n rows; `sample` gives n rows too."""
+    return np.asarray(encoder.sample(len(matrix)) if ability == "sample" else getattr(encoder, ability)(matrix))
+
+
+class EncoderSuite(OptionsSuite):
+    """Derive a class from it and name the encoder; the other attributes state what the encoder cannot do.
+
+    The tests fit the encoder on four small corpora with few steps, and try each capability that it has.
+    """
+
+    encoder: ClassVar[type[Encoder]]
+
+    share: ClassVar[float] = 0.4
+    """How much of the way from chance to all 10 nearest with the right label the codes must come."""
+
+    share_on: ClassVar[dict[str, float]] = {}
+    """The same for single corpora of `KINDS`."""
+
+    steps: ClassVar[int] = FAST["min_steps"]
+    """Steps after which the codes must keep neighbours."""
+
+    seeded: ClassVar[bool] = True
+    """Whether another seed gives other codes."""
+
+    fewest: ClassVar[int] = 1
+    """Documents needed for codes of 4 bits; with fewer, fit raises a HashretError that matches `refusal`."""
+
+    refusal: ClassVar[str] = ""
+
+    all_bits: ClassVar[bool] = True
+    """Whether codes may have more bits than the features have dimensions; otherwise fit raises a HashretError."""
+
+    def subject(self) -> type[Encoder]:
+        """The encoder."""
+        return self.encoder
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Parametrise over the encoder's capabilities and the corpora."""
+        if "ability" in metafunc.fixturenames:
+            metafunc.parametrize("ability", abilities(self.encoder))
+        if "kind" in metafunc.fixturenames:
+            metafunc.parametrize("kind", KINDS)
+
+    # Codes
+
+    def test_codes_have_the_requested_bits(self, kind: str) -> None:
+        made = fitted(self.encoder, kind).program()
+        codes = made.encode(corpus(kind)[0].input)
+        assert made.bits == 16
+        assert codes.dtype == np.uint8
+        assert codes.shape == (len(corpus(kind)[0]), 2)
+
+    def test_codes_keep_neighbours(self, kind: str) -> None:
+        features, labels = corpus(kind)
+        chance = 1 / len(set(labels))
+        made = fitted(self.encoder, kind, steps=self.steps)
+        reached = precision_at_10(made.program().encode(features.input), labels)
+        share = self.share_on.get(kind, self.share)
+        assert reached > chance + share * (1 - chance), reached
+
+    def test_the_program_computes_what_the_net_computes(self, kind: str) -> None:
+        net, features = fitted(self.encoder, kind), corpus(kind)[0]
+        if not isinstance(net, Autoencoder):
+            pytest.skip("no net")
+        made = net.program()
+        with torch.no_grad():
+            theirs = net.logits(batch(features, np.arange(len(features)), torch.device("cpu"))[0]).numpy()
+        ours = made.logits(features.input)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+        differ = (ours > made.threshold) != (theirs > made.threshold)
+        margin = np.abs(theirs - made.threshold) / np.ptp(theirs)
+        assert (margin[differ] < 1e-5).all()
+
+    def test_a_code_does_not_depend_on_the_batch(self, kind: str) -> None:
+        made, features = fitted(self.encoder, kind).program(), part(corpus(kind)[0], np.arange(60))
+        at_once = made.logits(features.input)
+        alone = np.concatenate([made.logits(part(features, np.array([i])).input) for i in range(len(features))])
+        assert np.abs(at_once - alone).max() <= 1e-5 * np.ptp(at_once)
+
+    def test_equal_documents_get_equal_codes(self, kind: str) -> None:
+        made, features = fitted(self.encoder, kind).program(), corpus(kind)[0]
+        twice = part(features, np.concatenate([np.arange(50), np.arange(50)]))
+        codes = made.encode(twice.input)
+        assert (codes[:50] == codes[50:]).all()
+
+    def test_it_can_be_fitted_on_equal_documents(self, kind: str) -> None:
+        features = part(corpus(kind)[0], np.zeros(12, np.int64))
+        encoder = self.encoder()
+        made = encoder.fit(features, 8, short()).program()
+        assert np.isfinite(made.logits(features.input)).all()
+        if encoder.trained:  # the others' hyperplanes go through the mean, where such documents lie
+            logits = made.logits(features.input)
+            clear = np.abs(logits - made.threshold) > 1e-5 * np.abs(logits)
+            ones = (logits > made.threshold) & clear
+            assert (ones == ones[:1]).all()
+
+    def test_equal_documents_that_are_most_of_a_corpus_share_a_code(self, kind: str) -> None:
+        rows = np.concatenate([np.zeros(41, np.int64), np.arange(1, 31)])
+        features = part(corpus(kind)[0], rows)
+        made = self.encoder().fit(features, 8, short()).program()
+        assert len(np.unique(made.encode(features.input)[:41], axis=0)) == 1
+
+    # Capabilities
+
+    def test_a_capability_gives_a_row_a_document(self, ability: str, kind: str) -> None:
+        encoder, features = fitted(self.encoder, kind), part(corpus(kind)[0], np.arange(50))
+        given = compute(encoder, ability, features.input)
+        assert given.dtype == np.float32
+        assert np.isfinite(given).all()
+        dim = int(np.prod(features.shape))
+        shapes: dict[str, tuple[int, ...]] = {"reconstruct": (dim,), "sample": (dim,), "project": (2,)}
+        if ability == "assign":
+            assert given.ndim == 2
+            assert len(given) == 50
+            assert (given >= 0).all()
+            np.testing.assert_allclose(given.sum(axis=1), 1, atol=1e-4)
+        else:
+            assert given.shape == (50, *shapes.get(ability, ()))
+
+    def test_a_capability_survives_saving(self, ability: str, kind: str) -> None:
+        encoder, features = fitted(self.encoder, kind), part(corpus(kind)[0], np.arange(50))
+        like = part(features, np.arange(0))
+        again = self.encoder.from_params(encoder.params()).restore(like, 16, encoder.state())
+        np.testing.assert_array_equal(
+            compute(again, ability, features.input), compute(encoder, ability, features.input)
+        )
+
+    def test_a_capability_does_not_depend_on_the_batch(self, ability: str, kind: str) -> None:
+        if ability == "sample":
+            pytest.skip("no documents")
+        encoder, features = fitted(self.encoder, kind), part(corpus(kind)[0], np.arange(12))
+        alone = [compute(encoder, ability, part(features, np.array([row])).input) for row in range(12)]
+        together = compute(encoder, ability, features.input)
+        np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-3, atol=1e-2 * np.abs(together).std())
+
+    # The class
+
+    def test_it_describes_itself(self) -> None:
+        assert self.encoder.name
+        assert self.encoder.summary
+        assert set(self.encoder.accepted_types) <= set(FEATURE_TYPES)
+
+    def test_fit_returns_the_encoder(self) -> None:
+        encoder = self.encoder()
+        assert encoder.fit(corpus("sparse")[0], 4, short()) is encoder
+
+    @pytest.mark.parametrize("bits", [1, 7, 8, 13, 32])
+    def test_any_number_of_bits(self, bits: int) -> None:
+        features = corpus("real")[0]
+        made = self.encoder().fit(features, bits, short()).program()
+        assert made.bits == bits
+        assert made.encode(features.input).shape == (len(features), width(bits))
+
+    def test_more_bits_than_dimensions(self) -> None:
+        narrow = Features(np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32), (3,))
+        encoder = self.encoder()
+        if self.all_bits:
+            assert encoder.fit(narrow, 20, short()).program().bits == 20
+        else:
+            with pytest.raises(HashretError, match=self.refusal):
+                encoder.fit(narrow, 20, short())
+
+    def test_the_seed_decides(self) -> None:
+        features = corpus("sparse")[0]
+        first = fitted(self.encoder, "sparse").program().encode(features.input)
+        again = self.encoder().fit(features, 16, Schedule(**FAST)).program().encode(features.input)
+        assert (first == again).all()
+        if self.seeded:
+            other = fitted(self.encoder, "sparse", seed=1).program().encode(features.input)
+            assert (first != other).any()
+
+    def test_the_callers_randomness_stays(self) -> None:
+        torch.manual_seed(3)
+        np.random.seed(3)
+        before, numbers = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()
+        self.encoder().fit(corpus("grey")[0], 8, short())
+        assert (torch.get_rng_state() == before).all()
+        assert (np.random.get_state(legacy=False)["state"]["key"] == numbers).all()
+
+    @pytest.mark.parametrize("of", ["sparse", "grey", "real"])
+    @pytest.mark.parametrize("count", [1, 2, 3, 10])
+    def test_a_tiny_corpus(self, of: str, count: int) -> None:
+        features = part(corpus(of)[0], np.arange(count))
+        encoder, plan = self.encoder(), short(validation_fraction=0.5)
+        if count < self.fewest:
+            with pytest.raises(HashretError, match=self.refusal):
+                encoder.fit(features, 4, plan)
+            return
+        made = encoder.fit(features, 4, plan).program()
+        assert np.isfinite(made.logits(features.input)).all()
+        assert len(made.encode(features.input)) == count
+
+    def test_fitting_twice_forgets_the_first_corpus(self) -> None:
+        features, encoder = corpus("grey")[0], self.encoder()
+        encoder.fit(corpus("sparse")[0], 8, short())
+        second = encoder.fit(features, 8, short()).program().encode(features.input)
+        fresh = self.encoder().fit(features, 8, short()).program().encode(features.input)
+        assert (second == fresh).all()
