@@ -126,7 +126,7 @@ class TestOutliers:
 
     def test_vectors_are_compared_by_their_codes_alone(self, vectors_index: Index) -> None:
         assert len(outliers(vectors_index, k=4)) == 4
-        with pytest.raises(UsageError, match="leave out --encoder"):
+        with pytest.raises(UsageError, match="does not store them; leave `encoder` out"):
             outliers(vectors_index, encoder="deep")
 
     def test_one_document_has_no_others(self, tmp_path: Path) -> None:

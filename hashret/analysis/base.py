@@ -51,7 +51,7 @@ def able(
 def features_of(index: Index, documents: Iterable[Document] | None = None) -> Features:
     """What the index's vectorizer makes of its stored documents, or of others."""
     if documents is None and index.hasher.document_type == "vector":
-        raise UsageError("an index of vectors does not keep them; name no encoder to go by the codes")
+        raise UsageError("an index of vectors does not store them; leave `encoder` out to use the codes")
     given = index.documents() if documents is None else documents
     parts = list(index.hasher.features(track(given, "reading", len(index) if documents is None else None)))
     if not parts:
