@@ -16,26 +16,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashret.documents import Document, kind_of
+from hashret.documents import Document
 from hashret.errors import DataError, UsageError
 from hashret.sources import SOURCES, Fields, Source, Stamped, as_source, read
 from hashret.sources.memory import Memory
+from hashret.testing import SourceSuite
+from hashret.testing.sources import COUNT, label_of, same
 
-ODD_NAMES = ["with space", "новости 猫", "line\nbreak", "quote'\"#%", "-", "a+b;c"]
-COUNT = 5
-
-
-# A factory a source: writes COUNT documents with the labels below, gives the path and the fields to read it with
-
-
-def labels_of(number):
-    return "even" if number % 2 == 0 else "odd"
+# A factory a source: writes COUNT documents with the labels of label_of, gives the path and the fields to read it with
 
 
 def write_stdin(folder, monkeypatch):
-    lines = "".join(
-        json.dumps({"id": f"d{n}", "text": f"text {n}", "label": labels_of(n)}) + "\n" for n in range(COUNT)
-    )
+    lines = "".join(json.dumps({"id": f"d{n}", "text": f"text {n}", "label": label_of(n)}) + "\n" for n in range(COUNT))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(lines.encode())))
     return Path("-"), Fields()
 
@@ -59,40 +51,40 @@ def write_idx(folder, monkeypatch):
 
 def write_arrays(folder, monkeypatch):
     with (folder / "data").open("wb") as stream:
-        np.savez(stream, x=np.eye(COUNT), y=np.array([labels_of(n) for n in range(COUNT)]))
+        np.savez(stream, x=np.eye(COUNT), y=np.array([label_of(n) for n in range(COUNT)]))
     return folder / "data", Fields()
 
 
 def write_parquet(folder, monkeypatch):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    rows = [{"id": f"d{n}", "text": f"text {n}", "label": labels_of(n)} for n in range(COUNT)]
+    rows = [{"id": f"d{n}", "text": f"text {n}", "label": label_of(n)} for n in range(COUNT)]
     parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "data")
     return folder / "data", Fields()
 
 
 def write_images(folder, monkeypatch):
     for number in range(COUNT):
-        (folder / labels_of(number)).mkdir(exist_ok=True)
-        Image.new("RGB", (4, 3), (number, 0, 0)).save(folder / labels_of(number) / f"{number}", format="PNG")
+        (folder / label_of(number)).mkdir(exist_ok=True)
+        Image.new("RGB", (4, 3), (number, 0, 0)).save(folder / label_of(number) / f"{number}", format="PNG")
     return folder, Fields(label="folder")
 
 
 def write_texts(folder, monkeypatch):
     for number in range(COUNT):
-        (folder / labels_of(number)).mkdir(exist_ok=True)
-        (folder / labels_of(number) / f"{number}.weird").write_text(f"text {number}")
+        (folder / label_of(number)).mkdir(exist_ok=True)
+        (folder / label_of(number) / f"{number}.weird").write_text(f"text {number}")
     return folder, Fields(label="folder")
 
 
 def write_jsonl(folder, monkeypatch):
-    lines = [json.dumps({"id": f"d{n}", "text": f"text {n}", "label": labels_of(n)}) for n in range(COUNT)]
+    lines = [json.dumps({"id": f"d{n}", "text": f"text {n}", "label": label_of(n)}) for n in range(COUNT)]
     (folder / "data").write_text("\n".join(lines) + "\n")
     return folder / "data", Fields()
 
 
 def write_csv(folder, monkeypatch):
-    rows = [f"d{n}\ttext {n}\t{labels_of(n)}" for n in range(COUNT)]
+    rows = [f"d{n}\ttext {n}\t{label_of(n)}" for n in range(COUNT)]
     (folder / "data").write_text("\n".join(["id\ttext\tlabel", *rows]) + "\n")
     return folder / "data", Fields()
 
@@ -114,165 +106,68 @@ FACTORIES = {
     "csv": write_csv,
     "lines": write_lines,
 }
-KINDS = {"idx": "image", "images": "image", "arrays": "vector"}
-UNLABELLED = {"lines"}
-LABELS = {"idx": {0: "0", 1: "1"}}
+LIMITS = {
+    "stdin": {"movable": False},
+    "idx": {"kind": "image", "labels": ("0", "1"), "broken": b""},
+    "arrays": {"kind": "vector", "broken": b""},
+    "parquet": {"broken": b""},
+    "images": {"kind": "image", "fields": Fields(label="folder"), "broken": b""},
+    "texts": {"fields": Fields(label="folder"), "broken": b""},
+    "csv": {"deciding": (".html",)},
+    "lines": {"labels": (), "deciding": (".csv", ".html"), "broken": b""},
+}
+"""What the suite cannot ask of a source, and how it reads its example."""
 
 
-def same(left: Document, right: Document) -> bool:
-    if isinstance(left.content, np.ndarray):
-        contents = isinstance(right.content, np.ndarray) and np.array_equal(left.content, right.content)
-    else:
-        contents = left.content == right.content
-    return contents and (left.id, left.labels, left.metadata) == (right.id, right.labels, right.metadata)
+class Suite(SourceSuite):
+    def write(self, folder, monkeypatch):
+        return FACTORIES[self.source.name](folder, monkeypatch)[0]
 
 
-@pytest.fixture(params=list(SOURCES.entries))
-def name(request):
-    return request.param
+class Pair(Suite):
+    """Two files that are moved together."""
+
+    def move(self, path, target):
+        target = target.with_name(f"{target.name}-images") if path.parent != target.parent else target
+        path.with_name("some-labels").rename(target.with_name(target.name.replace("images", "labels")))
+        return path.rename(target)
 
 
-@pytest.fixture
-def example(name, tmp_path, monkeypatch):
-    assert name in FACTORIES, f"the source {name} is listed, but no factory here writes an example of it"
-    folder = tmp_path / "example"
-    folder.mkdir()
-    return FACTORIES[name](folder, monkeypatch)
+class Beir(Suite):
+    """A folder, of which one file holds the documents."""
+
+    def spoil(self, path):
+        super().spoil(path / "corpus.jsonl")
 
 
-def test_a_source_says_what_it_is(name):
-    source = SOURCES.get(name)
-    assert issubclass(source, Source)
-    assert source.name == name
-    assert source.summary
-    assert "\n" not in source.summary
+for _name in SOURCES.entries:
+    _base = {"idx": Pair, "beir": Beir}.get(_name, Suite)
+    _attributes = {"source": SOURCES.get(_name), "__module__": __name__, **LIMITS.get(_name, {})}
+    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (_base,), _attributes)
 
 
-def test_recognised_by_content_alone(name, example):
-    source = read(example[0], fields=example[1])
-    assert source.name == name
-    assert source.path == example[0]
+def test_every_source_has_its_name():
+    assert {name: SOURCES.get(name).name for name in SOURCES.entries} == {name: name for name in SOURCES.entries}
+    assert FACTORIES.keys() == SOURCES.entries.keys()
 
 
-@pytest.mark.parametrize("suffix", ["", ".bin", ".csv", ".txt", ".jpg", ".html"])
-def test_an_extension_that_is_wrong_does_not_mislead(name, example, suffix):
-    path, fields = example
-    if name == "stdin" or (name, suffix) in {("lines", ".csv"), ("lines", ".html"), ("csv", ".html")}:
-        pytest.skip("what has no mark of its own goes by its extension")
-    renamed = path.with_name(path.name + suffix)
-    path.rename(renamed)
-    if name == "idx":
-        path.with_name("some-labels").rename(path.with_name("some-labels" + suffix))
-    assert read(renamed, fields=fields).name == name
-
-
-def test_iterates_any_number_of_times(example):
-    source = read(example[0], fields=example[1])
-    next(iter(source))
-    once, again = list(source), list(source)
-    assert len(once) == COUNT
-    assert all(map(same, once, again))
-
-
-def test_two_iterations_do_not_disturb_each_other(example):
-    source = read(example[0], fields=example[1])
-    assert all(same(left, right) for left, right in zip(source, source, strict=True))
-
-
-def test_ids_are_unique(example):
-    ids = [document.id for document in read(example[0], fields=example[1])]
-    assert len(set(ids)) == COUNT
-    assert all(id and isinstance(id, str) for id in ids)
-
-
-def test_documents_have_the_kind_that_is_told(name, example):
-    source = read(example[0], fields=example[1])
-    assert source.kind == KINDS.get(name, "text")
-    assert {kind_of(document.content) for document in source} == {source.kind}
-
-
-def test_labels_are_read(name, example):
-    labels = sorted(document.labels for document in read(example[0], fields=example[1]))
-    names = LABELS.get(name, {0: "even", 1: "odd"})
-    assert labels == ([()] * COUNT if name in UNLABELLED else sorted((names[n % 2],) for n in range(COUNT)))
-
-
-def test_count_is_right_where_it_is_known(example):
-    assert read(example[0], fields=example[1]).count() in (None, COUNT)
-
-
-def test_metadata_can_be_stored_as_json(example):
-    for document in read(example[0], fields=example[1]):
-        assert json.loads(json.dumps(dict(document.metadata))) == document.metadata
-
-
-@pytest.mark.parametrize("odd", ODD_NAMES)
-def test_odd_file_names_survive(name, example, odd, tmp_path):
-    path, fields = example
-    if name == "stdin" or (name == "idx" and odd == "-"):
-        pytest.skip("has no name of its own")
-    odd = odd + "-images" if name == "idx" else odd
-    path.rename(tmp_path / odd)
-    if name == "idx":
-        path.with_name("some-labels").rename(tmp_path / odd.replace("images", "labels"))
-    assert len(list(read(tmp_path / odd, fields=fields))) == COUNT
-
-
-def test_bytes_that_are_no_utf8_in_a_name(name, example, tmp_path):
-    path, fields = example
-    if name in ("stdin", "idx"):
-        pytest.skip("has no name of its own")
-    odd = tmp_path / os.fsdecode(b"caf\xe9")
-    try:
-        path.rename(odd)
-    except OSError:
-        pytest.skip("this file system holds UTF-8 names only")
-    for document in read(odd, fields=fields):
-        assert document.id.encode("utf-8")
-
-
-def test_relative_and_absolute_paths_read_the_same(name, example, monkeypatch):
-    path, fields = example
-    if name == "stdin":
-        pytest.skip("has no path")
-    monkeypatch.chdir(path.parent)
-    assert all(map(same, read(Path(path.name), fields=fields), read(path, fields=fields)))
-
-
-def test_stamps_are_those_of_the_documents(example):
-    source = read(example[0], fields=example[1])
-    if not isinstance(source, Stamped):
-        pytest.skip("no files of its own")
-    stamps = dict(source.stamps())
-    assert stamps == {document.id: document.metadata for document in source}
-    chosen = set(list(stamps)[1:3])
-    assert {document.id for document in source.only(chosen)} == chosen
-    assert dict(source.only(chosen).stamps()).keys() == chosen
-    assert len(list(source)) == COUNT
-    assert list(source.only(set())) == []
-
-
-def test_a_source_is_lazy(name, example, monkeypatch):
-    """What comes after the first documents may be broken: it is not looked at."""
-    path, fields = example
-    if name in ("parquet", "arrays", "idx", "stdin"):
-        pytest.skip("reads in batches, has its end checked first, or is spooled")
+@pytest.mark.parametrize("name", ["texts", "images"])
+def test_files_are_read_one_after_the_other(name, tmp_path, monkeypatch):
+    """The files after the first one become too large to be read."""
+    path, fields = FACTORIES[name](tmp_path, monkeypatch)
     source = iter(read(path, fields=fields))
-    first = next(source)
-    assert first.id
-    if name in ("texts", "images"):
-        monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 0)
-        monkeypatch.setattr("hashret.images.MOST_PIXELS", 0)
-        assert list(source) == []
-        return
-    source.close()
-    with (path / "corpus.jsonl" if name == "beir" else path).open("ab") as stream:
+    assert next(source).id
+    monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 0)
+    monkeypatch.setattr("hashret.images.MOST_PIXELS", 0)
+    assert list(source) == []
+
+
+def test_lines_come_before_the_end_of_the_file_is_read(tmp_path, monkeypatch):
+    path, _ = write_lines(tmp_path, monkeypatch)
+    first = next(iter(read(path)))
+    with path.open("ab") as stream:
         stream.write(b"x\tno json and no row\n\n")
-    source = iter(read(path, fields=fields))
-    assert next(source).id == first.id
-    if name != "lines":
-        with pytest.raises(DataError):
-            list(source)
+    assert next(iter(read(path))).id == first.id
 
 
 def test_listing_imports_nothing_heavy():

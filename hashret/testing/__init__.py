@@ -1,4 +1,4 @@
-"""Contract suites: tests that every encoder, vectorizer and searcher must pass, for authors of plug-ins.
+"""Contract suites: tests that every encoder, vectorizer, source and searcher must pass, for authors of plug-ins.
 
 Derive from a suite in a test module, name the class under test, and run pytest:
 
@@ -15,12 +15,13 @@ for _module in ("pytest", "hypothesis"):
 
 import pytest  # noqa: E402
 
-for _module in ("options", "encoders", "searchers", "vectorizers"):
+for _module in ("options", "encoders", "searchers", "sources", "vectorizers"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")  # a failing assert then shows its values
 
 from hashret.testing.encoders import EncoderSuite  # noqa: E402
 from hashret.testing.options import OptionsSuite  # noqa: E402
 from hashret.testing.searchers import SearcherSuite  # noqa: E402
+from hashret.testing.sources import SourceSuite  # noqa: E402
 from hashret.testing.vectorizers import VectorizerSuite  # noqa: E402
 
-__all__ = ["EncoderSuite", "OptionsSuite", "SearcherSuite", "VectorizerSuite"]
+__all__ = ["EncoderSuite", "OptionsSuite", "SearcherSuite", "SourceSuite", "VectorizerSuite"]
