@@ -86,12 +86,22 @@ class Hasher:
         options: Mapping[str, Any] | None = None,
         dense: bool = False,
     ) -> Self:
-        """Learn from documents, or from a sample of them where there are very many.
+        """Learn a hasher from documents, or from a sample of a very large collection.
 
-        `options` are those of the encoder, the vectorizer and the schedule; a name that two of them know needs a
-        prefix ("vectorizer.size"). `bits` "auto": as many as are needed (`lengths.py`). `dense`: refuse sparse features
-        before anything is trained on them. Raises UsageError for wrong options, DataError for documents that cannot be
-        used.
+        Args:
+            documents: A source, a Path, or a collection of documents, texts, mappings or arrays.
+            bits: Length of the codes, 1 to 4096, or "auto", which chooses it by the documents.
+            encoder: Name of the encoder, of `hashret.encoders.ENCODERS`.
+            vectorizer: Name of the vectorizer, of `hashret.vectorizers.VECTORIZERS`; None chooses it by the documents.
+            seed: Seed of the random numbers.
+            device: "auto", "cpu" or "cuda".
+            options: Options of the encoder, the vectorizer and the schedule. A name that two of them have needs a
+                prefix, such as "vectorizer.size".
+            dense: Raise an error before training if the features are sparse.
+
+        Raises:
+            UsageError: An option is wrong.
+            DataError: There are no documents, or some cannot be used.
         """
         if bits != "auto":
             check_bits(bits)
@@ -112,7 +122,7 @@ class Hasher:
         bits: int | Literal["auto"],
         schedule: Schedule,
     ) -> Self:
-        """Learn from features that a fitted vectorizer gave."""
+        """Learn a hasher from the features of a fitted vectorizer."""
         check_wanted(encoder, features.feature_type, vectorizer.name)
 
         def fit(length: int) -> Program:
@@ -125,7 +135,7 @@ class Hasher:
 
     @cached_property
     def fitted(self) -> Encoder:
-        """The encoder itself, for what it can do beyond codes: `encoders.base.CAPABILITIES`."""
+        """The fitted encoder, which may do more than codes: see `encoders.base.CAPABILITIES`."""
         encoder = ENCODERS.get(self.encoder).from_params(self.params)
         like = self.vectorizer.transform([])
         try:
@@ -144,26 +154,26 @@ class Hasher:
 
     @property
     def document_type(self) -> str:
-        """The kind of documents it takes: "text", "image" or "vector"."""
+        """The type of the documents: "text", "image" or "vector"."""
         return self.vectorizer.document_type
 
     def features(self, documents: Documents) -> Iterator[Floats | CSRMatrix]:
-        """What the vectorizer makes of documents, or of one, [n, dim] for a batch at a time."""
+        """Iterate over the features of documents, [n, dim] per batch."""
         return (self.vectorizer.transform(batch).input for batch in batches(as_documents(documents), BATCH))
 
     def encode(self, documents: Documents) -> Codes:
-        """Documents -> codes uint8 [n, ceil(bits / 8)]; one text, path, vector or Document -> [1, ceil(bits / 8)]."""
+        """Return the codes of documents, uint8 [n, ceil(bits / 8)]; n is 1 for one text, path, vector or Document."""
         parts = [self.program.encode(features) for features in self.features(documents)]
         return np.concatenate(parts) if parts else np.zeros((0, width(self.bits)), np.uint8)
 
     def logits(self, documents: Documents) -> Floats:
-        """Documents -> float32 [n, bits]; bit j of the code is logit j above threshold j."""
+        """Return the logits of documents, float32 [n, bits]; bit j of the code is 1 if logit j is above threshold j."""
         parts = [self.program.logits(features) for features in self.features(documents)]
         return np.concatenate(parts) if parts else np.zeros((0, self.bits), np.float32)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Stands for everything that decides a code: two hashers with the same one make the same codes."""
+        """A digest of all that determines the codes: hashers with the same fingerprint compute the same codes."""
         digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
         digest.update(json.dumps(self.vectorizer.state().vocabulary).encode())
         for name, tensor in sorted(self._tensors().items()):
@@ -187,7 +197,7 @@ class Hasher:
         return own | {f"program.{name}": tensor for name, tensor in self.program.tensors.items()}
 
     def files(self) -> dict[str, bytes]:
-        """The files that `save` writes, by name; config.json lists the others, whose names depend on their content."""
+        """The files that `save` writes, by name. config.json lists the others, whose names depend on their content."""
         from safetensors.numpy import save
 
         vocabulary = list(self.vectorizer.state().vocabulary)
@@ -204,9 +214,12 @@ class Hasher:
         return found | {CONFIG: json.dumps(config, indent=1, ensure_ascii=False).encode()}
 
     def save(self, path: str | Path) -> None:
-        """Write the files into the folder `path`, made if need be, in place of a hasher that is there.
+        """Write the hasher to the folder `path`, which is created if missing; a hasher in it is replaced.
 
-        Killed at any instant, the folder has the old hasher or the new one. UsageError where it holds anything else.
+        If the process is killed, the folder has the old hasher or the new one.
+
+        Raises:
+            UsageError: The folder holds other files.
         """
         folder, new = Path(path).resolve(), self.files()
         files.make_root(folder)
@@ -223,7 +236,12 @@ class Hasher:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote; UsageError where there is none, StoreError where it is damaged."""
+        """Load a hasher that `save` wrote.
+
+        Raises:
+            UsageError: There is no hasher at `path`.
+            StoreError: A file is damaged or missing.
+        """
         folder = Path(path).resolve()
         try:
             with Root(folder) as root:
@@ -240,9 +258,10 @@ class Hasher:
 
     @classmethod
     def from_files(cls, read: Callable[[str], bytes], where: str) -> Self:
-        """A hasher from its files: `read(name)` gives their bytes. The encoder's own file is read when it is needed.
+        """Make a hasher from its files; `read(name)` returns their bytes. The encoder's own file is read when needed.
 
-        StoreError where a file is missing or damaged; `where` is named in it.
+        Raises:
+            StoreError: A file is damaged or missing; the message names `where`.
         """
         try:
             if len(data := read(CONFIG)) > MOST_CONFIG:

@@ -177,7 +177,7 @@ class Index:
         return self.store.find(as_id(id)) is not None
 
     def __getitem__(self, id: str) -> Document:
-        """The document with this id; UnknownId where there is none."""
+        """The document with this id; raises UnknownId if there is none."""
         return self.document(id)
 
     def __iter__(self) -> Iterator[Document]:
@@ -186,7 +186,7 @@ class Index:
 
     @property
     def path(self) -> Path:
-        """The folder, absolute."""
+        """The absolute path of the folder."""
         return self.store.path
 
     @property
@@ -196,12 +196,12 @@ class Index:
 
     @property
     def fields(self) -> Fields:
-        """The fields that documents were read with, for those to come."""
+        """The field names that documents were read with, and that `add` uses."""
         return Fields.from_json(self.store.manifest.about.get("fields") or {})
 
     @property
     def keeps_vectors(self) -> bool:
-        """Whether the documents' features are stored, for re-ranking."""
+        """Whether the features of the documents are stored, for re-ranking."""
         return bool(self.store.manifest.about.get("keeps_vectors"))
 
     @on_snapshot
@@ -240,9 +240,19 @@ class Index:
     # Searching
 
     def search_by(self, name: str = "auto", threads: int | None = None, verify: bool = False) -> None:
-        """Search in this way from now on: `hashret.searcher` has the names; `verify` holds answers against a full scan.
+        """Choose how later calls search.
 
-        UsageError where the name is unknown, or not for codes of this length.
+        Args:
+            name: Name of the searcher, of `hashret.search.SEARCHERS`; "auto" chooses by the codes.
+            threads: Number of threads; by default one for few queries and all cores for many.
+            verify: Compare each answer with a full scan, and raise an error if they differ.
+
+        Raises:
+            UsageError: The name is unknown, or the searcher does not support codes of this length.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.search_by("scan", threads=1)
         """
         way = {"name": name, "threads": threads, "verify": verify}
         while True:
@@ -260,13 +270,32 @@ class Index:
         self, queries: Iterable[Query], k: int = 10, labels: Labels = (), rerank: bool = False
     ) -> list[Hits]: ...
     def search(self, queries: Queries, k: int = 10, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
-        """The k nearest documents of a query, or a list with those of each of several.
+        """Return the k nearest documents of a query, or a list with one result per query.
 
-        With labels, only documents that carry one of them. A query is a text, an image's path or array, a vector, or a
-        Document, whatever the index holds. A text of which the index knows no word has no answer, and the log says so.
-        `rerank` puts the nearest max(1000, k), and all that tie with the last of them, in order by a finer distance:
-        between the query's logits and the codes, and between vectors where the index keeps them (search/rerank.py has
-        the formulas).
+        Args:
+            queries: A query or several. A query is a text, an image (path or array), a vector or a Document, of the
+                same type as the documents of the index.
+            k: Number of documents per query.
+            labels: Search only documents that have one of these labels.
+            rerank: Reorder the nearest max(1000, k) documents, and those that tie with the last of them, by a finer
+                distance: between the query's logits and the codes, or between vectors if the index stores them.
+                `search/rerank.py` has the formulas.
+
+        Returns:
+            Hits for one query, a list of Hits for several. Hits are empty, and a warning is logged, for a text that
+            has no word in the vocabulary of the index.
+
+        Raises:
+            DataError: A query is of another type, or no document has one of the labels.
+            UsageError: `k` is not a whole number of at least 1.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> hits = index.search("wheat was dear", k=1)
+            >>> hits[0].distance
+            0
+            >>> len(index.search(["the harvest", "wheat"], k=2))
+            2
         """
         answers = self._answers(queries, lambda own, encoded: own._search(encoded, k, as_labels(labels)), rerank)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
@@ -275,13 +304,25 @@ class Index:
     def _answers(
         self, queries: Queries, find: Callable[[Index, EncodedQueries], list[Hits]], rerank: bool = False
     ) -> list[Hits]:
-        """The answer to each query, empty where nothing of it is known."""
+        """One Hits per query; empty if the query has no word of the vocabulary."""
         encoded = self.encode_queries(queries, rerank)
         return without_unknown(encoded, find(self, encoded))
 
     @on_snapshot
     def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
-        """The k nearest documents of queries that are codes already, uint8 [m, ceil(bits / 8)]."""
+        """Return the k nearest documents of each code.
+
+        Args:
+            codes: uint8 [m, ceil(bits / 8)], as `encode` returns them.
+            k: Number of documents per code.
+            labels: Search only documents that have one of these labels.
+
+        Example:
+            >>> index = hashret.Index.create("indexes/two", ["the harvest of that year", "wheat was dear"], bits=16)
+            >>> [hits] = index.search_codes(index.encode("wheat was dear"), k=1)
+            >>> hits[0].distance
+            0
+        """
         return self._search(EncodedQueries(codes), k, as_labels(labels))
 
     @overload
@@ -293,13 +334,21 @@ class Index:
         self, queries: Iterable[Query], radius: int, labels: Labels = (), rerank: bool = False
     ) -> list[Hits]: ...
     def within(self, queries: Queries, radius: int, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
-        """All documents whose codes differ from the query's in at most `radius` bits; `rerank` orders all of them."""
+        """Return all documents whose codes differ from the query's in at most `radius` bits.
+
+        `search` describes the other arguments, the result and the errors; `rerank` reorders all documents found.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> len(index.within("wheat was dear", radius=16))
+            2
+        """
         answers = self._answers(queries, lambda own, encoded: own._within(encoded, radius, as_labels(labels)), rerank)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
     def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
-        """All documents within a radius of queries that are codes already."""
+        """Return all documents whose codes differ in at most `radius` bits from each, uint8 [m, ceil(bits / 8)]."""
         return self._within(EncodedQueries(codes), radius, as_labels(labels))
 
     @overload
@@ -318,18 +367,33 @@ class Index:
         radius: int | None = None,
         rerank: bool = False,
     ) -> Hits | list[Hits]:
-        """The k documents most like a stored one, or all within the radius, the document itself left out.
+        """Return the k documents most similar to a stored document, without that document.
 
-        A document's logits are not stored: to re-rank by them, the stored text or small image is encoded again. An
-        index of vectors that keeps none has only the code, each bit of which then counts as much as any other. A text
-        without a word that the index knows is like no other, and the log says so.
+        Args:
+            ids: The id of a stored document, or a list of ids.
+            k: Number of documents per id.
+            labels: Search only documents that have one of these labels.
+            radius: Return all documents within this Hamming distance instead of the k nearest.
+            rerank: As in `search`. The logits of a document are not stored, so its stored text or thumbnail is
+                encoded again. An index that stores neither the document nor its vector is reordered by codes alone.
+
+        Returns:
+            Hits for one id, a list of Hits for several.
+
+        Raises:
+            UnknownId: No document has this id.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> [hit.id for hit in index.like("0", k=5)]
+            ['1']
         """
         answers = self._like(as_ids(ids), k, as_labels(labels), radius, rerank)
         return answers[0] if isinstance(ids, str) else answers
 
     @on_snapshot
     def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, rerank: bool) -> list[Hits]:
-        """The documents most like each of several."""
+        """One Hits per id."""
         encoded, own = self._ask_like(ids, rerank), [self._row(id) for id in ids]
         if radius is None:
             return without_unknown(encoded, self._search(encoded, k, labels, own))
@@ -391,11 +455,20 @@ class Index:
         return ByVectors(by_logits, encoded.features, lambda positions: self.store.vectors(places[positions]))
 
     def encode(self, queries: Queries) -> Codes:
-        """Queries -> codes uint8 [m, ceil(bits / 8)]; DataError where one is of another kind than the index holds."""
+        """Return the codes of queries, uint8 [m, ceil(bits / 8)].
+
+        Raises:
+            DataError: A query is of another type than the documents of the index.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.encode(["the harvest", "wheat"]).shape
+            (2, 2)
+        """
         return self.encode_queries(queries).codes
 
     def encode_queries(self, queries: Queries, rerank: bool = False) -> EncodedQueries:
-        """Queries encoded, with the numbers to re-rank by if `rerank` is set."""
+        """Encode queries, with what `rerank` needs if it is set."""
         return encode_queries(self.hasher, queries, rerank, self.keeps_vectors)
 
     def _ask_like(self, ids: Sequence[str], rerank: bool) -> EncodedQueries:
@@ -441,22 +514,25 @@ class Index:
 
     @on_snapshot
     def document(self, id: str) -> Document:
-        """The document with this id; DataError where there is none."""
+        """Return the document with this id, as `index[id]` does; raises UnknownId if there is none."""
         return self._document(self._row(id))
 
     @on_snapshot
     def documents(self) -> Iterator[Document]:
-        """All documents, in order of insertion; images as the small copies that are stored."""
+        """Iterate over all documents, in order of insertion; images are the stored thumbnails."""
         return (self._restore(record, small=True) for record in self.store.records())
 
     @on_snapshot
     def thumbnail(self, id: str) -> bytes:
-        """The small JPEG that is kept of an image; nothing of other documents. DataError for an unknown id."""
+        """Return the stored thumbnail of an image: a JPEG, or a PNG if the image has at most 64 pixels a side.
+
+        Empty bytes for other documents; raises UnknownId if no document has this id.
+        """
         return self.store.record(self._row(id)).thumbnail
 
     @on_snapshot
     def codes_of(self, ids: str | Sequence[str]) -> Codes:
-        """The stored codes of documents, uint8 [m, ceil(bits / 8)]; DataError for an unknown id."""
+        """Return the stored codes of documents, uint8 [m, ceil(bits / 8)]; raises UnknownId if an id is not found."""
         rows = [self._row(id) for id in as_ids(ids)]
         return self.codes[np.searchsorted(self._rows, rows)]
 
@@ -474,7 +550,13 @@ class Index:
 
     @on_snapshot
     def info(self) -> dict[str, Any]:
-        """What there is to know of the index, as JSON can hold it."""
+        """Return facts about the index as a dict for JSON: counts, options, sizes in bytes, labels, sources.
+
+        Example:
+            >>> index = hashret.Index.create("indexes/facts", ["the harvest of that year", "wheat was dear"], bits=16)
+            >>> index.info()["documents"], index.info()["code_bytes"]
+            (2, 4)
+        """
         manifest, codes = self.store.manifest, self.codes
         buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
         return {
@@ -502,7 +584,7 @@ class Index:
         }
 
     def verify(self) -> list[Problem]:
-        """Everything that is wrong with the index on disk; an empty list where all is well."""
+        """Check the files of the index; return the problems found, an empty list if there are none."""
         return verify(self.path)
 
     # Changing
@@ -510,14 +592,28 @@ class Index:
     def add(
         self, documents: Source | Documents, *, replace: bool = False, skip: bool = False, prune: bool = False
     ) -> int:
-        """Encode and append documents; how many. All of them are on disk when it returns, or none.
+        """Encode and append documents; return how many. All of them are on disk when it returns, or none.
 
-        `documents` are a source, a Path of files, or documents, texts or arrays; a str is one text, never a path, since
-        it may come from a user. An id that is there already is refused with DataError, unless `replace` (the old
-        document is deleted; of a folder only files whose size or time changed are read) or `skip` (the new document is
-        left out). A folder that was indexed before gives the ids that it gave then. Documents of its files that are
-        gone are listed in the log, or deleted in the same step with `prune`. The log also says how many documents are
-        new, how many replace others and how many were skipped.
+        The log has the number of documents that were added, replaced and skipped. A folder that was indexed before gets
+        the same ids again.
+
+        Args:
+            documents: A source, a Path, or documents, texts or arrays. A str is one text, never a path, because it may
+                come from a user. Texts without an id get their position as id; use Document or mappings to set it.
+            replace: Delete stored documents with the same ids. In a folder, only files whose size or time changed are
+                read.
+            skip: Leave out new documents whose id is in the index.
+            prune: Delete the documents of files that are no longer in the folder; otherwise the log lists them.
+
+        Raises:
+            DuplicateIds: An id is in the index, and neither `replace` nor `skip` is set; or it occurs twice.
+            IndexLocked: Another process is changing the index.
+            DataError: A document is of another type, or cannot be read.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.add([{"id": "barley", "text": "barley was cheap that year"}])
+            1
         """
         if replace and skip:
             raise UsageError("an id that is there already is replaced or skipped, not both: choose one of the two")
@@ -544,14 +640,24 @@ class Index:
         return added
 
     def delete(self, ids: str | Iterable[str]) -> int:
-        """Delete a document, or several, by id; how many. DataError, and nothing deleted, where an id is unknown."""
+        """Delete a document or several by id; return how many.
+
+        Raises:
+            UnknownId: An id is not in the index. Nothing is deleted.
+            IndexLocked: Another process is changing the index.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.delete("barley")
+            1
+        """
         with self._changing() as (change, now):
             rows = {now._row(id) for id in as_ids(ids)}
             change.delete(sorted(rows))
             return len(rows)
 
     def compact(self) -> None:
-        """Merge segments and drop what is deleted; answers stay as they are."""
+        """Merge segments and free the space of deleted documents; results of queries stay the same."""
         with self._changing() as (change, _):
             change.compact()
 
@@ -567,9 +673,13 @@ class Index:
     ) -> None:
         """Learn a new hasher from the stored documents and encode them again.
 
-        The arguments are those of `create`; what is not given stays as it was, the options of training too. The old
-        codes serve until the new ones are complete. Images are learned from their stored small copies, which are exact
-        up to 64 pixels a side. Raises UsageError for an index of vectors, which does not keep them exactly.
+        The arguments are those of `create`; those left out keep their values, also the training options. Queries use
+        the old codes until the new ones are complete. Images are read from the stored thumbnails, which are exact up to
+        64 pixels a side.
+
+        Raises:
+            UsageError: An option is wrong, or the index holds vectors, which are not stored exactly.
+            IndexLocked: Another process is changing the index.
         """
         if self.hasher.document_type == "vector":
             raise UsageError("an index of vectors does not keep them exactly; create it again from its source")
