@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import struct
 import subprocess
@@ -79,8 +80,9 @@ def terminal(
         if not part:
             break
         data += part
-        stream.feed(part)
-        earlier.append("\n".join(screen.display))
+        for frame in re.split(rb"(?=\r\x1b)", part):  # one read may have bars and what erases them
+            stream.feed(frame)
+            earlier.append("\n".join(screen.display))
     piped = process.stdout.read().decode() if process.stdout else ""
     process.wait(60)
     if process.stdout:
