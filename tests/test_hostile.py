@@ -32,6 +32,10 @@ from hashret.index import Index
 from hashret.sources import read
 from hashret.tokens import tokens
 
+from .samples import make_pdf
+
+FLATE = b"/Filter /FlateDecode"
+
 SECONDS, MEMORY = 5, 300  # of processor time; MiB beyond those for harmless files of the same kinds
 
 # reads each path, the documents' words too: [path, seconds, MiB, the number of documents or the error's line]
@@ -183,30 +187,11 @@ def a_docx(document_xml: Callable[[bytes], bytes]) -> bytes:
     return changed.getvalue()
 
 
-def a_pdf(content: bytes, filters: bytes = b"/Filter /FlateDecode", kids: bytes = b"3 0 R") -> bytes:
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [%s] /Count 1 >>" % kids,
-        b"<< /Type /Page /Parent 2 0 R /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
-        b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(content), filters, content),
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    out, places = b"%PDF-1.4\n", []
-    for number, body in enumerate(objects, 1):
-        places.append(len(out))
-        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    rows = b"".join(b"%010d 00000 n \n" % place for place in places)
-    return out + b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
-        rows,
-        len(out),
-    )
-
-
 def test_pdf_and_word_files(tmp_path):
     pytest.importorskip("pypdf")
     files = {
         "a.docx": a_docx(lambda xml: xml),
-        "a.pdf": a_pdf(zlib.compress(b"BT /F1 12 Tf (words) Tj ET")),
+        "a.pdf": make_pdf(zlib.compress(b"BT /F1 12 Tf (words) Tj ET"), FLATE),
         "span.docx": a_docx(lambda xml: xml.replace(b"<w:tcPr>", b'<w:tcPr><w:gridSpan w:val="2000000000"/>')),
         "text.docx": a_docx(
             lambda xml: xml.replace(
@@ -214,10 +199,10 @@ def test_pdf_and_word_files(tmp_path):
             )
         ),
         "deep.docx": a_docx(lambda xml: xml.replace(b"<w:body>", b"<w:body>" + b"<w:p>" * 500_000)),
-        "packed.pdf": a_pdf(zlib.compress(b" " * 200_000_000, 1)),
-        "words.pdf": a_pdf(zlib.compress(b"BT /F1 12 Tf " + b"(a) Tj " * 3_000_000 + b"ET")),
-        "lists.pdf": a_pdf(b"[" * 100_000, b""),
-        "loop.pdf": a_pdf(b"", kids=b"2 0 R 2 0 R"),
+        "packed.pdf": make_pdf(zlib.compress(b" " * 200_000_000, 1), FLATE),
+        "words.pdf": make_pdf(zlib.compress(b"BT /F1 12 Tf " + b"(a) Tj " * 3_000_000 + b"ET"), FLATE),
+        "lists.pdf": make_pdf(b"[" * 100_000),
+        "loop.pdf": make_pdf(b"", FLATE, kids=b"2 0 R 2 0 R"),
     }
     for name, raw in files.items():
         (tmp_path / name).write_bytes(raw)

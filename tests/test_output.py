@@ -15,6 +15,8 @@ import pytest
 
 from hashret import Document, Index
 
+from .samples import read_terminal
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="descriptors and terminals of POSIX")
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil"
@@ -47,15 +49,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> str:
         [*COMMAND, *arguments], cwd=folder, stdin=slave, stdout=slave, stderr=slave, env=os.environ | {"TERM": "xterm"}
     )
     os.close(slave)
-    found = b""
-    while True:
-        try:
-            data = os.read(master, 65536)
-        except OSError:  # as Linux says that the other end is closed
-            break
-        if not data:
-            break
-        found += data
+    found = b"".join(read_terminal(master))
     process.wait(60)
     os.close(master)
     return found.decode("utf-8", "replace")

@@ -21,6 +21,7 @@ from hashret.errors import nearest, unknown
 from hashret.index import Index
 
 from .conftest import make_texts
+from .samples import read_terminal
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
 
@@ -72,13 +73,7 @@ def terminal(
     )
     os.close(slave)
     data, earlier = b"", []
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:  # as Linux reports that the other end is closed
-            break
-        if not part:
-            break
+    for part in read_terminal(master):
         data += part
         for frame in re.split(rb"(?=\r\x1b)", part):  # one read may have bars and what erases them
             stream.feed(frame)
