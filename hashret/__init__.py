@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from hashret.evaluation.evaluate import evaluate
     from hashret.hasher import Hasher
     from hashret.index import Index, repair, verify
+    from hashret.readers import read
     from hashret.results import Hit, Hits
     from hashret.search import Neighbors, searcher
-    from hashret.sources import read
 
 __version__ = "0.1.0"
 
@@ -52,7 +52,7 @@ _HOME = {
     "Index": "hashret.index",
     "Neighbors": "hashret.search",
     "evaluate": "hashret.evaluation.evaluate",
-    "read": "hashret.sources",
+    "read": "hashret.readers",
     "repair": "hashret.index",
     "searcher": "hashret.search",
     "verify": "hashret.index",

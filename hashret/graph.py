@@ -18,7 +18,7 @@ from hashret.features import CSRMatrix, Floats, unit
 from hashret.progress import report
 from hashret.projection import as_scipy
 
-Neighbors = npt.NDArray[np.int64]  # [n, k], nearest first
+KNNGraph = npt.NDArray[np.int64]  # [n, k], nearest first
 Numbers = npt.NDArray[np.int64]  # of documents
 View = Floats | CSRMatrix  # [n, dim]
 
@@ -30,7 +30,7 @@ POINTS = 16  # for each list, that the lists are laid out by
 SKETCH = 256  # dimensions that stand for a sparse view while candidates are sought
 
 
-def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> Neighbors:
+def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> KNNGraph:
     """The min(k, n - 1) nearest of each of n documents, itself left out; for a single document, itself.
 
     `exact` None: exact up to EXACT documents. Equals come in order of position.
@@ -43,13 +43,13 @@ def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> Neigh
     return _exact(known, np.arange(n), k) if exact or (exact is None and n <= EXACT) else _approximate(known, k)
 
 
-def nearest(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
+def nearest(views: Sequence[View], rows: Numbers, k: int) -> KNNGraph:
     """The min(k, n - 1) nearest of the documents of these numbers alone, int64 [len(rows), k]; always exact."""
     n = len(views[0])
     return _exact([unit(view) for view in views], rows, min(k, n - 1)) if n > 1 else np.zeros((1, 1), np.int64)
 
 
-def _exact(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
+def _exact(views: Sequence[View], rows: Numbers, k: int) -> KNNGraph:
     """By comparing them with every document, some at a time."""
     n = len(views[0])
     known = [as_scipy(view) for view in views]
@@ -66,7 +66,7 @@ def _exact(views: Sequence[View], rows: Numbers, k: int) -> Neighbors:
     return found
 
 
-def _nearest(near: Floats, k: int) -> Neighbors:
+def _nearest(near: Floats, k: int) -> KNNGraph:
     """Columns of the k largest of each row, largest first, equals in order."""
     some = np.sort(np.argpartition(near, -k, axis=1)[:, -k:], axis=1)
     edges = np.take_along_axis(near, some, 1).min(axis=1, keepdims=True)
@@ -76,7 +76,7 @@ def _nearest(near: Floats, k: int) -> Neighbors:
     return np.take_along_axis(some, order, 1)
 
 
-def _approximate(views: Sequence[View], k: int) -> Neighbors:
+def _approximate(views: Sequence[View], k: int) -> KNNGraph:
     """By comparing candidates alone."""
     import faiss
 
@@ -104,7 +104,7 @@ def _approximate(views: Sequence[View], k: int) -> Neighbors:
     return np.where(found < 0, np.arange(n)[:, None], found)  # a list too short: the document itself
 
 
-def _cosines(view: View, rows: Numbers, candidates: Neighbors) -> Floats:
+def _cosines(view: View, rows: Numbers, candidates: KNNGraph) -> Floats:
     """The products of these rows [r] with the candidates [r, c] of each -> [r, c]; any number where there is none."""
     there = np.maximum(candidates, 0)
     if isinstance(view, CSRMatrix):

@@ -25,13 +25,13 @@ from hashret.hasher import BATCH, Hasher, check_dense
 from hashret.ingest import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.progress import track
 from hashret.queries import EncodedQueries, Queries, Query, encode_queries, is_one_query, without_unknown
+from hashret.readers import as_source
+from hashret.readers.base import Fields, Source, Stamped
 from hashret.results import Hit, Hits
 from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.base import check_k
 from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked
 from hashret.snapshot import Made, become, on_snapshot, snapshot
-from hashret.sources import as_source
-from hashret.sources.base import Fields, Source, Stamped
 from hashret.store import Record, Store, Transaction
 from hashret.store.reader import resolved
 

@@ -13,10 +13,10 @@ from hashret.errors import DuplicateIds
 from hashret.features import CSRMatrix
 from hashret.hasher import Hasher
 from hashret.images import load, thumbnail
+from hashret.readers.base import Source, Stamped
+from hashret.readers.memory import Memory
+from hashret.readers.several import join
 from hashret.search.rerank import shrink
-from hashret.sources.base import Source, Stamped
-from hashret.sources.memory import Memory
-from hashret.sources.several import join
 from hashret.store import Record, Store, Transaction
 
 

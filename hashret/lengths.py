@@ -15,7 +15,7 @@ import numpy as np
 from hashret.codes import Codes, hamming
 from hashret.errors import UsageError
 from hashret.features import Features
-from hashret.graph import Neighbors, Numbers, View, nearest
+from hashret.graph import KNNGraph, Numbers, View, nearest
 from hashret.runtime import Program
 
 LENGTHS = (16, 32, 64, 128)
@@ -56,7 +56,7 @@ def long_enough(fit: Callable[[int], Program], features: Features, seed: int) ->
     return best
 
 
-def kept(codes: Codes, rows: Numbers, wanted: Neighbors) -> float:
+def kept(codes: Codes, rows: Numbers, wanted: KNNGraph) -> float:
     """Of the documents wanted [r, k] for each of the rows [r], the share among its k nearest others by code."""
     k, total = wanted.shape[1], 0.0
     for start in range(0, len(rows), ROWS):

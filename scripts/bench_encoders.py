@@ -25,7 +25,7 @@ from bench_quality import Split
 from bench_quality import corpus as texts
 from hashret.encoders import DEFAULT, ENCODERS
 from hashret.evaluation.compare import compare
-from hashret.sources import read
+from hashret.readers import read
 
 HERE = Path(__file__).parent.parent / "docs"
 RUNS = HERE / "figures" / "encoders.jsonl"

@@ -29,7 +29,7 @@ from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate
 from hashret.features import Features
-from hashret.sources import read
+from hashret.readers import read
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 

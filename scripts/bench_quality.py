@@ -33,9 +33,9 @@ from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate, evaluate_run_labels
 from hashret.features import CSRMatrix, Features
 from hashret.projection import as_scipy
+from hashret.readers import read
 from hashret.runtime import Program
 from hashret.search.rerank import ByLogits, ByVectors, Finer, shrink
-from hashret.sources import read
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 

@@ -29,7 +29,7 @@ from hashret.cli.app import app
 from hashret.documents import Document
 from hashret.errors import DataError
 from hashret.index import Index
-from hashret.sources import read
+from hashret.readers import read
 from hashret.tokens import tokens
 
 from .samples import make_pdf

@@ -18,8 +18,8 @@ from PIL import Image
 
 from hashret.documents import Document
 from hashret.errors import DataError, UsageError
-from hashret.sources import SOURCES, Fields, Source, Stamped, as_source, read
-from hashret.sources.memory import Memory
+from hashret.readers import SOURCES, Fields, Source, Stamped, as_source, read
+from hashret.readers.memory import Memory
 from hashret.testing import SourceSuite
 from hashret.testing.sources import COUNT, label_of, same
 
@@ -157,7 +157,7 @@ def test_files_are_read_one_after_the_other(name, tmp_path, monkeypatch):
     path, fields = FACTORIES[name](tmp_path, monkeypatch)
     source = iter(read(path, fields=fields))
     assert next(source).id
-    monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 0)
+    monkeypatch.setattr("hashret.readers.texts.MAX_BYTES", 0)
     monkeypatch.setattr("hashret.images.MOST_PIXELS", 0)
     assert list(source) == []
 
@@ -172,7 +172,7 @@ def test_lines_come_before_the_end_of_the_file_is_read(tmp_path, monkeypatch):
 
 def test_listing_imports_nothing_heavy():
     code = (
-        "import sys, hashret.sources as s\n"
+        "import sys, hashret.readers as s\n"
         "for n in s.SOURCES.names(): s.SOURCES.get(n)\n"
         "heavy = {'h5py', 'PIL', 'pyarrow', 'pypdf', 'docx', 'charset_normalizer', 'torch'} & set(sys.modules)\n"
         "assert not heavy, heavy"

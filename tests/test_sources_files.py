@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashret.errors import DataError, UsageError
-from hashret.sources import Fields, read
-from hashret.sources.page import text_of_page
+from hashret.readers import Fields, read
+from hashret.readers.texts import text_of_page
 
 from .samples import make_pdf
 
@@ -178,7 +178,7 @@ def test_files_that_cannot_be_opened_are_named(tmp_path, caplog, monkeypatch):
 
 
 def test_a_file_that_is_too_large_is_passed_over(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("hashret.sources.texts.MAX_BYTES", 10)
+    monkeypatch.setattr("hashret.readers.texts.MAX_BYTES", 10)
     write(tmp_path, a_txt="a", large_txt="x" * 11)
     assert list(contents(tmp_path)) == ["a.txt"]
     assert "larger than 10 bytes: large.txt 1" in caplog.text
@@ -289,7 +289,7 @@ def test_damaged_pdf_and_word_files_are_named(tmp_path, caplog):
 
 
 def test_a_word_file_that_unpacks_to_too_much(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("hashret.sources.office.MAX_UNPACKED", 10_000)
+    monkeypatch.setattr("hashret.readers.texts.MAX_UNPACKED", 10_000)
     write(tmp_path, a_txt="plain")
     with zipfile.ZipFile(tmp_path / "bomb.docx", "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("word/document.xml", b" " * 10**6)
@@ -507,7 +507,7 @@ def test_an_empty_matrix_has_no_documents(tmp_path, suffix):
 
 
 def test_many_rows_come_in_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr("hashret.sources.arrays.CHUNK_BYTES", 100)
+    monkeypatch.setattr("hashret.readers.arrays.CHUNK_BYTES", 100)
     x = np.random.default_rng(0).random((50, 3))
     for suffix in (".npy", ".npz", ".h5"):
         documents = list(read(save(tmp_path / f"v{suffix}", x=x, y=np.arange(50))))
@@ -589,7 +589,7 @@ def test_a_flipped_byte_is_read_or_refused_in_our_own_words(tmp_path, place, byt
 
 
 def test_a_row_too_large_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("hashret.sources.arrays.MAX_ROW", 100)
+    monkeypatch.setattr("hashret.readers.arrays.MAX_ROW", 100)
     for suffix in (".npy", ".npz", ".h5"):
         with pytest.raises(DataError, match="a row of 160 bytes"):
             list(read(save(tmp_path / f"v{suffix}", x=np.ones((2, 20)))))

@@ -20,8 +20,8 @@ from PIL import Image
 
 from hashret.documents import Document
 from hashret.errors import DataError, MissingExtra, UsageError
-from hashret.sources import Fields, read
-from hashret.sources.beir import Beir
+from hashret.readers import Fields, read
+from hashret.readers.beir import Beir
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_a_gzip_file_cut_short(tmp_path):
 
 @pytest.mark.parametrize("name", ["jsonl", "csv", "lines"])
 def test_a_line_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("hashret.sources.decode.MAX_LINE", 2**20)
+    monkeypatch.setattr("hashret.readers.decode.MAX_LINE", 2**20)
     bomb = gzip.compress(b'{"text": "' + b"x" * 2**24)
     assert len(bomb) < 2**16
     (tmp_path / "bomb").write_bytes(bomb)

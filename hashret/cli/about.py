@@ -81,7 +81,7 @@ def _show(registry: Any, name: str, reproductions: Sequence[Mapping[str, Any]]) 
 @command("sources", PANEL, "hashret sources")
 def sources() -> None:
     """List the kinds of sources that documents are read from."""
-    from hashret.sources import SOURCES
+    from hashret.readers import SOURCES
 
     emit(({"name": name, "summary": SOURCES.get(name).summary} for name in SOURCES.names()), key="name")
 

@@ -106,7 +106,7 @@ def _rows(
 
 def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Document]:
     """What is asked, each with the name it has in the answer."""
-    from hashret.sources import read
+    from hashret.readers import read
 
     if file is not None:
         whole = {"text": "texts", "image": "images"}.get(index.hasher.document_type)

@@ -15,7 +15,7 @@ from hashret.errors import GateError, UsageError, unknown
 
 if TYPE_CHECKING:
     from hashret.documents import Document
-    from hashret.sources import Source
+    from hashret.readers import Source
 
 PANEL = "Measure"
 USUAL = ("P@10", "P@100", "AP")
@@ -104,7 +104,7 @@ def _gates(least: Sequence[str] | None) -> list[tuple[str, float]]:
 def _queries(source: Source, qrels: str | None) -> tuple[Iterable[Document], dict[str, dict[str, int]] | None]:
     """The queries, and the judgements if there are any; a BEIR folder brings both."""
     from hashret.evaluation.trec import read_qrels
-    from hashret.sources.beir import Beir
+    from hashret.readers.beir import Beir
 
     asked: Iterable[Document] = source
     path = qrels

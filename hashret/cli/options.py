@@ -14,8 +14,8 @@ import typer
 from hashret.errors import UsageError
 
 if TYPE_CHECKING:
-    from hashret.sources import Source
-    from hashret.sources.base import Fields
+    from hashret.readers import Source
+    from hashret.readers.base import Fields
 
 INDEXES = Path("indexes")
 
@@ -113,8 +113,8 @@ def read_sources(
     strict: bool = False,
 ) -> Source:
     """The sources as one, read with the fields named, or else with those of the index."""
-    from hashret.sources import read
-    from hashret.sources.base import USUAL
+    from hashret.readers import read
+    from hashret.readers.base import USUAL
 
     if "-" in paths:
         check_stdin()

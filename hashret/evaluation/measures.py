@@ -21,10 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import UsageError, shown
-from hashret.evaluation.sums import discounts, harmonic, log_factorials
+from hashret.evaluation.sums import Doubles, discounts, harmonic, log_factorials
 from hashret.evaluation.ties import Ints, Ties
-
-Floats = npt.NDArray[np.float64]
 
 ALLOWED = "P@k, R@k, AP, AP@k, nDCG, nDCG@k, RR, RR@k, P(r=R), R(r=R), AP@k(hits)"
 
@@ -66,20 +64,20 @@ class Measure(ABC):
         kind = next(name for name, measure in _MEASURES.items() if measure is type(self))
         return kind if self.k is None else f"{kind}@{self.k}"
 
-    def values(self, ties: Ties) -> Floats:
+    def values(self, ties: Ties) -> Doubles:
         """Expected, worst and best value of each query [3, q]."""
         worst, best = np.sort([self.worst(ties), self.best(ties)], axis=0)  # where they agree, the last digit may not
         return np.stack([np.clip(self.expected(ties), worst, best), worst, best])
 
     @abstractmethod
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         """Mean over all orders of the ties [q]."""
 
-    def worst(self, ties: Ties) -> Floats:
+    def worst(self, ties: Ties) -> Doubles:
         """Value of the worst order [q]."""
         return self.expected(ties.worst)
 
-    def best(self, ties: Ties) -> Floats:
+    def best(self, ties: Ties) -> Doubles:
         """Value of the best order [q]."""
         return self.expected(ties.best)
 
@@ -87,14 +85,14 @@ class Measure(ABC):
 class Precision(Measure):
     """Relevant documents among the first k, divided by k: sum of r c / n over the groups, divided by k."""
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         return _within(ties, self.k) / float(self.k or 1)
 
 
 class Recall(Measure):
     """Relevant documents among the first k, divided by T: sum of r c / n over the groups, divided by T."""
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         return _ratio(_within(ties, self.k), ties.total)
 
 
@@ -105,7 +103,7 @@ class AveragePrecision(Measure):
     group are expected ahead of it: sum over i = 1..c of r/n (R + 1 + (i - 1) (r - 1) / (n - 1)) / (N + i).
     """
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         sums = _precisions(ties.before, ties.found, ties.counts, ties.relevant, ties.slots(self.k))
         return _ratio(sums.sum(axis=1), ties.total)
 
@@ -116,13 +114,13 @@ class DiscountedGain(Measure):
     With S the sum of a group's grades: sum over i = 1..c of S/n / log2(N + i + 1).
     """
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         ideal = Ties(
             ties.totals, ties.totals[:, :, None] * np.eye(len(ties.grades), dtype=np.int64), ties.totals, ties.grades
         )
         return _ratio(self._gain(ties), self._gain(ideal))
 
-    def _gain(self, ties: Ties) -> Floats:
+    def _gain(self, ties: Ties) -> Doubles:
         mean = (ties.graded @ ties.grades) / np.maximum(ties.counts, 1)  # [q, g]
         weight = discounts(ties.before + ties.slots(self.k)) - discounts(ties.before)
         return np.asarray((mean * weight).sum(axis=1))
@@ -134,7 +132,7 @@ class ReciprocalRank(Measure):
     In the first group with a relevant document, that one stands at place i with chance C(n - i, r - 1) / C(n, r).
     """
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         value = np.zeros(len(ties.counts))
         first = (ties.relevant > 0).argmax(axis=1)
         for query in np.flatnonzero(ties.relevant.any(axis=1)):
@@ -159,18 +157,18 @@ class BallPrecision(Measure):
         """Sums of the counts [q, g] within the radius [q]; group d holds the documents at distance d."""
         return np.asarray(counts[:, : (self.k or 0) + 1].sum(axis=1))
 
-    def values(self, ties: Ties) -> Floats:
+    def values(self, ties: Ties) -> Doubles:
         """Three times the same value [3, q]: order inside the ties does not matter."""
         return np.tile(self.expected(ties), (3, 1))
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         return _ratio(self.inside(ties.relevant), self.inside(ties.counts))
 
 
 class BallRecall(BallPrecision):
     """Relevant documents within distance k, inclusive, divided by T."""
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         return _ratio(self.inside(ties.relevant), ties.total)
 
 
@@ -187,7 +185,7 @@ class HitsAveragePrecision(Measure):
         """Its name with its cut."""
         return f"AP@{self.k}(hits)"
 
-    def expected(self, ties: Ties) -> Floats:
+    def expected(self, ties: Ties) -> Doubles:
         whole = self._whole(ties)
         sums, value = _sums(whole), self._means(whole, whole)
         for query, cut in self._cuts(ties):
@@ -196,7 +194,7 @@ class HitsAveragePrecision(Measure):
             value[query] = cut.chances() @ ((sums[query] + inside) / np.maximum(cut.found + m, 1))
         return value
 
-    def worst(self, ties: Ties) -> Floats:
+    def worst(self, ties: Ties) -> Doubles:
         whole = self._whole(ties)
         sums, value = _sums(whole.worst), self._means(whole, whole.worst)
         for query, cut in self._cuts(ties):
@@ -205,7 +203,7 @@ class HitsAveragePrecision(Measure):
             value[query] = ((sums[query] + last) / np.maximum(cut.found + m, 1)).min()
         return value
 
-    def best(self, ties: Ties) -> Floats:
+    def best(self, ties: Ties) -> Doubles:
         whole = self._whole(ties)
         sums, value = _sums(whole.best), self._means(whole, whole.best)
         for query, cut in self._cuts(ties):
@@ -217,7 +215,7 @@ class HitsAveragePrecision(Measure):
     def _whole(self, ties: Ties) -> Ties:
         return ties.where(ties.slots(self.k) == ties.counts)
 
-    def _means(self, whole: Ties, ordered: Ties) -> Floats:
+    def _means(self, whole: Ties, ordered: Ties) -> Doubles:
         return _ratio(_sums(ordered), whole.relevant.sum(axis=1))
 
     def _cuts(self, ties: Ties) -> Iterator[tuple[int, _Cut]]:
@@ -241,7 +239,7 @@ class _Cut(NamedTuple):
         """The numbers of relevant documents that may lie within the cut [m]."""
         return np.arange(max(0, self.slots - self.size + self.relevant), min(self.relevant, self.slots) + 1)
 
-    def chances(self) -> Floats:
+    def chances(self) -> Doubles:
         """The chance of each of them [m]."""
         m, others = self.hits, self.size - self.relevant
         log = -log_factorials(self.size)
@@ -260,22 +258,22 @@ _MEASURES: dict[str, type[Measure]] = {
 _BALLS: dict[str, type[BallPrecision]] = {"P": BallPrecision, "R": BallRecall}
 
 
-def _within(ties: Ties, k: int | None) -> Floats:
+def _within(ties: Ties, k: int | None) -> Doubles:
     """Expected number of relevant documents among the first k [q]."""
     return np.asarray((ties.relevant * (ties.slots(k) / np.maximum(ties.counts, 1))).sum(axis=1))
 
 
-def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.generic]) -> Floats:
+def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.generic]) -> Doubles:
     """above / below [q], 0 where below is 0."""
     return np.asarray(np.divide(above, below, out=np.zeros(len(above)), where=below != 0))
 
 
-def _sums(ties: Ties) -> Floats:
+def _sums(ties: Ties) -> Doubles:
     """Expected sum of the precisions at all relevant documents [q]."""
     return np.asarray(_precisions(ties.before, ties.found, ties.counts, ties.relevant, ties.counts).sum(axis=1))
 
 
-def _precisions(N: Ints | int, R: Ints | int, n: Ints | int, r: Ints, c: Ints | int) -> Floats:
+def _precisions(N: Ints | int, R: Ints | int, n: Ints | int, r: Ints, c: Ints | int) -> Doubles:
     """Expected sum of the precisions at the relevant documents among the first c of a group.
 
     i / (N + i) is 1 - N / (N + i), so that the sum in `AveragePrecision` is one of reciprocals and one of ones.

@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 from hashret.evaluation.ties import Ints
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 
-def harmonic(n: Ints) -> Floats:
+def harmonic(n: Ints) -> Doubles:
     """1 + 1/2 + ... + 1/n."""
     return np.asarray(_harmonic_table(_size(n))[n])
 
 
-def discounts(n: Ints) -> Floats:
+def discounts(n: Ints) -> Doubles:
     """1/log2(2) + 1/log2(3) + ... + 1/log2(n + 1)."""
     return np.asarray(_discount_table(_size(n))[n])
 
@@ -29,20 +29,20 @@ def _size(n: Ints) -> int:
 
 
 @lru_cache(maxsize=2)
-def _harmonic_table(size: int) -> Floats:
+def _harmonic_table(size: int) -> Doubles:
     return np.append(0.0, np.cumsum(1 / np.arange(1, size)))
 
 
 @lru_cache(maxsize=2)
-def _discount_table(size: int) -> Floats:
+def _discount_table(size: int) -> Doubles:
     return np.append(0.0, np.cumsum(1 / np.log2(np.arange(2, size + 1))))
 
 
-def log_factorials(n: int) -> Floats:
+def log_factorials(n: int) -> Doubles:
     """log 0!, log 1!, ..., log n! and more."""
     return _log_factorial_table(1 << n.bit_length())
 
 
 @lru_cache(maxsize=2)
-def _log_factorial_table(size: int) -> Floats:
+def _log_factorial_table(size: int) -> Doubles:
     return np.array([lgamma(number + 1) for number in range(size)])

@@ -13,7 +13,7 @@ import pytest
 
 from hashret.documents import Document, kind_of
 from hashret.errors import DataError
-from hashret.sources import Fields, Source, Stamped, read
+from hashret.readers import Fields, Source, Stamped, read
 
 COUNT = 5
 ODD_NAMES = ["with space", "новости 猫", "line\nbreak", "quote'\"#%", "-", "a+b;c"]

@@ -8,8 +8,8 @@ import numpy as np
 
 from hashret.evaluation.evaluate import evaluate
 from hashret.features import Features, Floats
+from hashret.readers import read
 from hashret.runtime import Program
-from hashret.sources import read
 
 SIDE = (1, 28, 28)
 

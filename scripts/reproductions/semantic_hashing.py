@@ -12,7 +12,7 @@ from hashret.codes import hamming
 from hashret.encoders import ENCODERS
 from hashret.features import Features
 from hashret.projection import as_scipy
-from hashret.sources import read
+from hashret.readers import read
 from hashret.training import Schedule
 from reproduce_semantic_hashing import BITS, PUBLISHED, RECALL, WORDS, curve, in_ball, inner
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from hashret.sources.base import log, shown
+from hashret.readers.base import log, shown
 
 NAMED = 5  # extensions or files that a line names; the rest is a number
 FAILED = 20  # files that cannot be read, with their reasons

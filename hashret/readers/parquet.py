@@ -13,11 +13,11 @@ import numpy as np
 
 from hashret import worker
 from hashret.errors import DataError
-from hashret.sources.base import shown
-from hashret.sources.decode import raw_head, reading
-from hashret.sources.records import Records
-from hashret.sources.rules import Base64, Record
-from hashret.sources.skip_report import SkipReport
+from hashret.readers.base import shown
+from hashret.readers.decode import raw_head, reading
+from hashret.readers.records import Records
+from hashret.readers.rules import Base64, Record
+from hashret.readers.skip_report import SkipReport
 
 _BYTES = rb'{"\u0000": '  # how JSON writes what `_bytes` reads
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hashret.documents import Documents
 from hashret.errors import DataError, UsageError
+from hashret.readers.base import USUAL, Fields, Source, Stamped, shown
 from hashret.registry import Registry
-from hashret.sources.base import USUAL, Fields, Source, Stamped, shown
 
 __all__ = ["SOURCES", "Fields", "Source", "Stamped", "as_source", "read"]
 
@@ -17,16 +17,16 @@ SOURCES: Registry[Source] = Registry(  # tried in this order
     "source",
     "hashret.sources",
     (
-        "stdin = hashret.sources.stdin:Stdin",
-        "beir = hashret.sources.beir:Beir",
-        "idx = hashret.sources.idx:Idx",
-        "arrays = hashret.sources.arrays:Arrays",
-        "parquet = hashret.sources.parquet:Parquet",
-        "images = hashret.sources.images:Images",
-        "jsonl = hashret.sources.jsonl:JsonLines",
-        "texts = hashret.sources.texts:Texts",
-        "csv = hashret.sources.delimited:Delimited",
-        "lines = hashret.sources.plain:Lines",
+        "stdin = hashret.readers.stdin:Stdin",
+        "beir = hashret.readers.beir:Beir",
+        "idx = hashret.readers.idx:Idx",
+        "arrays = hashret.readers.arrays:Arrays",
+        "parquet = hashret.readers.parquet:Parquet",
+        "images = hashret.readers.images:Images",
+        "jsonl = hashret.readers.records:JsonLines",
+        "texts = hashret.readers.texts:Texts",
+        "csv = hashret.readers.delimited:Delimited",
+        "lines = hashret.readers.records:Lines",
     ),
 )
 
@@ -60,7 +60,7 @@ def read(
         one.strict = strict
     if len(sources) == 1:
         return next(iter(sources.values()))
-    from hashret.sources.several import join
+    from hashret.readers.several import join
 
     return join(list(sources.values()))
 
@@ -82,7 +82,7 @@ def as_source(
         return documents
     if isinstance(documents, str | Path):
         return read(documents, id=id, text=text, label=label)
-    from hashret.sources.memory import Memory
+    from hashret.readers.memory import Memory
 
     return Memory(documents, _fields(USUAL, id, text, label))
 
@@ -128,8 +128,8 @@ def _check(path: Path) -> None:
     if file and not path.stat().st_size:
         raise DataError(f"{shown(path)} is empty")
     if folder:
-        from hashret.sources.skip_report import SkipReport
-        from hashret.sources.walk import walk
+        from hashret.readers.folder import walk
+        from hashret.readers.skip_report import SkipReport
 
         skips = SkipReport()
         if next(walk(path, skips), None) is None:
@@ -139,6 +139,6 @@ def _check(path: Path) -> None:
 def _looked_at(path: Path) -> str:
     if path.is_dir():
         return f"the files in {shown(path)} are neither texts nor images"
-    from hashret.sources.decode import head
+    from hashret.readers.decode import head
 
     return f"{shown(path)} is of no known kind: it begins with {head(path)[:16]!r}"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from hashret.documents import Document
 from hashret.errors import DataError, UsageError
-from hashret.sources.base import Source, Stamped, portable, shown
+from hashret.readers.base import Source, Stamped, portable, shown
 
 
 class Several(Source):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from hashret.sources.decode import looks_like_text
+from hashret.readers.decode import looks_like_text
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # the sizes that its second header may have
 # possessive repetition, as in `*+`: without it, what begins like one of these and is none takes quadratic time or more

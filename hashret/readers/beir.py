@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from hashret.errors import DataError
-from hashret.sources.base import USUAL, Fields, shown
-from hashret.sources.records import Records, json_lines
-from hashret.sources.rules import Record, Rules
-from hashret.sources.skip_report import SkipReport
+from hashret.readers.base import USUAL, Fields, shown
+from hashret.readers.records import Records, json_lines
+from hashret.readers.rules import Record, Rules
+from hashret.readers.skip_report import SkipReport
 
 
 class Beir(Records):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from hashret.sources.decode import HEAD_BYTES, decode, looks_like_text, raw_head
-from hashret.sources.folder import Folder, majority
-from hashret.sources.magic import is_docx, is_html, is_pdf
-from hashret.sources.office import docx_text, pdf_text
-from hashret.sources.page import text_of_page
-from hashret.sources.skip_report import SkipReport
-from hashret.sources.walk import Found
+from hashret import worker
+from hashret.readers.decode import HEAD_BYTES, decode, looks_like_text, raw_head
+from hashret.readers.folder import Folder, Found, majority
+from hashret.readers.magic import is_docx, is_html, is_pdf
+from hashret.readers.skip_report import SkipReport
 
+MAX_UNPACKED = 256 * 2**20  # bytes in a Word file's zip; more is a bomb
+# of processor time; a page takes 0.1 s a MiB where its tags are not nested by the thousand
+SECONDS, SECONDS_PER_MIB = 2.0, 1.0
+MEMORY_FACTOR = 32  # a tree takes 20 times the page
 MAX_BYTES = 256 * 2**20  # a larger file is no document to be read in one piece
 
 
@@ -61,3 +63,28 @@ class Texts(Folder):
         if replaced:
             skips.note("files with bytes that fit no encoding, replaced by U+FFFD")
         return text_of_page(text) if is_html(found.path, start) else text
+
+
+def pdf_text(path: Path, size: int) -> str:
+    """The text of a PDF's pages; worker.Unreadable with the reason, MissingExtra without pypdf."""
+    worker.require("pypdf", "documents", "reading PDF")
+    _, text = worker.call("hashret.worker.office:pdf_text", size, path=worker.real(path))
+    return text.decode()
+
+
+def docx_text(path: Path, size: int) -> str:
+    """The paragraphs and tables of a Word file; worker.Unreadable, MissingExtra without python-docx."""
+    worker.require("docx", "documents", "reading Word files")
+    _, text = worker.call("hashret.worker.office:docx_text", size, path=worker.real(path), most=MAX_UNPACKED)
+    return text.decode()
+
+
+def text_of_page(page: str) -> str:
+    """The words of a page, its title among them; entities decoded, scripts and styles left out.
+
+    worker.Unreadable where the page takes too long.
+    """
+    raw = page.encode("utf-8", "replace")
+    limits = worker.limits_for(len(raw), SECONDS, SECONDS_PER_MIB, MEMORY_FACTOR)
+    _, text = worker.call("hashret.worker.page:text", len(raw), raw, limits)
+    return text.decode()

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from hashret.images import decoded
-from hashret.sources.base import USUAL, Fields
-from hashret.sources.decode import raw_head
-from hashret.sources.folder import Folder, majority
-from hashret.sources.magic import is_image
-from hashret.sources.skip_report import SkipReport
-from hashret.sources.walk import Found
+from hashret.readers.base import USUAL, Fields
+from hashret.readers.decode import raw_head
+from hashret.readers.folder import Folder, Found, majority
+from hashret.readers.magic import is_image
+from hashret.readers.skip_report import SkipReport
 
 
 class Images(Folder):

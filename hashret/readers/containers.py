@@ -19,10 +19,10 @@ from numpy.lib import format as npy
 
 from hashret import worker
 from hashret.errors import DataError
-from hashret.sources.base import shown
-from hashret.sources.decode import raw_head, reading
-from hashret.sources.magic import open_zip
-from hashret.sources.spool import Spool
+from hashret.readers.base import shown
+from hashret.readers.decode import raw_head, reading
+from hashret.readers.magic import open_zip
+from hashret.readers.spool import Spool
 
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 MAX_ARRAYS = 10_000  # in a .npz file

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from hashret.errors import DataError
-from hashret.sources import decode
-from hashret.sources.base import shown
-from hashret.sources.records import Records
-from hashret.sources.rules import Record
-from hashret.sources.skip_report import SkipReport
+from hashret.readers import decode
+from hashret.readers.base import shown
+from hashret.readers.records import Records
+from hashret.readers.rules import Record
+from hashret.readers.skip_report import SkipReport
 
 DELIMITERS = ",;\t|"
 MAX_FIELDS = 100_000  # of a row

@@ -10,11 +10,11 @@ import numpy as np
 
 from hashret.documents import Document
 from hashret.errors import DataError, UsageError
-from hashret.sources.base import USUAL, Fields, Source, no_fields, portable, shown
-from hashret.sources.containers import HDF5_MARK, Array, arrays_in
-from hashret.sources.decode import raw_head
-from hashret.sources.magic import zip_names
-from hashret.sources.rules import label_text
+from hashret.readers.base import USUAL, Fields, Source, no_fields, portable, shown
+from hashret.readers.containers import HDF5_MARK, Array, arrays_in
+from hashret.readers.decode import raw_head
+from hashret.readers.magic import zip_names
+from hashret.readers.rules import label_text
 
 MAX_NAME = 2**16  # bytes of one id or label
 CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # read at once

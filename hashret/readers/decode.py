@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from hashret.errors import DataError
-from hashret.sources.base import shown
-from hashret.sources.skip_report import SkipReport
-from hashret.sources.spool import Spool
+from hashret.readers.base import shown
+from hashret.readers.skip_report import SkipReport
+from hashret.readers.spool import Spool
 
 HEAD_BYTES = 65536  # what recognising a file may read
 MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or a bomb

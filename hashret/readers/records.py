@@ -1,4 +1,4 @@
-"""Records: what the sources of records share, and the reading of JSON lines."""
+"""Sources of records: the base class `Records`, JSON lines, and plain text files read by lines."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hashret.documents import Document
 from hashret.errors import DataError
 from hashret.images import decoded
-from hashret.sources.base import USUAL, Fields, Source, shown
-from hashret.sources.decode import lines
-from hashret.sources.rules import Record, Rules
-from hashret.sources.skip_report import SkipReport
-from hashret.sources.spool import Spool
+from hashret.readers.base import USUAL, Fields, Source, no_fields, portable, shown
+from hashret.readers.decode import encoding_of, head, lines, looks_like_text
+from hashret.readers.rules import Record, Rules
+from hashret.readers.skip_report import SkipReport
+from hashret.readers.spool import Spool
 
 MAX_VALUES = 10**6  # in a line of JSON; each takes up to 100 bytes of memory and may take 2 in the file
+_OBJECT = re.compile(
+    r"\ufeff?\s*+(?:\[\s*+)?\{\s*+[\"}]"
+)  # a list of objects too, so that its error says what is wrong
 _TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.S)
 MAX_DEPTH = 100  # of lists in lists; metadata has three or four, and what is deeper breaks those who write it out
 
@@ -71,6 +74,51 @@ class Records(Source):
         self._failed[image] = reason
         skips.fail(image.name, reason)
         return False
+
+
+class JsonLines(Records):
+    """A document a line: id, text or title and text or image or vector, label; the rest is metadata."""
+
+    name: ClassVar[str] = "jsonl"
+    summary: ClassVar[str] = "JSON lines, plain or gzip: id, text (or title and text, image, vector), label or labels"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A file that begins with a JSON object."""
+        if not path.is_file():
+            return False
+        start = head(path)
+        return _OBJECT.match(start.decode(encoding_of(start[:64], complete=False), "replace")) is not None
+
+    def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
+        """The objects with their line numbers."""
+        return json_lines(self.path, self.path.name, skips)
+
+
+class Lines(Source):
+    """A document a line, blank lines left out; plain or gzip, in any encoding."""
+
+    name: ClassVar[str] = "lines"
+    summary: ClassVar[str] = "a plain text file, plain or gzip: a document a line"
+
+    def __init__(self, path: Path, fields: Fields = USUAL) -> None:
+        super().__init__(path, fields)
+        no_fields(fields, f"a text file read by lines ({shown(path.name)})")
+        self._told = False
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Any text file; it is tried last."""
+        return path.is_file() and looks_like_text(head(path))
+
+    def __iter__(self) -> Iterator[Document]:
+        skips, name = SkipReport(), portable(self.path.name)
+        for number, line in enumerate(lines(self.path, skips), 1):
+            if text := line.strip():
+                yield Document(f"{name}:{number}", text)
+        if not self._told:
+            self._told = True
+            skips.tell(self.path)
 
 
 def json_lines(path: Path | Spool, name: str, skips: SkipReport) -> Iterator[tuple[int, Record]]:

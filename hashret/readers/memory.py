@@ -12,9 +12,9 @@ import numpy as np
 
 from hashret.documents import Content, Document, Documents, as_documents, is_one
 from hashret.errors import DataError, UsageError
-from hashret.sources.base import USUAL, Fields, Source
-from hashret.sources.rules import Rules
-from hashret.sources.spool import Spool
+from hashret.readers.base import USUAL, Fields, Source
+from hashret.readers.rules import Rules
+from hashret.readers.spool import Spool
 
 
 class Memory(Source):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from hashret.errors import UsageError
-from hashret.sources.base import USUAL, Fields, shown
-from hashret.sources.records import Records, json_lines
-from hashret.sources.rules import Record, Rules
-from hashret.sources.skip_report import SkipReport
-from hashret.sources.spool import Spool
+from hashret.readers.base import USUAL, Fields, shown
+from hashret.readers.records import Records, json_lines
+from hashret.readers.rules import Record, Rules
+from hashret.readers.skip_report import SkipReport
+from hashret.readers.spool import Spool
 
 
 class Stdin(Records):

@@ -11,7 +11,7 @@ import numpy as np
 
 from hashret.documents import Content, Document
 from hashret.errors import DataError, UsageError
-from hashret.sources.base import Fields, portable, shown
+from hashret.readers.base import Fields, portable, shown
 
 Record = Mapping[str, Any]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from hashret.documents import Document
 from hashret.errors import DataError, UsageError
-from hashret.sources.base import USUAL, Fields, Source, no_fields, portable, shown
-from hashret.sources.decode import head, open_bytes, reading
+from hashret.readers.base import USUAL, Fields, Source, no_fields, portable, shown
+from hashret.readers.decode import head, open_bytes, reading
 
 IMAGES, LABELS = b"\0\0\x08\x03", b"\0\0\x08\x01"
 MAX_IMAGE = 32 * 2**20  # bytes
