@@ -125,7 +125,7 @@ class Index:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
-        with store.write(file_image) as change:
+        with store.write() as change:
             hasher = hasher or Hasher.fit(each_once(source), dense=keep_vectors, **fit)
             if keep_vectors:
                 check_dense(hasher.vectorizer)
@@ -720,7 +720,7 @@ class Index:
         now = snapshot(self)
         now.store = copy(self.store)
         try:
-            with now.store.write(file_image) as change:
+            with now.store.write() as change:
                 now._follow()
                 yield change, now
         finally:
@@ -797,13 +797,6 @@ def _report_gone(ids: Sequence[str], pruned: bool) -> None:
         log.warning("files that are gone: %d; %s: %s", len(ids), what, named)
 
 
-def file_image(codes: Codes, bits: int) -> bytes:
-    """FAISS's file of a segment's codes; reading an index needs no FAISS."""
-    from hashret.search import faiss
-
-    return faiss.file_image(codes, bits)
-
-
 def verify(path: str | Path) -> list[Problem]:
     """List the problems of the index at a path, even of one that cannot be opened; empty if it is sound.
 
@@ -843,4 +836,4 @@ def repair(path: str | Path) -> Repaired:
     """
     from hashret.store.repair import repair
 
-    return repair(resolved(path), file_image)
+    return repair(resolved(path))

@@ -316,7 +316,7 @@ def test_errors_carry_what_they_are_about(tmp_path: Path) -> None:
         with pytest.raises(DuplicateIds) as twice:
             index.add([Document("3", "again"), Document("4", "again")])
         assert (twice.value.ids, twice.value.there) == (["3", "4"], True)
-        with index.store.write(lambda codes, bits: b""), pytest.raises(IndexLocked) as locked:
+        with index.store.write(), pytest.raises(IndexLocked) as locked:
             Index.open(path).delete("3")
         assert f"process {os.getpid()}" in locked.value.holder
     next((path / "segments").iterdir()).unlink()

@@ -151,7 +151,7 @@ class TestCleanUp:
         late = Store.new(tmp_path / "index")  # looked before the other one was there
         create(tmp_path / "index").close()
         before = tree(tmp_path)
-        with pytest.raises(UsageError, match="exists already"), late.write(lambda codes, bits: b""):
+        with pytest.raises(UsageError, match="exists already"), late.write():
             pass
         assert tree(tmp_path) == before
 

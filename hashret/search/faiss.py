@@ -1,4 +1,4 @@
-"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact; its file of codes."""
+"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact."""
 
 from __future__ import annotations
 
@@ -181,10 +181,3 @@ def _reported(string: str, codes: int) -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).splitlines()[0].rsplit("failed: ", 1)[-1]
         raise UsageError(f"FAISS cannot search {codes} codes by {string!r}: {reason}") from None
-
-
-def file_image(codes: Codes, bits: int) -> bytes:
-    """The file that `faiss.read_index_binary` reads; row i of the segment is vector i."""
-    index = faiss.IndexBinaryFlat(8 * codes.shape[1])
-    index.add(codes)
-    return bytes(faiss.serialize_index_binary(index).tobytes())

@@ -37,7 +37,7 @@ from hashret.store.manifest import (
 from hashret.store.recovery import RecoveryFile
 from hashret.store.segment import DTYPES, PIECE, Segment
 from hashret.store.store import DAMAGED, Store, sweep
-from hashret.store.transaction import Attach, Part, Transaction
+from hashret.store.transaction import Part, Transaction
 
 Mask = npt.NDArray[np.bool_]
 MOST_BLOCKS = 64  # in which a flipped bit is looked for; more damage is not a flipped bit
@@ -53,7 +53,7 @@ class Repaired:
     left: list[Problem] = field(default_factory=list)
 
 
-def repair(folder: Path, attach: Attach) -> Repaired:
+def repair(folder: Path) -> Repaired:
     """Mend the index in a folder; IndexNotFound where there is none, CorruptIndex where no manifest can be read."""
     if not any((folder / name).exists() for name in (NAME, SECOND)):
         raise IndexNotFound(f"no index at {str(folder)!r}", path=str(folder))
@@ -63,7 +63,7 @@ def repair(folder: Path, attach: Attach) -> Repaired:
             manifest = _manifest(root, report)
             wrong = {problem.file for problem in changed(root, manifest)}
             if any(not name.startswith("hasher/") for name in wrong):
-                _mend(root, manifest, wrong, attach, report)
+                _mend(root, manifest, wrong, report)
             report.done += [(problem.file, "was rewritten") for problem in second_manifest(root, manifest)]
             sweep(root)  # which does it
     except OSError as error:
@@ -91,11 +91,11 @@ def _manifest(root: Root, report: Repaired) -> Manifest:
         return manifest
 
 
-def _mend(root: Root, manifest: Manifest, wrong: set[str], attach: Attach, report: Repaired) -> None:
+def _mend(root: Root, manifest: Manifest, wrong: set[str], report: Repaired) -> None:
     """Mend the files that are wrong, as a change like any other: one new generation, or none."""
     store = Store(root.path)
     store.manifest, store.deleted = manifest, _deleted(root, manifest, wrong)
-    change = Transaction(store, root, attach)
+    change = Transaction(store, root)
     kept: list[str] = []
     try:
         for entry in manifest.segments:

@@ -1,6 +1,6 @@
 """Store: the files of an index, for reading; changed only by a Transaction.
 
-    with store.write(attach) as change:
+    with store.write() as change:
         change.delete(rows)
         change.add(codes, records)
     # committed: the manifest lists the new generation, and the folder is forced to disk
@@ -22,7 +22,7 @@ from hashret.files import Root
 from hashret.store.lock import HOLDER, LOCK, locked
 from hashret.store.manifest import NAME, RECOVERY, SECOND, Manifest, is_ours
 from hashret.store.reader import Generation
-from hashret.store.transaction import Attach, Transaction, own_files
+from hashret.store.transaction import Transaction, own_files
 
 if TYPE_CHECKING:
     from hashret.store.check import Problem
@@ -98,12 +98,12 @@ class Store(Generation):
             )
 
     @contextmanager
-    def write(self, attach: Attach) -> Iterator[Transaction]:
+    def write(self) -> Iterator[Transaction]:
         """Change the index; StoreError where another process does. Afterwards this store is the new generation."""
         made: list[Path] = []
         try:
             with self._alone(made) as root:
-                change, before = Transaction(self, root, attach), _read(root, NAME)
+                change, before = Transaction(self, root), _read(root, NAME)
                 try:
                     yield change
                     change.commit()

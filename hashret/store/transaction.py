@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from hashret.errors import DataError, StoreError
 from hashret.features import Vectors, concatenate_vectors
 from hashret.files import Root
 from hashret.store import deletions as bitmaps
-from hashret.store import merging, recovery
+from hashret.store import faiss_file, merging, recovery
 from hashret.store.manifest import (
     RECOVERY,
     SECOND,
@@ -41,9 +41,6 @@ OWN = re.compile(
 )
 """Names of the files that a transaction writes. What has another name was put there by somebody else, and stays."""
 
-Attach = Callable[[Codes, int], bytes]
-"""Makes the file of a segment's codes for another program: attach(codes, bits) -> its bytes."""
-
 
 Part = tuple[Codes, list[Record], Vectors | None]
 
@@ -51,8 +48,8 @@ Part = tuple[Codes, list[Record], Vectors | None]
 class Transaction:
     """Collects changes and writes files under their final names; nothing counts before `commit`."""
 
-    def __init__(self, store: Generation, root: Root, attach: Attach) -> None:
-        self.store, self.root, self.attach = store, root, attach
+    def __init__(self, store: Generation, root: Root) -> None:
+        self.store, self.root = store, root
         old: Manifest | None = getattr(store, "manifest", None)
         self.bits = old.bits if old else 0
         self.hasher, self.fingerprint = (old.hasher, old.fingerprint) if old else ("", "")
@@ -170,7 +167,7 @@ class Transaction:
         image, arrays = hdf5.image(codes, records, concatenate_vectors(self.vectors) if self.vectors else None)
         self._write(segment_path(number), image, arrays)
         self._write(recovery_path(number), recovery.of(records, image, arrays).image())
-        self._write(faiss_path(number), self.attach(codes, self.bits))
+        self._write(faiss_path(number), faiss_file.image(codes, self.bits))
         self.entries.append(SegmentEntry(number, len(records)))
         self.deleted = np.concatenate([self.deleted, np.zeros(len(records), bool)])
         self.codes, self.vectors, self.pending, self.pending_bytes = [], [], [], 0
@@ -200,7 +197,7 @@ class Transaction:
         """Rewrite those of the files that belong to a segment which have one of these names."""
         segment, faiss, beside = self._open(entry), faiss_path(entry.number), recovery_path(entry.number)
         if faiss in names:
-            self._write(faiss, self.attach(segment.codes(), self.bits))
+            self._write(faiss, faiss_file.image(segment.codes(), self.bits))
         if beside in names:
             name = segment_path(entry.number)
             image, arrays = self.root.read(name), self.files[name].arrays
