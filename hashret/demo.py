@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hashret.documents import Document
-from hashret.evaluation.queries import Coded, evaluate_index
+from hashret.evaluation.queries import RankedQueries, evaluate_index
 from hashret.index import Index
 from hashret.results import Hits
 
@@ -138,7 +138,7 @@ def _say_hits(say: Say, question: str, hits: Hits, describe: Callable[..., str])
 
 
 def _say_precision(say: Say, index: Index, asked: list[Document], relevant: str, exclude_self: bool) -> None:
-    [row] = evaluate_index(index, Coded(index, asked), ["P@10"], exclude_self=exclude_self)
+    [row] = evaluate_index(index, RankedQueries(index, asked, "codes"), ["P@10"], exclude_self=exclude_self)
     chance = _chance(index)
     size = index.codes.nbytes / len(index)
     say(

@@ -75,23 +75,19 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Dense features in a byte a number: values[i] * scales[i] is about row i, scaled to length 1."""
+    """Features made small; a quantizer knows what the values mean."""
 
-    values: npt.NDArray[np.int8]  # [n, dim]
-    scales: Floats  # [n]
+    values: npt.NDArray[Any]  # [n, width], uint8, int8 or float32
+    norms: Floats  # [n], length of what the values stand for; 0 for a document without features
 
     def take(self, rows: npt.NDArray[Any]) -> Vectors:
         """The rows of these numbers, in that order."""
-        return Vectors(self.values[rows], self.scales[rows])
-
-    def dense(self) -> Floats:
-        """As a dense matrix, float32 [n, dim]."""
-        return self.values * self.scales[:, None]
+        return Vectors(self.values[rows], self.norms[rows])
 
 
 def concatenate_vectors(parts: Sequence[Vectors]) -> Vectors:
     """The rows of all, one after the other."""
-    return Vectors(np.concatenate([part.values for part in parts]), np.concatenate([part.scales for part in parts]))
+    return Vectors(np.concatenate([part.values for part in parts]), np.concatenate([part.norms for part in parts]))
 
 
 def stacked(parts: Sequence[Floats | CSRMatrix]) -> Floats | CSRMatrix:

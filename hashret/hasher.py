@@ -84,7 +84,6 @@ class Hasher:
         seed: int = 0,
         device: str = "auto",
         options: Mapping[str, Any] | None = None,
-        dense: bool = False,
     ) -> Self:
         """Learn a hasher from documents, or from a sample of a very large collection.
 
@@ -97,7 +96,6 @@ class Hasher:
             device: "auto", "cpu" or "cuda".
             options: Options of the encoder, the vectorizer and the schedule. A name that two of them have needs a
                 prefix, such as "vectorizer.size".
-            dense: Raise an error before training if the features are sparse.
 
         Raises:
             UsageError: An option is wrong.
@@ -109,8 +107,6 @@ class Hasher:
         sample = settings.draw(as_documents(documents))
         vectors = settings.vectorizer(sample[0].kind)
         features = vectors.fit(sample)
-        if dense:
-            check_dense(vectors)
         return cls.learn(vectors, features, settings.encoder, bits, settings.schedule)
 
     @classmethod
@@ -273,7 +269,7 @@ class Hasher:
             if config["kind"] != KIND or not all(NAMES.fullmatch(name) for name in names.values()):
                 raise ValueError(f"{CONFIG} is not that of a hasher")
             vocabulary = json.loads(read(names["vocabulary"]).decode("utf-8", "surrogatepass"))
-            tensors = _tensors_in(read(names["weights"]))
+            tensors = tensors_in(read(names["weights"]))
             return cls._assemble(config, vocabulary, tensors, lambda: read(names["encoder"]))
         except FileNotFoundError as error:
             raise StoreError(f"the hasher at {where!r} lacks a file ({error}); build the index again") from error
@@ -319,7 +315,7 @@ class Hasher:
         )
 
 
-def _tensors_in(data: bytes) -> dict[str, Floats]:
+def tensors_in(data: bytes) -> dict[str, Floats]:
     """The float32 tensors of a safetensors file, in place: the library would map the file, or copy all of it."""
     size = 8 + int.from_bytes(data[:8], "little")
     tensors = {}
@@ -358,15 +354,6 @@ def check_wanted(encoder: Encoder, feature_type: str, vectorizer: str) -> None:
         raise UsageError(
             f"encoder {encoder.name!r} wants {' or '.join(encoder.accepted_types)} features, "
             f"but vectorizer {vectorizer!r} gives {feature_type}; choose another of the two"
-        )
-
-
-def check_dense(vectorizer: Vectorizer) -> None:
-    """Raise UsageError where a fitted vectorizer gives sparse features: an index keeps dense ones only."""
-    if isinstance(vectorizer.transform([]).input, CSRMatrix):
-        raise UsageError(
-            f"vectorizer {vectorizer.name!r} gives sparse features, and vectors are kept of dense ones, such as those "
-            "of text, pixels and precomputed; choose such a vectorizer, or do not keep vectors"
         )
 
 

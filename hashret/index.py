@@ -11,28 +11,34 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from itertools import pairwise
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 
-from hashret.codes import Codes, group, unpack
+from hashret.analyzer import checked_language
+from hashret.codes import Codes, group, hamming, unpack
 from hashret.documents import Document, Documents, as_id, as_ids, as_labels, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UnknownId, UsageError
-from hashret.features import Floats
-from hashret.hasher import BATCH, Hasher, check_dense
+from hashret.features import Vectors
+from hashret.hasher import BATCH, Hasher
 from hashret.ingest import append, as_document, as_record, changed, describe, each_once, expected, gone, placed, select
+from hashret.parts import Parts, Sample
 from hashret.progress import track
+from hashret.quantizer import Quantizer, checked_kind
 from hashret.queries import EncodedQueries, Queries, Query, encode_queries, is_one_query, without_unknown
+from hashret.ranking import Codes as CodePart
+from hashret.ranking import QuantizedVectors, Ranking, Scored, Words, checked_parts
+from hashret.ranking.score import By, Weights
 from hashret.readers import as_source
 from hashret.readers.base import Fields, Source, Stamped
 from hashret.results import Hit, Hits
 from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.base import check_k
-from hashret.search.rerank import SHORT_LIST, ByLogits, ByVectors, Finer, Reranked
 from hashret.snapshot import Made, become, on_snapshot, snapshot
-from hashret.store import Record, Store, Transaction
+from hashret.snippets import Snippet, snippet
+from hashret.store import Derived, Record, Store, Transaction
+from hashret.store.manifest import Manifest
 from hashret.store.reader import resolved
 
 if TYPE_CHECKING:
@@ -63,9 +69,10 @@ class Index:
         1
     """
 
-    def __init__(self, store: Store, hasher: Hasher) -> None:
+    def __init__(self, store: Store, hasher: Hasher, parts: Parts) -> None:
         self.store = store
         self.hasher = hasher
+        self._parts = parts
         self._made = Made()
         self._way: dict[str, Any] = {}
 
@@ -82,7 +89,8 @@ class Index:
         device: str | None = None,
         options: Mapping[str, Any] | None = None,
         hasher: Hasher | None = None,
-        keep_vectors: bool = False,
+        vectors: int | str | None = "auto",
+        language: str = "auto",
         force: bool = False,
         id: str | None = None,
         text: str | Sequence[str] | None = None,
@@ -102,7 +110,9 @@ class Index:
             device: "auto", "cpu" or "cuda".
             options: Options of the encoder, the vectorizer and the schedule by name.
             hasher: A fitted hasher; then nothing is learned.
-            keep_vectors: Store the vectorizer's features too, for re-ranking.
+            vectors: What the part `vectors` of a document is: a number of bytes, "auto" (16), "int8" (a byte a
+                dimension), "float" (4 bytes a dimension), or None to leave it out.
+            language: Language of the texts, for stemming; "none" does not stem; "auto" detects it.
             force: Replace an index that is there. It serves until the new one is complete.
             id, text, label: Names of the fields of records, where they are not the usual ones. The label "folder" is
                 the name of the folder that holds a file.
@@ -123,15 +133,19 @@ class Index:
         )
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
+        kind, language = checked_kind(vectors), language if language == "auto" else checked_language(language)
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
         with store.write() as change:
-            hasher = hasher or Hasher.fit(each_once(source), dense=keep_vectors, **fit)
-            if keep_vectors:
-                check_dense(hasher.vectorizer)
-            about = describe(source, hasher) | {"keeps_vectors": keep_vectors}
-            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files())
-            index = cls(store, hasher)
+            sample = Sample()
+            read = sample.drawn_from(each_once(source))
+            hasher = hasher or Hasher.fit(read, **fit)
+            for _ in read:  # what is left, if nothing was learned
+                pass
+            parts = Parts.fit(hasher, sample.documents, kind, language)
+            about = describe(source, hasher) | parts.about()
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files())
+            index = cls(store, hasher, parts)
             added, _ = index._take_in(change, source, "refuse")
             if not added:
                 raise DataError("no documents to index; give a source that holds some")
@@ -160,11 +174,7 @@ class Index:
         if hasher.bits != store.manifest.bits:
             words = f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}"
             raise CorruptIndex(words, path=str(path))
-        index = cls(store, hasher)
-        dim = prod(hasher.program.shape) if index.keeps_vectors else 0
-        if strange := store.dims - {dim}:
-            words = f"index {str(path)!r} should keep vectors of {dim} numbers, some have {min(strange)}"
-            raise CorruptIndex(words, path=str(path))
+        index = cls(store, hasher, _parts_of(store, hasher))
         if (search, threads) != ("auto", None):
             index.search_by(search, threads)
         return index
@@ -200,9 +210,20 @@ class Index:
         return Fields.from_json(self.store.manifest.about.get("fields") or {})
 
     @property
-    def keeps_vectors(self) -> bool:
-        """Whether the features of the documents are stored, for re-ranking."""
-        return bool(self.store.manifest.about.get("keeps_vectors"))
+    def parts(self) -> tuple[str, ...]:
+        """The parts of its documents that the index ranks by: "words", "codes", "vectors".
+
+        Example:
+            >>> hashret.Index.open("indexes/mine").parts
+            ('words', 'codes', 'vectors')
+        """
+        there = {"words": self._parts.analyzer, "codes": True, "vectors": self._parts.quantizer}
+        return tuple(name for name, part in there.items() if part is not None)
+
+    @property
+    def language(self) -> str | None:
+        """The language of its texts, "none" if words are not stemmed; None if it holds no texts."""
+        return None if self._parts.analyzer is None else self._parts.analyzer.language
 
     @on_snapshot
     def __len__(self) -> int:
@@ -263,50 +284,172 @@ class Index:
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is an iterable of str, and yet one query
-        self, queries: Query, k: int = 10, labels: Labels = (), rerank: bool = False
+        self, queries: Query, k: int = 10, labels: Labels = (), *, by: By = None, weights: Weights = None
     ) -> Hits: ...
     @overload
     def search(
-        self, queries: Iterable[Query], k: int = 10, labels: Labels = (), rerank: bool = False
+        self, queries: Iterable[Query], k: int = 10, labels: Labels = (), *, by: By = None, weights: Weights = None
     ) -> list[Hits]: ...
-    def search(self, queries: Queries, k: int = 10, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
-        """Return the k nearest documents of a query, or a list with one result per query.
+    def search(
+        self, queries: Queries, k: int = 10, labels: Labels = (), *, by: By = None, weights: Weights = None
+    ) -> Hits | list[Hits]:
+        """Return the k best documents for a query, or a list with one result per query.
+
+        A text is a question: documents are scored by their words (BM25), codes and vectors. Images and vectors are
+        scored by codes and vectors. `hashret.ranking.score` has the formula. Every document is scored, so the k best
+        are exact, and the first of any longer list.
 
         Args:
             queries: A query or several. A query is a text, an image (path or array), a vector or a Document, of the
                 same type as the documents of the index.
             k: Number of documents per query.
-            labels: Search only documents that have one of these labels.
-            rerank: Reorder the nearest max(1000, k) documents, and those that tie with the last of them, by a finer
-                distance: between the query's logits and the codes, or between vectors if the index stores them.
-                `search/rerank.py` has the formulas.
+            labels: Search only documents that have one of these labels. Scores do not depend on it.
+            by: The parts to score by: "words", "codes", "vectors", or several. By "codes" alone documents are sorted
+                by Hamming distance.
+            weights: Weights of parts, in place of the default ones.
 
         Returns:
             Hits for one query, a list of Hits for several. Hits are empty, and a warning is logged, for a text that
-            has no word in the vocabulary of the index.
+            has no word that occurs in the index.
 
         Raises:
             DataError: A query is of another type, or no document has one of the labels.
-            UsageError: `k` is not a whole number of at least 1.
+            UsageError: `k` is not a whole number of at least 1, the index does not hold a part, or a weight is
+                negative.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
             >>> hits = index.search("wheat was dear", k=1)
-            >>> hits[0].distance
+            >>> hits[0].id, sorted(hits[0].parts)
+            ('1', ['codes', 'vectors', 'words'])
+            >>> index.search("wheat was dear", k=1, by="codes")[0].distance
             0
             >>> len(index.search(["the harvest", "wheat"], k=2))
             2
         """
-        answers = self._answers(queries, lambda own, encoded: own._search(encoded, k, as_labels(labels)), rerank)
+        answers = self._answers(queries, check_k(k), as_labels(labels), by, weights)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
-    def _answers(
-        self, queries: Queries, find: Callable[[Index, EncodedQueries], list[Hits]], rerank: bool = False
+    def _answers(self, queries: Queries, k: int, labels: Sequence[str], by: By, weights: Weights) -> list[Hits]:
+        """One Hits per query."""
+        chosen = checked_parts(by, weights, self.parts, self.parts)
+        encoded = self._encode(queries)
+        if chosen == ("codes",):
+            return self._answered(encoded, self._search(encoded, k, labels))
+        return self._ranked(encoded, k, labels, chosen, weights, self._is_likeness)
+
+    @property
+    def _is_likeness(self) -> bool:
+        """Whether a query is an example of what is sought, and not a question."""
+        return self.hasher.document_type != "text"
+
+    @on_snapshot
+    def scores(self, query: Query, *, by: By = None, weights: Weights = None, likeness: bool = False) -> Scored:
+        """Score all documents for one query, as `search` does.
+
+        Args:
+            query: A text, image, vector or Document.
+            by, weights: As for `search`.
+            likeness: Use the weights of `like` for a text.
+
+        Returns:
+            An object with `scores`, float64 [n] in order of insertion, and `parts`, the raw values [n] of each part.
+            Both are empty of meaning if the query has no known word: then all scores are 0.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.scores("wheat was dear").scores.argmax()
+            np.int64(1)
+        """
+        chosen = checked_parts(by, weights, self.parts, self.parts)
+        return self._ranking.scores(self._encode([query]).question(0), chosen, likeness or self._is_likeness, weights)
+
+    @property
+    def _ranking(self) -> Ranking:
+        """The parts of all documents, for ranking."""
+        return self._made.get("ranking", self._make_ranking)
+
+    def snippet(self, hit: Hit, query: str) -> Snippet:
+        """Return the part of a hit's text where the words of a query stand: a `text` and the `marks` in it.
+
+        Marks are pairs of character positions [from, to) in that text.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.snippet(index.search("wheat", k=1)[0], "wheat")
+            Snippet(text='wheat was dear', marks=[(0, 5)])
+        """
+        text = hit.document.content
+        if self._parts.analyzer is None or not isinstance(text, str):
+            return Snippet("", [])
+        title = hit.metadata.get("title")
+        terms = self._parts.analyzer.query(query)
+        return snippet(text, terms, self._parts.analyzer, title if isinstance(title, str) else "")
+
+    def _make_ranking(self) -> Ranking:
+        self._check_open()
+        vectors, live = self._vectors, ~self.store.deleted
+        words = None
+        if self._parts.analyzer is not None:
+            fields = [self.store.fields(name) for name in ("words", "titles")]
+            words = Words(fields[0], fields[1], live, self._parts.analyzer.stop_terms)
+        made = None
+        if self._parts.quantizer is not None and vectors is not None:
+            made = QuantizedVectors(vectors if live.all() else vectors.take(live), self._parts.quantizer)
+        return Ranking(CodePart(self.codes, self.bits), made, words)
+
+    @property
+    def _vectors(self) -> Vectors | None:
+        """The vectors of all rows, deleted ones included."""
+        return self._made.get("vectors", self.store.vectors)
+
+    def _ranked(
+        self,
+        encoded: EncodedQueries,
+        k: int,
+        labels: Sequence[str],
+        by: Sequence[str],
+        weights: Weights,
+        likeness: bool,
+        own: Sequence[int] | None = None,
     ) -> list[Hits]:
-        """One Hits per query; empty if the query has no word of the vocabulary."""
-        encoded = self.encode_queries(queries, rerank)
-        return without_unknown(encoded, find(self, encoded))
+        """The k best of each query; `own` [m]: the row of each query itself, which is left out."""
+        rows, among, answers, known = self._rows, self._labelled(labels), [], []
+        for number in range(len(encoded.codes)):
+            question = encoded.question(number)
+            try:
+                scored = self._ranking.scores(question, by, likeness, weights)
+            except ValueError as error:
+                raise CorruptIndex(f"index {self.store.name!r} is damaged: {error}", path=self.store.name) from error
+            allowed = among
+            if own is not None:
+                allowed = np.ones(len(rows), bool) if among is None else among.copy()
+                allowed[np.searchsorted(rows, own[number])] = False
+            if tuple(by) == ("words",) and "words" in scored.parts:
+                found = scored.parts["words"] > 0
+                allowed = found if allowed is None else found & allowed
+            positions, ties = scored.top(k, allowed)
+            distances = hamming(encoded.codes[number : number + 1], self.codes[positions])[0]
+            each = zip(positions.tolist(), distances.tolist(), strict=True)
+            hits = [
+                Hit(
+                    self._document(int(rows[position])),
+                    distance,
+                    rank,
+                    float(scored.scores[position]),
+                    {name: float(raw[position]) for name, raw in scored.parts.items()},
+                )
+                for rank, (position, distance) in enumerate(each, 1)
+            ]
+            answers.append(Hits(hits, True, "ranking", ties))
+            known.append(question.known or (scored.known_terms > 0 and "words" in by))
+        return without_unknown(answers, known)
+
+    def _answered(self, encoded: EncodedQueries, answers: list[Hits]) -> list[Hits]:
+        """The answers by codes alone; empty for queries of which nothing is known."""
+        known = [True] * len(answers) if encoded.known is None else encoded.known.tolist()
+        return without_unknown(answers, known)
 
     @on_snapshot
     def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
@@ -327,24 +470,27 @@ class Index:
 
     @overload
     def within(  # type: ignore[overload-overlap]
-        self, queries: Query, radius: int, labels: Labels = (), rerank: bool = False
+        self, queries: Query, radius: int, labels: Labels = ()
     ) -> Hits: ...
     @overload
-    def within(
-        self, queries: Iterable[Query], radius: int, labels: Labels = (), rerank: bool = False
-    ) -> list[Hits]: ...
-    def within(self, queries: Queries, radius: int, labels: Labels = (), rerank: bool = False) -> Hits | list[Hits]:
-        """Return all documents whose codes differ from the query's in at most `radius` bits.
+    def within(self, queries: Iterable[Query], radius: int, labels: Labels = ()) -> list[Hits]: ...
+    def within(self, queries: Queries, radius: int, labels: Labels = ()) -> Hits | list[Hits]:
+        """Return all documents whose codes differ from the query's in at most `radius` bits, nearest first.
 
-        `search` describes the other arguments, the result and the errors; `rerank` reorders all documents found.
+        `search` describes the other arguments and the errors.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
             >>> len(index.within("wheat was dear", radius=16))
             2
         """
-        answers = self._answers(queries, lambda own, encoded: own._within(encoded, radius, as_labels(labels)), rerank)
+        answers = self._all_within(queries, radius, as_labels(labels))
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
+
+    @on_snapshot
+    def _all_within(self, queries: Queries, radius: int, labels: Sequence[str]) -> list[Hits]:
+        encoded = self._encode(queries)
+        return self._answered(encoded, self._within(encoded, radius, labels))
 
     @on_snapshot
     def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
@@ -353,11 +499,25 @@ class Index:
 
     @overload
     def like(  # type: ignore[overload-overlap]
-        self, ids: str, k: int = 10, labels: Labels = (), radius: int | None = None, rerank: bool = False
+        self,
+        ids: str,
+        k: int = 10,
+        labels: Labels = (),
+        radius: int | None = None,
+        *,
+        by: By = None,
+        weights: Weights = None,
     ) -> Hits: ...
     @overload
     def like(
-        self, ids: Sequence[str], k: int = 10, labels: Labels = (), radius: int | None = None, rerank: bool = False
+        self,
+        ids: Sequence[str],
+        k: int = 10,
+        labels: Labels = (),
+        radius: int | None = None,
+        *,
+        by: By = None,
+        weights: Weights = None,
     ) -> list[Hits]: ...
     def like(
         self,
@@ -365,17 +525,20 @@ class Index:
         k: int = 10,
         labels: Labels = (),
         radius: int | None = None,
-        rerank: bool = False,
+        *,
+        by: By = None,
+        weights: Weights = None,
     ) -> Hits | list[Hits]:
         """Return the k documents most similar to a stored document, without that document.
+
+        They are scored by codes and vectors.
 
         Args:
             ids: The id of a stored document, or a list of ids.
             k: Number of documents per id.
             labels: Search only documents that have one of these labels.
-            radius: Return all documents within this Hamming distance instead of the k nearest.
-            rerank: As in `search`. The logits of a document are not stored, so its stored text or thumbnail is
-                encoded again. An index that stores neither the document nor its vector is reordered by codes alone.
+            radius: Return all documents within this Hamming distance instead of the k best.
+            by, weights: As for `search`. The stored text or thumbnail is encoded again for it.
 
         Returns:
             Hits for one id, a list of Hits for several.
@@ -388,26 +551,33 @@ class Index:
             >>> [hit.id for hit in index.like("0", k=5)]
             ['1']
         """
-        answers = self._like(as_ids(ids), k, as_labels(labels), radius, rerank)
+        answers = self._like(as_ids(ids), check_k(k), as_labels(labels), radius, by, weights)
         return answers[0] if isinstance(ids, str) else answers
 
     @on_snapshot
-    def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, rerank: bool) -> list[Hits]:
+    def _like(
+        self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, by: By, weights: Weights
+    ) -> list[Hits]:
         """One Hits per id."""
-        encoded, own = self._ask_like(ids, rerank), [self._row(id) for id in ids]
-        if radius is None:
-            return without_unknown(encoded, self._search(encoded, k, labels, own))
-        return without_unknown(encoded, self._within(encoded, radius, labels, own))
+        usual = [name for name in self.parts if name != "words"]
+        chosen = checked_parts(by, weights, self.parts, usual)
+        if radius is not None and (by is not None or weights is not None) and chosen != ("codes",):
+            raise UsageError("a radius is a Hamming distance between codes; leave out by and weights")
+        rows = [self._row(id) for id in ids]
+        encoded = self._stored_as_queries(rows)
+        if radius is not None:
+            return self._answered(encoded, self._within(encoded, radius, labels, rows))
+        if chosen == ("codes",):
+            return self._answered(encoded, self._search(encoded, k, labels, rows))
+        return self._ranked(encoded, k, labels, chosen, weights, True, rows)
 
     def _search(
         self, encoded: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
-        """The k nearest of each query; `own` [m]: the row of each query itself, which is left out."""
+        """The k nearest of each query by codes; `own` [m]: the row of each query itself, which is left out."""
         searcher, rows = self._among(labels)
-        by = self._reranked(searcher, encoded, rows if labels else None, SHORT_LIST + (own is not None))
-        found = by.search(encoded.codes, check_k(k) + (own is not None))
+        found = searcher.search(encoded.codes, check_k(k) + (own is not None))
         assert found.ties_at_k is not None
-        distances = found.distances if found.finer is None else found.finer
         answers = []
         for number, ties in enumerate(found.ties_at_k.tolist()):
             here = rows[found.positions[number]]
@@ -416,10 +586,10 @@ class Index:
             if own is not None and len(kept) and _holds(rows, itself):
                 # itself ties with the last of the others where that is as near, as it is nearest of all
                 there = np.flatnonzero(here == itself)
-                ties -= not len(there) or bool(distances[number, there[0]] == distances[number, kept[-1]])
+                last = found.distances[number, kept[-1]]
+                ties -= not len(there) or bool(found.distances[number, there[0]] == last)
             elif own is not None and k < len(here):  # it is not among the labels: one more than needed was requested
-                part = encoded.part(slice(number, number + 1))
-                again = self._reranked(searcher, part, rows if labels else None).search(part.codes, k).ties_at_k
+                again = searcher.search(encoded.codes[number : number + 1], k).ties_at_k
                 assert again is not None
                 ties = int(again[0])
             answers.append(self._hits(here[kept], found.distances[number, kept], found, ties if len(kept) else 0))
@@ -429,7 +599,7 @@ class Index:
         self, encoded: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
         searcher, rows = self._among(labels)
-        found = self._reranked(searcher, encoded, rows if labels else None).within(encoded.codes, radius)
+        found = searcher.within(encoded.codes, radius)
         assert found.offsets is not None
         answers = []
         for number, (start, stop) in enumerate(pairwise(found.offsets.tolist())):
@@ -437,22 +607,6 @@ class Index:
             kept = here != (-1 if own is None else own[number])
             answers.append(self._hits(here[kept], found.distances[start:stop][kept], found, None))
         return answers
-
-    def _reranked(
-        self, searcher: Searcher, encoded: EncodedQueries, rows: np.ndarray | None, least: int = SHORT_LIST
-    ) -> Searcher | Reranked:
-        """The searcher, its answers re-ranked where the queries bring the numbers for it."""
-        return searcher if encoded.margins is None else Reranked(searcher, self.finer(encoded, rows), least)
-
-    def finer(self, encoded: EncodedQueries, rows: np.ndarray | None = None) -> Finer:
-        """The finer distance between queries encoded with `rerank` and all documents or those in these rows."""
-        assert encoded.margins is not None
-        codes = self.codes if rows is None else self.codes[np.searchsorted(self._rows, rows)]
-        by_logits = ByLogits(encoded.margins, codes)
-        if encoded.features is None:
-            return by_logits
-        places = self._rows if rows is None else rows
-        return ByVectors(by_logits, encoded.features, lambda positions: self.store.vectors(places[positions]))
 
     def encode(self, queries: Queries) -> Codes:
         """Return the codes of queries, uint8 [m, ceil(bits / 8)].
@@ -465,49 +619,52 @@ class Index:
             >>> index.encode(["the harvest", "wheat"]).shape
             (2, 2)
         """
-        return self.encode_queries(queries).codes
+        return self._encode(queries).codes
 
-    def encode_queries(self, queries: Queries, rerank: bool = False) -> EncodedQueries:
-        """Encode queries, with what `rerank` needs if it is set."""
-        return encode_queries(self.hasher, queries, rerank, self.keeps_vectors)
+    def _encode(self, queries: Queries) -> EncodedQueries:
+        """Queries in the forms that searching and ranking need."""
+        return encode_queries(self.hasher, self._parts, queries)
 
-    def _ask_like(self, ids: Sequence[str], rerank: bool) -> EncodedQueries:
-        """Stored documents as queries, with the numbers to re-rank by if `rerank` is set."""
-        codes, rows = self.codes_of(ids), [self._row(id) for id in ids]
-        known = None
-        if self.hasher.document_type == "text":
-            known = self.encode_queries([self._restore(self.store.record(row)) for row in rows]).known
-        if not rerank:
-            return EncodedQueries(codes, known=known)
+    def _stored_as_queries(self, rows: Sequence[int]) -> EncodedQueries:
+        """Stored documents as queries: their codes as they are, the rest encoded again from text or thumbnail."""
+        codes = self.codes[np.searchsorted(self._rows, rows)]
         if self.hasher.document_type == "vector":
-            margins: Floats | None = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
-        else:
-            documents = [self._restore(self.store.record(row), small=True) for row in rows]
-            margins = self.encode_queries(documents, rerank=True).margins
-        kept = self.store.vectors(np.array(rows, np.int64)).dense() if self.keeps_vectors else None
-        return EncodedQueries(codes, margins, kept, known)
+            margins = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
+            features = None
+            if self._vectors is not None and self._parts.quantizer is not None:
+                features = self._parts.quantizer.decode(self._vectors.take(np.array(rows, np.int64)))
+            return EncodedQueries(codes, margins, features)
+        documents = [self._restore(self.store.record(row), small=True) for row in rows]
+        encoded = self._encode(documents)
+        return EncodedQueries(codes, encoded.margins, encoded.features, encoded.terms, encoded.known)
+
+    def _check_open(self) -> None:
+        if self.store.closed:
+            raise StoreError(f"index {self.store.name!r} is closed; open it again")
+
+    def _labelled(self, labels: Sequence[str]) -> np.ndarray | None:
+        """Which documents have one of the labels, bool [n]; None for all if there are no labels."""
+        self._check_open()
+        if not labels or not len(self._rows):
+            return None
+        here = self.labels
+        if unknown := [label for label in labels if not any(label in own for own in here)]:
+            known = sorted({label for own in here for label in own})
+            listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "") if known else "there are none"
+            raise DataError(f"no document is labelled {unknown[0]!r}; labels: {listed}")
+        return np.array([any(label in labels for label in own) for own in here])
 
     def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
         """A searcher over all documents, or over those with one of the labels; and position -> row."""
-        if self.store.closed:
-            raise StoreError(f"index {self.store.name!r} is closed; open it again")
-        rows = self._rows
-        if labels and len(rows):
-            here = self.labels
-            if unknown := [label for label in labels if not any(label in own for own in here)]:
-                known = sorted({label for own in here for label in own})
-                listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "") if known else "there are none"
-                raise DataError(f"no document is labelled {unknown[0]!r}; labels: {listed}")
-            chosen = np.array([any(label in labels for label in own) for own in here])
+        chosen, rows = self._labelled(labels), self._rows
+        if chosen is not None:
             return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
         return self._made.get("searcher", lambda: searcher(self.codes, self.bits, **self._way)), rows
 
     def _hits(self, rows: np.ndarray, distances: np.ndarray, found: Neighbors, ties: int | None) -> Hits:
         """Rows found for one query, nearest first, as hits with their documents."""
         each = zip(rows.tolist(), distances.tolist(), strict=True)
-        hits = [
-            Hit(self._document(row), distance, rank, found.reranked) for rank, (row, distance) in enumerate(each, 1)
-        ]
+        hits = [Hit(self._document(row), distance, rank) for rank, (row, distance) in enumerate(each, 1)]
         return Hits(hits, found.exact, found.searcher, ties)
 
     # Reading
@@ -574,7 +731,9 @@ class Index:
             "largest_bucket": int(buckets.max(initial=0)),
             "deleted": manifest.deleted,
             "segments": len(manifest.segments),
-            "keeps_vectors": self.keeps_vectors,
+            "parts": list(self.parts),
+            "language": self.language,
+            "vectors": self._vectors_kind(),
             "labels": sorted({label for labels in self.labels for label in labels}),
             "fields": self.fields.as_json(),
             "sources": list(manifest.about.get("sources") or []),
@@ -582,6 +741,11 @@ class Index:
             "fingerprint": manifest.fingerprint,
             "generation": manifest.generation,
         }
+
+    def _vectors_kind(self) -> str | None:
+        """What `vectors` was when the index was made, as text."""
+        kind = _kind_of(self._parts.quantizer)
+        return f"{kind} bytes" if isinstance(kind, int) else kind
 
     def verify(self) -> list[Problem]:
         """Check the files of the index; return the problems found, an empty list if there are none."""
@@ -670,6 +834,7 @@ class Index:
         seed: int | None = None,
         device: str | None = None,
         options: Mapping[str, Any] | None = None,
+        language: str | None = None,
     ) -> None:
         """Learn a new hasher from the stored documents and encode them again.
 
@@ -687,15 +852,18 @@ class Index:
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
         )
         before = self.store.manifest.generation
-        hasher = Hasher.fit(self.documents(), dense=self.keeps_vectors, **self._as_before(fit))
+        sample = Sample()
+        hasher = Hasher.fit(sample.drawn_from(self.documents()), **self._as_before(fit))
+        kind = _kind_of(self._parts.quantizer)
+        parts = Parts.fit(hasher, sample.documents, kind, language or self.language or "auto")
         with self._changing() as (change, now):
             if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index while this one was learning; refit again")
-            about = dict(now.store.manifest.about)
-            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files(), new=False)
+            about = dict(now.store.manifest.about) | parts.about()
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files(), new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
-                append(change, hasher, [now._restore(record, small=True) for record in records], records)
-            now.hasher = hasher
+                append(change, hasher, parts, [now._restore(record, small=True) for record in records], records)
+            now.hasher, now._parts = hasher, parts
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
         """What was given for fitting, and where nothing was, how the index was made."""
@@ -730,8 +898,11 @@ class Index:
     def _follow(self) -> None:
         """Take up the generation that the store has now, and its hasher where that is another."""
         self._made = Made()
+        about = self.store.manifest.about
         if self.hasher.fingerprint != self.store.manifest.fingerprint:
             self.hasher = _hasher_of(self.store)
+        if self._parts.about() != {name: about[name] for name in ("analyzer", "vectors") if name in about}:
+            self._parts = _parts_of(self.store, self.hasher)
 
     def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> tuple[int, int]:
         """Encode and append documents in batches; how many, and how many were left out.
@@ -743,7 +914,7 @@ class Index:
         added = left = 0
         for batch in batches(track(documents, "encoding", expected(documents)), BATCH, bytes_of, BATCH_BYTES):
             fresh = select(change, batch, seen, policy)
-            append(change, self.hasher, fresh, [as_record(document, root) for document in fresh])
+            append(change, self.hasher, self._parts, fresh, [as_record(document, root) for document in fresh])
             added += len(fresh)
             left += len(batch) - len(fresh)
         return added, left
@@ -782,6 +953,36 @@ def _opened(path: Path) -> tuple[Store, Hasher]:
 def _hasher_of(store: Store) -> Hasher:
     """The hasher of the generation that a store has open."""
     return Hasher.from_files(store.hasher_reader(), f"{store.path / store.manifest.hasher}")
+
+
+def _parts_of(store: Store, hasher: Hasher) -> Parts:
+    """The parts of the generation that a store has open."""
+    return Parts.restore(store.manifest.about, store.hasher_reader())
+
+
+def _kind_of(quantizer: Quantizer | None) -> int | str | None:
+    """The `vectors` argument that makes such a quantizer."""
+    if quantizer is None:
+        return None
+    return quantizer.width if quantizer.name == "binary" else quantizer.name
+
+
+def _derive(manifest: Manifest, read: Callable[[str], bytes]) -> Callable[[Sequence[Record]], Derived]:
+    """What makes words, titles and, of texts, vectors from the records of documents; what cannot be made is None."""
+    hasher = None
+    try:
+        parts = Parts.restore(manifest.about, read)
+        hasher = Hasher.from_files(read, manifest.hasher)
+    except (StoreError, UsageError):
+        parts = Parts.restore({name: own for name, own in manifest.about.items() if name != "vectors"}, read)
+
+    def derive(records: Sequence[Record]) -> Derived:
+        features = None
+        if hasher is not None and hasher.document_type == "text":
+            features = hasher.vectorizer.transform([Document(record.id, record.content) for record in records]).input
+        return parts.derive(features, records)
+
+    return derive
 
 
 def _holds(rows: np.ndarray, row: int) -> bool:
@@ -836,4 +1037,4 @@ def repair(path: str | Path) -> Repaired:
     """
     from hashret.store.repair import repair
 
-    return repair(resolved(path))
+    return repair(resolved(path), _derive)

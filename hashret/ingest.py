@@ -10,13 +10,12 @@ import numpy as np
 
 from hashret.documents import Content, Document
 from hashret.errors import DuplicateIds
-from hashret.features import CSRMatrix
 from hashret.hasher import Hasher
 from hashret.images import load, thumbnail
+from hashret.parts import Parts
 from hashret.readers.base import Source, Stamped
 from hashret.readers.memory import Memory
 from hashret.readers.several import join
-from hashret.search.rerank import shrink
 from hashret.store import Record, Store, Transaction
 
 
@@ -143,12 +142,10 @@ def select(change: Transaction, batch: list[Document], seen: set[str], policy: s
     return fresh
 
 
-def append(change: Transaction, hasher: Hasher, documents: list[Document], records: list[Record]) -> None:
-    """Encode a batch of documents and append their records, with their vectors where the index keeps them."""
+def append(change: Transaction, hasher: Hasher, parts: Parts, documents: list[Document], records: list[Record]) -> None:
+    """Encode a batch of documents and append their codes, records and derived parts."""
     features = hasher.vectorizer.transform(documents).input
-    keeps = change.about.get("keeps_vectors")
-    vectors = shrink(features) if keeps and not isinstance(features, CSRMatrix) else None
-    change.add(hasher.program.encode(features), records, vectors)
+    change.add(hasher.program.encode(features), records, parts.derive(features, records))
 
 
 def as_record(document: Document, root: str) -> Record:

@@ -1,4 +1,4 @@
-"""EncodedQueries: queries as the numbers that searching and re-ranking go by."""
+"""EncodedQueries: queries in the forms that searching and ranking need."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import numpy.typing as npt
 from hashret.codes import Codes, pack
 from hashret.documents import Content, Document, as_documents, is_one
 from hashret.errors import DataError
-from hashret.features import CSRMatrix, Floats
+from hashret.features import CSRMatrix, Floats, take
 from hashret.hasher import Hasher
+from hashret.parts import Parts
+from hashret.ranking import Question
 from hashret.results import Hits
 
 Query = Document | Content
@@ -26,74 +28,81 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True)
 class EncodedQueries:
-    """Queries encoded; to re-rank by also their logits' margins, and their features where the index keeps vectors."""
+    """m queries: their codes, and what ranking by the parts of an index needs."""
 
     codes: Codes  # [m, ceil(bits / 8)]
-    margins: Floats | None = None  # [m, bits]
-    features: Floats | None = None  # [m, dim]
+    margins: Floats | None = None  # [m, bits], logits less thresholds
+    features: Floats | None = None  # [m, dim], if the index has vectors
+    terms: Sequence[Sequence[str]] = ()  # [m], if the index has words
     known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
 
-    def part(self, which: slice) -> EncodedQueries:
-        """Some of the queries."""
-        each = (self.codes, self.margins, self.features, self.known)
-        return EncodedQueries(*(None if own is None else own[which] for own in each))  # type: ignore[arg-type]
+    def question(self, number: int) -> Question:
+        """One of the queries."""
+        return Question(
+            self.terms[number] if self.terms else (),
+            None if self.margins is None else self.margins[number],
+            None if self.features is None else self.features[number],
+            self.known is None or bool(self.known[number]),
+        )
 
 
 def concatenate_queries(parts: Sequence[EncodedQueries]) -> EncodedQueries:
-    """Queries one after the other, at least one part of them."""
+    """The queries of all parts, one after the other; at least one part."""
     each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
-    return EncodedQueries(*(None if own[0] is None else np.concatenate(own) for own in each))  # type: ignore[arg-type]
+    codes, margins, features, known = (None if own[0] is None else np.concatenate(own) for own in each)
+    assert codes is not None
+    return EncodedQueries(codes, margins, features, [terms for part in parts for terms in part.terms], known)
 
 
 def is_one_query(queries: Queries, holds: str) -> bool:
-    """Whether this is one query and not a collection of them; an index of images takes an image's array for one."""
+    """Whether this is one query and not a collection of them; for an index of images an array of an image is one."""
     if holds == "image" and isinstance(queries, np.ndarray):
         return queries.ndim == 2 or (queries.ndim == 3 and queries.shape[2] == 3)
     return is_one(queries)
 
 
-def encode_queries(hasher: Hasher, queries: Queries, rerank: bool, keeps: bool) -> EncodedQueries:
-    """Queries -> codes, and the numbers to re-rank by; `keeps`: the index keeps vectors. DataError for another kind."""
+def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQueries:
+    """Encode queries; raises DataError for a query of another type than the documents of the index."""
     each: Any = [queries] if is_one_query(queries, hasher.document_type) else queries
     documents = [_fitting(document, hasher.document_type) for document in as_documents(each)]
     if not documents:
         return EncodedQueries(hasher.encode(documents))
-    return concatenate_queries([_numbers(hasher, features, rerank, keeps) for features in hasher.features(documents)])
+    found = concatenate_queries([_encode(hasher, parts, features) for features in hasher.features(documents)])
+    if parts.analyzer is None:
+        return found
+    terms = [parts.analyzer.query(str(document.content)) for document in documents]
+    return EncodedQueries(found.codes, found.margins, found.features, terms, found.known)
 
 
-def _numbers(hasher: Hasher, features: Floats | CSRMatrix, rerank: bool, keeps: bool) -> EncodedQueries:
+def _encode(hasher: Hasher, parts: Parts, features: Floats | CSRMatrix) -> EncodedQueries:
     known = hasher.vectorizer.knows(features)
-    if not rerank:
-        return EncodedQueries(hasher.program.encode(features), known=known)
     margins = hasher.program.margins(features)
-    kept = features if keeps and not isinstance(features, CSRMatrix) else None
-    return EncodedQueries(pack(margins > 0), margins, kept, known)
+    kept = None if parts.quantizer is None else take(features, np.arange(len(features))).reshape(len(features), -1)
+    return EncodedQueries(pack(margins > 0), margins, kept, (), known)
 
 
 def _fitting(document: Document, holds: str) -> Document:
-    """A query as a document of the kind that the index holds."""
+    """A query as a document of the type that the index holds."""
     if holds == "image" and isinstance(document.content, str):
         if not Path(document.content).is_file():
             raise DataError(
                 f"this index holds images, and {document.content[:60]!r} is not the path of an image; "
-                "ask with an image, its path or the id of a document"
+                "query it with an image, the path of one, or the id of a document"
             )
         return Document(document.content, Path(document.content))
     if document.kind != holds:
-        raise DataError(f"this index holds {holds}s, and the query is a {document.kind}; ask with a {holds}")
+        raise DataError(f"this index holds {holds}s, and the query is a {document.kind}; use a {holds} as query")
     return document
 
 
-def without_unknown(encoded_queries: EncodedQueries, answers: list[Hits]) -> list[Hits]:
-    """The answers, empty for queries of which nothing is known: their codes say nothing."""
-    if encoded_queries.known is None or encoded_queries.known.all():
+def without_unknown(answers: list[Hits], known: Sequence[bool]) -> list[Hits]:
+    """The answers; empty for queries that are not known, with a warning."""
+    if all(known):
         return answers
     log.warning(
-        "%d of %d queries have no word that the index knows: no answer; ask with other words",
-        len(answers) - int(encoded_queries.known.sum()),
+        "%d of %d queries have no word that occurs in the index, and no result; try other words",
+        len(answers) - sum(known),
         len(answers),
     )
-    return [
-        hits if knows else Hits([], hits.exact, hits.searcher)
-        for hits, knows in zip(answers, encoded_queries.known.tolist(), strict=True)
-    ]
+    pairs = zip(answers, known, strict=True)
+    return [hits if yes else Hits([], hits.exact, hits.searcher) for hits, yes in pairs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hashret.documents import Document
@@ -12,6 +12,10 @@ from hashret.documents import Document
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One result: the document, the Hamming distance of its code in bits, and its rank, from 1.
+
+    `score` is what put it at its rank, None if that was the distance; scores compare within one query only. `parts`
+    has the values that the score was made of: the BM25 of "words", the asymmetric distance of "codes" in bits, the
+    cosine of "vectors".
 
     Example:
         >>> index = hashret.Index.open("indexes/mine")
@@ -23,7 +27,8 @@ class Hit:
     document: Document
     distance: int
     rank: int
-    reranked: str | None = None  # what put it at its rank instead of the distance: "logits" or "vectors"
+    score: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

@@ -27,8 +27,11 @@ PIECE = 1 << 20  # characters of a text that are taken apart at once
 MARKS = 30  # combining marks in a row, as in Unicode's stream-safe text process (UAX 15): sorting more takes long
 FEW = 20  # documents, below which every word counts
 
-# Thai to Myanmar, kana, Han, Hangul: no spaces between words, or between what would be words elsewhere
-_UNSPACED = re.compile("([\u0e00-\u0eff\u1000-\u109f\u3005\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+)")
+# Thai to Myanmar, Khmer, Tai, kana, Han, Hangul: no spaces between words, or between what would be words elsewhere
+UNSPACED = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u3005\u3040-\u30ff\u3400-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U000323af]+)"
+)
 
 
 # where a text may be cut: before an ASCII or a full-width separator, which neither joins a word nor composes with
@@ -44,7 +47,7 @@ def tokens(text: str) -> Iterator[str]:
     """The words of a text, in order."""
     if len(text) <= PIECE:
         return _tokens(text)
-    return (word for piece in _pieces(text) for word in _tokens(piece))
+    return (word for piece in pieces(text) for word in _tokens(piece))
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -53,8 +56,8 @@ def _tokens(text: str) -> Iterator[str]:
     return (run for run in _runs(text) if SHORTEST <= len(run) <= LONGEST)
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """A long text in pieces that hold its words as they are."""
+def pieces(text: str) -> Iterator[str]:
+    """Cut a long text into pieces, none of which cuts a word."""
     start = 0
     while len(text) - start > PIECE:
         cut = _CUT.search(text, start + PIECE)
@@ -90,7 +93,7 @@ def _first_marks(run: str) -> str:
 
 
 def _unspaced(text: str) -> bool:
-    return not text.isascii() and _UNSPACED.search(text) is not None
+    return not text.isascii() and UNSPACED.search(text) is not None
 
 
 def _runs(text: str) -> list[str]:
@@ -101,7 +104,7 @@ def _runs(text: str) -> list[str]:
 def _mixed(text: str) -> Iterator[str]:
     """The words of a text that is not, or not all, in a script with spaces."""
     unspaced: list[str] = []
-    for number, part in enumerate(_UNSPACED.split(text)):
+    for number, part in enumerate(UNSPACED.split(text)):
         if number % 2:
             unspaced.append(part)
         elif separated := part.translate(_SEPARATED):  # else there was nothing to be seen between two unspaced parts
@@ -113,6 +116,24 @@ def _mixed(text: str) -> Iterator[str]:
 
 def _pairs(run: str) -> Iterable[str]:
     return map("".join, pairwise(run)) if len(run) > 1 else [run] if run else []
+
+
+def runs(text: str) -> Iterator[tuple[str, bool]]:
+    """The runs of letters, digits and marks of a text, of any length, and whether their script has no spaces."""
+    text = _form(text).replace("i\u0307", "i")  # a capital I with a dot, case folded
+    if not _unspaced(text):
+        yield from ((run, False) for run in _runs(text))
+        return
+    unspaced = ""
+    for number, part in enumerate(UNSPACED.split(text)):
+        if number % 2:
+            unspaced += part
+        elif separated := part.translate(_SEPARATED):  # otherwise only invisible characters are between the two
+            yield from ((run, True) for run in ([unspaced] if unspaced else []))
+            unspaced = ""
+            yield from ((run, False) for run in separated.split())
+    if unspaced:
+        yield unspaced, True
 
 
 class _Separated(dict[int, str]):
@@ -175,7 +196,7 @@ def count(texts: Iterable[str], number: dict[str, int]) -> CSRMatrix:
 def _sum(text: str, number: dict[str, int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The columns of the words of a long text, sorted, and how often it holds each."""
     total = np.zeros(len(number) + 1, np.int64)  # the last for words that have no column
-    for piece in _pieces(text):
+    for piece in pieces(text):
         total += np.bincount(_columns(piece, number) % len(total), minlength=len(total))
     columns = total[:-1].nonzero()[0]
     return columns, total[columns]

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hashret.cli.app import app
-from hashret.codes import hamming, unpack
+from hashret.codes import hamming
 from hashret.index import Index
 from hashret.search import compiled
 
@@ -88,45 +88,40 @@ def test_query_within_a_radius_and_among_labels(data: Path) -> None:
     assert {row["labels"][0] for row in only} == {"music"}
 
 
-def test_query_re_ranked_says_so_in_every_line(data: Path, tmp_path: Path) -> None:
-    asked = ("query", "captain and anchor", "-i", data / "index", "-k", 150)
-    plain, found = rows(hashret(*asked)), rows(hashret(*asked, "--rerank"))
-    assert list(found[0]) == ["query", "rank", "id", "distance", "exact", "reranked", "labels", "text"]
-    assert {row["reranked"] for row in found} == {"logits"}
+def test_query_shows_the_score_its_parts_and_where_the_words_are(data: Path, tmp_path: Path) -> None:
+    asked = ("query", "captain and anchor", "-i", data / "index")
+    found = rows(hashret(*asked, "-k", 150))
+    names = ["query", "rank", "id", "score", "distance", "exact", "labels", "text", "marks", "parts"]
+    assert list(found[0]) == names
     assert [row["rank"] for row in found] == list(range(1, 151))
-    assert [row["id"] for row in found] != [row["id"] for row in plain]
-    assert {row["id"]: row["distance"] for row in found} == {row["id"]: row["distance"] for row in plain}
-    with Index.open(data / "index") as index:
-        margins = index.hasher.logits(["captain and anchor"])[0] - index.hasher.program.threshold
-        scores = np.where(unpack(index.codes, 16), 1, -1) @ margins.astype(np.float64)
-        wanted = np.lexsort((np.arange(150), -scores.round(4)))
-        assert [row["id"] for row in found] == [index.ids[place] for place in wanted]
-    assert rows(hashret(*asked[:-1], 7, "--rerank")) == found[:7]
-    (tmp_path / "draft.txt").write_text("captain and anchor")
-    for other in (
-        ("--file", "draft.txt"),
-        ("--like", "train/sea/2"),
-        ("barn", "--label", "sea"),
-        ("ship", "--radius", 3),
-    ):
-        lines = rows(hashret("query", *other, "-i", data / "index", "--rerank"))
-        assert lines
-        assert {row["reranked"] for row in lines} == {"logits"}
+    assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
+    assert rows(hashret(*asked, "-k", 7)) == found[:7]
+    for row in found[:20]:
+        assert {row["text"][a:b].casefold() for a, b in row["marks"]} <= {"captain", "and", "anchor"}
+    by_codes = rows(hashret(*asked, "-k", 150, "--by", "codes"))
+    assert list(by_codes[0]) == ["query", "rank", "id", "distance", "exact", "labels", "text"]
+    assert [row["distance"] for row in by_codes] == sorted(row["distance"] for row in by_codes)
+    likeness = rows(hashret("query", "--like", "train/sea/2", "-i", data / "index"))
+    assert {tuple(row["parts"]) for row in likeness} == {("codes", "vectors")}
+    weighted = rows(hashret(*asked, "-k", 150, "--weights", "words=1,codes=0"))
+    alone = rows(hashret(*asked, "-k", 150, "--by", "words"))
+    assert [row["id"] for row in weighted[: len(alone)]] == [row["id"] for row in alone]
 
 
-def test_query_re_ranked_by_vectors_that_are_kept(tmp_path: Path) -> None:
+def test_query_by_vectors_finds_the_nearest_by_cosine(tmp_path: Path) -> None:
     np.save("vectors.npy", np.random.default_rng(0).standard_normal((60, 12)).astype(np.float32))
-    hashret("index", "vectors.npy", "--encoder", "lsh", "--bits", 8, "--keep-vectors")
-    assert rows(hashret("info"))[0]["keeps_vectors"] is True
-    found = rows(hashret("query", "--like", "vectors.npy:4", "-k", 59, "--rerank"))
-    assert {row["reranked"] for row in found} == {"vectors"}
+    hashret("index", "vectors.npy", "--encoder", "lsh", "--bits", 8, "--vectors", "int8")
+    facts = rows(hashret("info"))[0]
+    assert (facts["parts"], facts["vectors"], facts["language"]) == (["codes", "vectors"], "int8", None)
+    asked = ("query", "--like", "vectors.npy:4", "-k", 59, "--by", "vectors")
+    found = rows(hashret(*asked))
     unit = np.load("vectors.npy")
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     cosines = [float(unit[3] @ unit[int(row["id"].split(":")[1]) - 1]) for row in found]
-    near = [4 * row["distance"] / 8 - cosine for row, cosine in zip(found, cosines, strict=True)]
-    assert near == pytest.approx(sorted(near), abs=0.03)
+    assert cosines == pytest.approx(sorted(cosines, reverse=True), abs=0.02)
+    assert [row["parts"]["vectors"] for row in found] == pytest.approx(cosines, abs=0.02)
     hashret("compact")
-    assert rows(hashret("query", "--like", "vectors.npy:4", "-k", 59, "--rerank")) == found
+    assert rows(hashret(*asked)) == found
 
 
 @pytest.mark.parametrize("format", ["table", "jsonl", "json", "csv", "ids"])
@@ -153,12 +148,12 @@ def test_eval_equals_an_independent_computation(data: Path) -> None:
     assert row["queries"] == 30
 
 
-@pytest.mark.parametrize("rerank", [(), ("--rerank",)])
-def test_a_run_written_is_a_run_measured(data: Path, tmp_path: Path, rerank: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("by", [(), ("--by", "codes"), ("--by", "words"), ("--by", "codes,vectors")])
+def test_a_run_written_is_a_run_measured(data: Path, tmp_path: Path, by: tuple[str, ...]) -> None:
     judged = tmp_path / "qrels.tsv"
     judged.write_text("query-id\tcorpus-id\tscore\ntest/sea/2\ttrain/sea/2\t1\ntest/farm/0\ttrain/farm/3\t1\n")
     arguments = ("eval", data / "test.jsonl.gz", "-i", data / "index", "--qrels", judged, "-m", "RR", "-m", "AP")
-    direct = rows(hashret(*arguments, "--run", tmp_path / "run.txt", *rerank))
+    direct = rows(hashret(*arguments, "--run", tmp_path / "run.txt", *by))
     measured = rows(hashret(*arguments, "--from-run", tmp_path / "run.txt"))
     assert [row["value"] for row in measured] == pytest.approx([row["value"] for row in direct])
 
@@ -169,19 +164,17 @@ def test_a_gate_not_met_exits_with_3(data: Path) -> None:
     assert "below 1.0" in failed.stderr
 
 
-def test_eval_re_ranked_measures_the_finer_order(data: Path, tmp_path: Path) -> None:
+def test_eval_measures_the_order_of_the_scores(data: Path, tmp_path: Path) -> None:
     judged = np.random.default_rng(0).random((30, 150)) < 0.3
     with Index.open(data / "index") as index, gzip.open(data / "test.jsonl.gz", "rt") as file:
         queries = [json.loads(line) for line in file]
-        ids, logits = index.ids, index.hasher.logits([query["text"] for query in queries])
-        margins = (logits - index.hasher.program.threshold).astype(np.float64)
-        scores = (margins @ np.where(unpack(index.codes, 16), 1, -1).T).round(4)
+        ids, scores = index.ids, [index.scores(query["text"]).scores for query in queries]
     pairs = [f"{queries[q]['id']} 0 {ids[d]} 1\n" for q, d in np.argwhere(judged)]
     (tmp_path / "qrels").write_text("".join(pairs))
     arguments = ("eval", data / "test.jsonl.gz", "-i", data / "index", "--qrels", "qrels", "-m", "P@20", "-m", "P(r=2)")
-    plain, found = rows(hashret(*arguments)), rows(hashret(*arguments, "--rerank"))
+    plain, found = rows(hashret(*arguments, "--by", "codes")), rows(hashret(*arguments))
     total = 0.0
-    for own, hit in zip(-scores, judged, strict=True):
+    for own, hit in zip(-np.array(scores), judged, strict=True):
         edge = np.sort(own)[19]
         nearer, tied = own < edge, own == edge
         total += (hit[nearer].sum() + (20 - nearer.sum()) * hit[tied].mean()) / 20
@@ -190,8 +183,8 @@ def test_eval_re_ranked_measures_the_finer_order(data: Path, tmp_path: Path) -> 
     assert found[1] == plain[1]
 
 
-def test_compare_re_ranked_measures_what_eval_does(data: Path) -> None:
-    arguments = ("-m", "P@10", "-m", "AP", "--label", "topic", "--rerank")
+def test_compare_measures_what_eval_does(data: Path) -> None:
+    arguments = ("-m", "P@10", "-m", "AP", "--label", "topic")
     fit = ("--encoder", "itq", "--bits", 16)
     compared = rows(hashret("compare", data / "train.jsonl.gz", data / "test.jsonl.gz", *fit, *arguments))
     measured = rows(hashret("eval", data / "test.jsonl.gz", "-i", data / "index", *arguments))
@@ -279,7 +272,7 @@ def test_a_configuration_file_gives_defaults(data: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kept", [False, True])
-@pytest.mark.parametrize("more", [(), ("--rerank",)])
+@pytest.mark.parametrize("more", [(), ("--by", "codes")])
 def test_a_query_loads_no_training_library(data: Path, more: tuple[str, ...], kept: bool) -> None:
     heavy = {"torch", "sklearn", "scipy", "pandas", "h5py", *(["faiss"] if compiled() else [])}
     code = (
@@ -294,7 +287,7 @@ def test_a_query_loads_no_training_library(data: Path, more: tuple[str, ...], ke
     asked = ["wheat", "-i", str(data / "index")]
     if kept:
         np.save("vectors.npy", np.random.default_rng(0).standard_normal((20, 4)))
-        hashret("index", "vectors.npy", "--encoder", "lsh", "--keep-vectors")
+        hashret("index", "vectors.npy", "--encoder", "lsh")
         asked = ["--like", "vectors.npy:4"]
     command = [sys.executable, "-c", code, "query", *asked, *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -336,10 +329,10 @@ def test_a_query_of_unknown_words_has_no_answer_and_says_so(data: Path, tmp_path
         hashret(
             "index", data / "train.jsonl.gz", "--encoder", "lsh", "--vectorizer", vectorizer, "-i", "index", "--force"
         )
-        for more in ((), ("--rerank",), ("--radius", "64")):
+        for more in ((), ("--by", "codes"), ("--by", "words"), ("--radius", "64")):
             asked = hashret("query", "xyzzy plugh", "-i", "index", *more)
             assert asked.stdout == ""
-            assert "have no word that the index knows" in asked.stderr
+            assert "have no word that occurs in the index" in asked.stderr
         assert rows(hashret("query", "xyzzy wheat", "-i", "index"))
 
 
@@ -401,13 +394,20 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("index", "TRAIN", "-i", "INDEX"), 2, "--force replaces it"),
         (("index", "TRAIN", "--vectorizer", "pixels"), 1, "pixels reads images"),
         (
-            ("index", "TRAIN", "--vectorizer", "tfidf", "--encoder", "lsh", "--keep-vectors"),
+            ("index", "TRAIN", "--encoder", "lsh", "--vectors", "0"),
             2,
-            "vectorizer 'tfidf' gives sparse features",
+            "vectors must be 'auto', None, a number of bytes",
         ),
+        (("index", "TRAIN", "--encoder", "lsh", "--language", "klingon"), 2, "unknown language 'klingon'"),
+        (("query", "x", "--by", "letters", "-i", "INDEX"), 2, "unknown part 'letters'; allowed: words, codes, vectors"),
+        (("query", "x", "--weights", "words=-1", "-i", "INDEX"), 2, "must be a number of at least 0, got -1.0"),
+        (("query", "x", "--weights", "words=nan", "-i", "INDEX"), 2, "must be a number of at least 0, got nan"),
+        (("query", "x", "--weights", "words=0", "-i", "INDEX"), 2, "all weights are 0"),
+        (("query", "x", "--weights", "words", "-i", "INDEX"), 2, "--weights takes PART=W, got 'words'"),
+        (("query", "x", "--radius", "3", "--by", "words", "-i", "INDEX"), 2, "--radius is a Hamming distance"),
         (("query", "-i", "INDEX"), 2, "ask with one of TEXT"),
-        (("query", "x", "-k", "0", "--rerank", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
-        (("eval", "TEST", "--rerank", "--from-run", "TEST", "-i", "INDEX"), 2, "choose one of the two"),
+        (("query", "x", "-k", "0", "--by", "codes", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
+        (("eval", "TEST", "--by", "words", "--from-run", "TEST", "-i", "INDEX"), 2, "leave out --by and --weights"),
         (("query", "x", "-i", "nowhere"), 2, "no index at 'nowhere'"),
         (("query", "x", "-k", "0", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("query", "x", "--radius", "-1", "-i", "INDEX"), 2, "radius must be at least 0, got -1"),

@@ -18,7 +18,6 @@ from hashret.errors import DataError, UsageError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels, evaluate_run, evaluate_run_labels
 from hashret.evaluation.measures import parse
 from hashret.evaluation.ties import Ties
-from hashret.search.rerank import ByLogits
 
 KNOWN = ["P@1", "P@3", "P@40", "R@1", "R@5", "R@40", "AP", "AP@2", "AP@7", "AP@40"]
 KNOWN += ["nDCG", "nDCG@1", "nDCG@6", "nDCG@40", "RR", "RR@1", "RR@3", "RR@40"]
@@ -318,17 +317,25 @@ def test_one_measure_and_one_label_a_document_need_no_list() -> None:
     assert evaluate(codes, [1, 2, [1]], codes, np.array([1, 2, 3]), "P@1") == wanted
 
 
-@pytest.mark.parametrize("rerank", [False, True])
+@pytest.mark.parametrize("scored", [False, True])
 def test_a_query_of_which_nothing_is_known_counts_with_nothing_found(
-    rerank: bool, caplog: pytest.LogCaptureFixture
+    scored: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     codes = np.array([[0], [1], [3]], np.uint8)
     labels, names = ["a", "b", "a"], ["P@1", "AP", "nDCG", "RR", "R@3", "AP@2(hits)", "P(r=8)", "R(r=8)"]
-    finer = ByLogits(np.ones((3, 8), np.float32), codes) if rerank else None
-    both = evaluate(codes, labels, codes, labels, names, finer=finer, known=np.array([True, False, True]))
+    near = -hamming(codes, codes).astype(float)
+    both = evaluate(
+        codes,
+        labels,
+        codes,
+        labels,
+        names,
+        scores=near.__getitem__ if scored else None,
+        known=np.array([True, False, True]),
+    )
     assert "1 of 3 queries have no known word: nothing is found for them" in caplog.text
     alone = evaluate(
-        codes, labels, codes[[0, 2]], ["a", "a"], names, finer=finer and ByLogits(finer.margins[:2], codes)
+        codes, labels, codes[[0, 2]], ["a", "a"], names, scores=near[[0, 2]].__getitem__ if scored else None
     )
     assert [row["queries"] for row in both] == [3] * len(names)
     assert [row["value"] * 3 for row in both] == pytest.approx([row["value"] * 2 for row in alone])

@@ -40,16 +40,16 @@ def queries(path: Path, *documents: Document) -> Path:
     return path
 
 
-@pytest.mark.parametrize("rerank", [(), ("--rerank",)])
+@pytest.mark.parametrize("by", [(), ("--by", "words"), ("--by", "codes,vectors"), ("--by", "words,codes,vectors")])
 def test_eval_counts_it_with_nothing_found_and_a_run_has_no_line_of_it(
-    index: Path, tmp_path: Path, rerank: tuple[str, ...]
+    index: Path, tmp_path: Path, by: tuple[str, ...]
 ) -> None:
     both = queries(tmp_path / "both.jsonl", UNKNOWN, KNOWN)
     names = [word for name in ("AP", "P@5", "P(r=16)") for word in ("-m", name)]
-    result = run("eval", both, "-i", index, *names, "--run", tmp_path / "run", *rerank)
+    result = run("eval", both, "-i", index, *names, "--run", tmp_path / "run", *by)
     rows, alone = (
         measured(result),
-        measured(run("eval", queries(tmp_path / "one.jsonl", KNOWN), "-i", index, *names, *rerank)),
+        measured(run("eval", queries(tmp_path / "one.jsonl", KNOWN), "-i", index, *names, *by)),
     )
     assert result.stderr.count("1 of 2 queries have no known word") == 1
     for name, row in rows.items():
@@ -70,10 +70,9 @@ def test_judgements_count_it_too(index: Path, tmp_path: Path) -> None:
     assert (row["value"], row["best"], row["queries"]) == (0, 0, 1)
 
 
-@pytest.mark.parametrize("rerank", [False, True])
-def test_compare_counts_it_with_nothing_found(rerank: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_compare_counts_it_with_nothing_found(caplog: pytest.LogCaptureFixture) -> None:
     def value(*asked: Document) -> float:
-        (row,) = compare(TEXTS, asked, ["itq"], [16], [0], ["AP"], rerank=rerank)
+        (row,) = compare(TEXTS, asked, ["itq"], [16], [0], ["AP"])
         return float(row["value"])
 
     assert value(UNKNOWN) == 0

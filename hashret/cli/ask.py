@@ -17,7 +17,7 @@ from hashret.errors import UsageError
 
 if TYPE_CHECKING:
     from hashret.index import Index
-    from hashret.results import Hits
+    from hashret.results import Hit, Hits
 
 PANEL = "Query an index"
 SHOWN = 200  # characters of a text
@@ -33,7 +33,7 @@ hashret query --like letters/1871-03-02.txt -k 5
 hashret query --file draft.txt --label 1871
 hashret query photos/new.jpg -i indexes/photos
 cat questions.txt | hashret query - --format jsonl
-hashret query "the harvest of that year" --rerank
+hashret query "the harvest of that year" --by words,vectors
 cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 """,
     quoted="text",
@@ -57,7 +57,8 @@ def query(
     label: Annotated[
         list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
     ] = None,
-    rerank: o.Rerank = False,
+    by: o.By = None,
+    weights: o.Weights = None,
     search: Annotated[
         str,
         o.opt("--search", help="How to search (hashret searchers), or a FAISS factory string.", metavar="NAME"),
@@ -75,8 +76,8 @@ def query(
     with Index.open(o.find_index(index)) as opened:
         opened.search_by(search, threads, verify)
         emit(
-            _rows(opened, text, file, like, k, radius, label or [], rerank),
-            ("rank", "distance", "id", "labels", "text"),
+            _rows(opened, text, file, like, k, radius, label or [], o.ranking(by, weights)),
+            ("rank", "distance" if radius is not None or by == "codes" else "score", "id", "labels", "text"),
         )
 
 
@@ -88,20 +89,22 @@ def _rows(
     k: int | None,
     radius: int | None,
     labels: list[str],
-    rerank: bool,
+    rank: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """A row a hit, as they are found."""
     if like is not None:
-        [hits] = index.like([like], k or 10, labels, radius, rerank)
-        yield from _hits(like, hits if k is None else hits[:k], hits)
+        [hits] = index.like([like], 10 if k is None else k, labels, radius, **rank)
+        yield from _hits(index, like, hits if k is None else hits[:k], hits)
         return
     for asked in batches(_queries(index, text, file), AT_ONCE):
         if radius is None:
-            answers = index.search(asked, 10 if k is None else k, labels, rerank)
+            answers = index.search(asked, 10 if k is None else k, labels, **rank)
         else:
-            answers = index.within(asked, radius, labels, rerank)
+            if rank["weights"] or rank["by"] not in (None, ["codes"]):
+                raise UsageError("--radius is a Hamming distance between codes; leave out --by and --weights")
+            answers = index.within(asked, radius, labels)
         for document, hits in zip(asked, answers, strict=True):
-            yield from _hits(document.id, hits if k is None else hits[:k], hits)
+            yield from _hits(index, str(document.content), hits if k is None else hits[:k], hits)
 
 
 def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Document]:
@@ -120,17 +123,24 @@ def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Docu
         yield Document(text, text)
 
 
-def _hits(query: str, shown: Iterable[Any], hits: Hits) -> Iterator[dict[str, Any]]:
+def _hits(index: Index, query: str, shown: Iterable[Hit], hits: Hits) -> Iterator[dict[str, Any]]:
     for hit in shown:
-        row = {"query": query, "rank": hit.rank, "id": hit.id, "distance": hit.distance, "exact": hits.exact}
-        row |= {"reranked": hit.reranked} if hit.reranked else {}
-        yield row | {"labels": list(hit.labels), "text": preview(hit.document)}
+        row: dict[str, Any] = {"query": query, "rank": hit.rank, "id": hit.id}
+        if hit.score is not None:
+            row["score"] = hit.score
+        row |= {"distance": hit.distance, "exact": hits.exact, "labels": list(hit.labels)}
+        if "words" in hit.parts:
+            shown_text = index.snippet(hit, query)
+            row |= {"text": shown_text.text, "marks": [list(mark) for mark in shown_text.marks]}
+        else:
+            row["text"] = preview(hit.document)
+        yield row | ({"parts": dict(hit.parts)} if hit.parts else {})
 
 
 def preview(document: Document) -> str:
-    """The first characters of a text, an image's path; nothing for what has no words."""
+    """The first characters of a text on one line, the path of an image, nothing for a vector."""
     content = document.content
-    return str(content)[:SHOWN] if isinstance(content, str | Path) else ""
+    return " ".join(str(content)[: 4 * SHOWN].split())[:SHOWN] if isinstance(content, str | Path) else ""
 
 
 @command("show", PANEL, "hashret show letters/1871-03-02.txt")

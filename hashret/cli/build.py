@@ -40,9 +40,8 @@ def index(
     seed: o.Seed = None,
     device: o.Device = None,
     hasher: o.HasherAt = None,
-    keep_vectors: Annotated[
-        bool, o.opt("--keep-vectors", help="Store the features too, one byte per number, for --rerank.")
-    ] = False,
+    vectors: o.Vectors = None,
+    language: o.Language = None,
     force: Annotated[bool, o.opt("--force", help="Replace an existing index.")] = False,
     id: o.IdField = None,
     text: o.TextField = None,
@@ -58,7 +57,7 @@ def index(
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
-    with Index.create(path, documents, hasher=fitted, force=force, keep_vectors=keep_vectors, **fit) as made:
+    with Index.create(path, documents, hasher=fitted, force=force, **o.deriving(vectors, language), **fit) as made:
         log.info(
             f"indexed {counted(len(made), 'document')} in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
             f"search it with: hashret query -i {path} ..."
@@ -99,12 +98,13 @@ def refit(
     settings: o.Settings = None,
     seed: o.Seed = None,
     device: o.Device = None,
+    language: o.Language = None,
 ) -> None:
     """Learn a new hasher from the stored documents and encode them again."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
-        opened.refit(**o.fitting(bits, encoder, vectorizer, settings, seed, device))
+        opened.refit(**o.fitting(bits, encoder, vectorizer, settings, seed, device), language=language)
         log.info(f"encoded {counted(len(opened), 'document')} in {opened.bits}-bit codes by {opened.hasher.encoder}")
 
 

@@ -28,6 +28,7 @@ COLUMNS = ("measure", "value", "worst", "best", "queries", "empty")
     """
 hashret eval test.jsonl -m P@100 -m AP
 hashret eval questions.jsonl --qrels qrels.tsv -m nDCG@10
+hashret eval questions.jsonl --qrels qrels.tsv -m nDCG@10 --by words
 hashret eval news.jsonl --exclude-self --min P@10=0.6
 """,
 )
@@ -41,7 +42,8 @@ def evaluate(
     least: Annotated[
         list[str] | None, o.many("--min", help="Exit with 3 if a measure is lower.", metavar="MEASURE=VALUE")
     ] = None,
-    rerank: o.Rerank = False,
+    by: o.By = None,
+    weights: o.Weights = None,
     exclude_self: o.ExcludeSelf = False,
     run: Annotated[Path | None, typer.Option("--run", help="Write the rankings as a TREC run.", metavar="FILE")] = None,
     from_run: Annotated[
@@ -55,15 +57,16 @@ def evaluate(
     """Measure retrieval: expected values over tie orders, with the worst and the best."""
     from hashret.evaluation.evaluate import evaluate_run, evaluate_run_labels
     from hashret.evaluation.measures import parse
-    from hashret.evaluation.queries import Coded, evaluate_index, rankings
+    from hashret.evaluation.queries import RankedQueries, evaluate_index, rankings
     from hashret.evaluation.trec import read_run, write_run
     from hashret.index import Index
 
     gates = {parse(name).name: value for name, value in _gates(least)}
     names = [parse(name).name for name in measures or (() if gates else USUAL)]
     names += [name for name in gates if name not in names]
-    if rerank and from_run is not None:
-        raise UsageError("--from-run measures a ranking as it is, and --rerank makes one: choose one of the two")
+    rank = o.ranking(by, weights)
+    if from_run is not None and any(given is not None for given in rank.values()):
+        raise UsageError("--from-run measures a ranking as it is: leave out --by and --weights")
     with Index.open(o.find_index(index)) as opened:
         asked, judged = _queries(o.read_sources([queries], source, id, text, label, opened.fields), qrels)
         if from_run is not None:
@@ -75,11 +78,13 @@ def evaluate(
                 wanted = {document.id: document.labels for document in asked}
                 rows = evaluate_run_labels(ranked, own, wanted, names, exclude_self=exclude_self)
         else:
-            coded = Coded(opened, asked, rerank)
-            rows = evaluate_index(opened, coded, names, judged, exclude_self)
+            if judged is None and rank == {"by": None, "weights": None}:
+                rank = {"by": "codes"}  # labels say what kind a document is, which is what codes know
+            ranked_queries = RankedQueries(opened, asked, **rank)
+            rows = evaluate_index(opened, ranked_queries, names, judged, exclude_self)
             if run is not None:
-                ranked_now = rankings(opened, coded, exclude_self)
-                write_run(run, ranked_now, queries=coded.ids, documents=opened.ids)
+                ranked_now = rankings(opened, ranked_queries, exclude_self)
+                write_run(run, ranked_now, queries=ranked_queries.ids, documents=opened.ids)
     emit(rows, COLUMNS, key="value")
     if missed := [row for row in rows if row["value"] < gates.get(row["measure"], float("-inf"))]:
         told = ", ".join(f"{row['measure']} is {row['value']:.4f}, below {gates[row['measure']]}" for row in missed)
@@ -139,7 +144,6 @@ def compare(
     settings: o.Settings = None,
     device: o.Device = None,
     measures: o.Measures = None,
-    rerank: o.Rerank = False,
     exclude_self: o.ExcludeSelf = False,
     qrels: o.QrelsAt = None,
     id: o.IdField = None,
@@ -167,7 +171,6 @@ def compare(
         options=o.key_values(settings),
         qrels=judged,
         exclude_self=exclude_self,
-        rerank=rerank,
     )
     emit(rows, ("encoder", "bits", "seed", *COLUMNS, "fit_seconds", "encode_seconds"), key="value")
 

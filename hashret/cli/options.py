@@ -73,7 +73,24 @@ Measures = Annotated[
     list[str] | None, many("--measure", "-m", help="Such as P@100, AP, nDCG@10, R@100, RR, P(r=2).", metavar="MEASURE")
 ]
 QrelsAt = Annotated[str | None, opt("--qrels", help="Judgements, TREC or BEIR format.", metavar="FILE")]
-Rerank = Annotated[bool, opt("--rerank", help="Order the nearest by a finer distance, of vectors or logits.")]
+Vectors = Annotated[
+    str | None,
+    opt(
+        "--vectors",
+        help="Vectors stored: bytes a document, int8, float or none [16].",
+        metavar="BYTES|int8|float|none",
+    ),
+]
+Language = Annotated[
+    str | None, opt("--language", help="Language of the texts, for stemming; none, or auto: detect it.", metavar="NAME")
+]
+By = Annotated[
+    str | None,
+    opt("--by", help="Rank by these parts: words, codes, vectors.", metavar="PART[,PART]"),
+]
+Weights = Annotated[
+    str | None, opt("--weights", help="Weights of parts, such as words=1,codes=0.5.", metavar="PART=W[,PART=W]")
+]
 ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave out the document with the id of the query.")]
 
 
@@ -84,6 +101,31 @@ def key_values(settings: Sequence[str] | None) -> dict[str, str]:
         if not equals or not key:
             raise UsageError(f"-o takes KEY=VALUE, got {key!r}; for instance -o epochs=10")
     return {key: value for key, _, value in pairs}
+
+
+def deriving(vectors: str | None, language: str | None) -> dict[str, Any]:
+    """`--vectors` and `--language` as the arguments of `Index.create`; what was not given is left out."""
+    given: dict[str, Any] = {} if language is None else {"language": language}
+    if vectors is not None:
+        given["vectors"] = int(vectors) if vectors.isdecimal() else None if vectors == "none" else vectors
+    return given
+
+
+def ranking(by: str | None, weights: str | None) -> dict[str, Any]:
+    """`--by` and `--weights` as the arguments of `Index.search`."""
+    parts = None if by is None else [name.strip() for name in by.split(",") if name.strip()]
+    given: dict[str, float] | None = None
+    if weights is not None:
+        given = {}
+        for pair in weights.split(","):
+            name, _, value = pair.partition("=")
+            try:
+                given[name.strip()] = float(value)
+            except ValueError:
+                raise UsageError(
+                    f"--weights takes PART=W, got {pair!r}; for instance --weights words=1,codes=0.5"
+                ) from None
+    return {"by": parts, "weights": given}
 
 
 def fitting(

@@ -127,7 +127,8 @@ def _table(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
             if name != "id":  # which is printed as it is given to other commands
                 cells = [" ".join(text.split()) for text in cells]
             header = printable(name).replace("_seconds", " (s)").replace("_", " ")
-            made.append(Column(header, cells, number, name in ONE_LINE))
+            marks = [row.get("marks", ()) if name == "text" else () for row in rows]
+            made.append(Column(header, cells, number, name in ONE_LINE, marks))
     _make_way()
     draw(made)
 

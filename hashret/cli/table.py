@@ -5,6 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 GAPS = (2, 1)  # between columns; the narrower one where a name would not fit on one line
 NAME, TEXT = 8, 16  # characters that a name and a text have at least, where they are that long
@@ -18,6 +22,7 @@ class Column:
     cells: Sequence[str]
     number: bool = False
     one_line: bool = False
+    marks: Sequence[Sequence[Sequence[int]]] = ()  # of each cell: [from, to) in characters, printed bold
 
     @property
     def most(self) -> int:
@@ -61,9 +66,19 @@ def draw(columns: Sequence[Column]) -> None:
             overflow="ellipsis" if column.one_line else "fold",
             no_wrap=column.one_line,
         )
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*map(Text, cells))
+    for number in range(len(columns[0].cells)):
+        table.add_row(*(_marked(column, number) for column in columns))
     console.print(table)
+
+
+def _marked(column: Column, number: int) -> Text:
+    """A cell with its marks in bold."""
+    from rich.text import Text
+
+    text = Text(column.cells[number])
+    for start, stop in column.marks[number] if column.marks else ():
+        text.stylize("bold", start, stop)
+    return text
 
 
 def fit(columns: Sequence[Column], room: int) -> tuple[int, list[int]]:

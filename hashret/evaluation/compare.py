@@ -16,7 +16,6 @@ from hashret.errors import DataError
 from hashret.evaluation.evaluate import evaluate, evaluate_qrels
 from hashret.evaluation.measures import parse
 from hashret.hasher import Hasher, Settings
-from hashret.search.rerank import ByLogits, Finer
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -34,12 +33,11 @@ def compare(
     options: Mapping[str, Any] | None = None,
     qrels: Qrels | None = None,
     exclude_self: bool = False,
-    rerank: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """A row an encoder, length, seed and measure, as each is done.
 
     The corpus is vectorized once, from all of its documents. An option that some of the encoders do not know is given
-    to those that do. `rerank` goes by the queries' logits. Raises as `Hasher.fit` does, before anything is fitted where
+    to those that do. Raises as `Hasher.fit` does, before anything is fitted where
     an option is wrong.
     """
     measures = [parse(measure).name for measure in ([measures] if isinstance(measures, str) else measures)]
@@ -61,9 +59,8 @@ def compare(
         fitted = time.perf_counter()
         codes, margins = hasher.program.encode(features.input), hasher.program.margins(wanted.input)
         encoded = time.perf_counter()
-        finer = ByLogits(margins, codes) if rerank else None
         times = {"fit_seconds": round(fitted - started, 2), "encode_seconds": round(encoded - fitted, 2)}
-        for row in _measure(codes, documents, pack(margins > 0), asked, measures, qrels, own, finer, known):
+        for row in _measure(codes, documents, pack(margins > 0), asked, measures, qrels, own, known):
             yield {"encoder": encoder, "bits": length, "seed": seed, **row, **times}
 
 
@@ -85,16 +82,13 @@ def _measure(
     measures: Sequence[str],
     qrels: Qrels | None,
     own: Sequence[int] | None,
-    finer: Finer | None,
     known: npt.NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
     exclude = None if own is None else np.array(own, np.int64)
     if qrels is not None:
         ids, query_ids = [d.id for d in documents], [d.id for d in asked]
-        return evaluate_qrels(
-            codes, ids, query_codes, query_ids, qrels, measures, exclude=exclude, finer=finer, known=known
-        )
+        return evaluate_qrels(codes, ids, query_codes, query_ids, qrels, measures, exclude=exclude, known=known)
     labels, query_labels = [d.labels for d in documents], [d.labels for d in asked]
     if not any(labels) or not any(query_labels):
         raise DataError("documents and queries must carry labels; name the field (label) or give judgements (qrels)")
-    return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude, finer=finer, known=known)
+    return evaluate(codes, labels, query_codes, query_labels, measures, exclude=exclude, known=known)

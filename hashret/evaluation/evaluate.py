@@ -24,10 +24,11 @@ from hashret.evaluation.measures import BallPrecision, Measure, parse
 from hashret.evaluation.ties import Ints, Ties
 from hashret.evaluation.trec import ids_of
 from hashret.progress import track
-from hashret.search.rerank import SHORT_LIST, Finer
 
 Row = dict[str, Any]
 Run = Mapping[str, Mapping[str, float]]  # score of each document found, by query id and document id
+
+Scores = Callable[[int], npt.NDArray[np.float64]]
 
 CHUNK = 4 << 20  # pairs of query and document at once: about 64 MB with the temporaries of `hamming`
 
@@ -42,14 +43,14 @@ def evaluate(
     measures: Sequence[str] | str,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
-    finer: Finer | None = None,
+    scores: Scores | None = None,
     known: npt.NDArray[np.bool_] | None = None,
 ) -> list[Row]:
     """Measure the ranking of codes uint8 [n, w] for each query code [m, w]; relevant is what shares a label.
 
     exclude int64 [m]: the position of each query itself among the codes, left out of its ranking; -1 where it is not.
-    finer: puts the nearest 1,000 of each query, and all that tie with the last of them, in order before they are
-    measured; only equal finer distances are then ties. `P(r=2)` and `R(r=2)` go by the Hamming distances all the same.
+    scores: a function from the number of a query to the scores float64 [n] that the codes' documents are ranked by,
+    highest first, instead of by Hamming distance; equal scores are ties. `P(r=2)` and `R(r=2)` go by Hamming distance.
     known bool [m]: a query that is not known, because the index has none of its words, counts with nothing found.
     Raises UsageError for unknown measures, DataError for arrays and labels that do not fit each other.
 
@@ -61,7 +62,7 @@ def evaluate(
     """
     _check_lengths(labels=labels, codes=codes)
     _check_lengths(query_labels=query_labels, query_codes=query_codes)
-    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude, finer, known)
+    return _evaluate_codes(codes, query_codes, SharedLabels(labels, query_labels), measures, exclude, scores, known)
 
 
 def evaluate_qrels(
@@ -73,7 +74,7 @@ def evaluate_qrels(
     measures: Sequence[str] | str,
     *,
     exclude: npt.NDArray[np.int64] | None = None,
-    finer: Finer | None = None,
+    scores: Scores | None = None,
     known: npt.NDArray[np.bool_] | None = None,
 ) -> list[Row]:
     """The same by judgements: nDCG takes the grades, the other measures grade 1 and above as relevant.
@@ -83,7 +84,7 @@ def evaluate_qrels(
     _check_lengths(ids=ids, codes=codes)
     _check_lengths(query_ids=query_ids, query_codes=query_codes)
     relevance = Judgements(ids_of(qrels, query_ids, ids), ids, query_ids)
-    return _evaluate_codes(codes, query_codes, relevance, measures, exclude, finer, known)
+    return _evaluate_codes(codes, query_codes, relevance, measures, exclude, scores, known)
 
 
 def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] | str, *, exclude_self: bool = False) -> list[Row]:
@@ -124,7 +125,7 @@ def _evaluate_codes(
     relevance: Relevance,
     names: Sequence[str] | str,
     exclude: Ints | None,
-    finer: Finer | None,
+    scores: Scores | None,
     known: npt.NDArray[np.bool_] | None,
 ) -> list[Row]:
     measures = _parsed(names)
@@ -136,14 +137,14 @@ def _evaluate_codes(
     def ties(queries: Ints) -> tuple[Ties, Ties]:
         distances = list(hamming(query_codes[queries], codes))  # q times [n]; the distance is the number of the group
         balls = _ties(_found(distances, answered[queries], bits + 1), own[queries], queries, relevance, bits + 1)
-        if finer is None:
+        if scores is None:
             return balls, balls
-        asked = zip(distances, queries.tolist(), own[queries].tolist(), strict=True)
-        groups = [_finer_groups(near, finer, query, itself) for near, query, itself in asked]
+        groups = [_groups(scores(query)) for query in queries.tolist()]
         number = max(int(group.max(initial=0)) for group in groups) + 1
+        groups = [np.where(group < 0, number, group) for group in groups]
         return _ties(_found(groups, answered[queries], number), own[queries], queries, relevance, number), balls
 
-    most = bits + 1 if finer is None else bits + 1 + len(codes)
+    most = bits + 1 if scores is None else bits + 1 + len(codes)
     return _rows(measures, relevance, len(query_codes), len(codes), most, ties)
 
 
@@ -164,16 +165,9 @@ def _found(groups: list[npt.NDArray[Any]], answered: npt.NDArray[np.bool_], numb
     return [own if yes else np.full(len(own), number) for own, yes in zip(groups, answered.tolist(), strict=True)]
 
 
-def _finer_groups(distances: npt.NDArray[np.uint16], finer: Finer, query: int, itself: int) -> Ints:
-    """The group of each document [n]: those of equal finer distance, then, past the short list, of equal distance."""
-    counts = np.bincount(distances, minlength=1)
-    if itself >= 0:
-        counts[distances[itself]] -= 1
-    edge = int(np.searchsorted(np.cumsum(counts), min(SHORT_LIST, counts.sum())))
-    short = np.flatnonzero(distances <= edge)
-    groups = distances.astype(np.int64) + len(short)
-    groups[short] = np.unique(finer.distances(query, short), return_inverse=True)[1]
-    return groups
+def _groups(scores: npt.NDArray[np.float64]) -> Ints:
+    """The group of each document [n], that of the highest score first; -1 for a score of -inf, which is not found."""
+    return np.where(scores > -np.inf, np.unique(-scores, return_inverse=True)[1], -1)
 
 
 def _evaluate_run(

@@ -14,6 +14,7 @@ from hashret import files, worker
 from hashret.errors import DataError, IndexNotFound, StoreError
 from hashret.files import Root
 from hashret.store import deletions, recovery
+from hashret.store.derived import FIELDS
 from hashret.store.lock import HOLDER, LOCK
 from hashret.store.manifest import (
     NAME,
@@ -196,6 +197,12 @@ def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segme
         yield f"is not an HDF5 file as hashret writes it ({error})"
     if sum(1 for _ in segment.records()) != entry.rows:
         yield "holds another number of documents"
+    for field in map(segment.field, FIELDS):
+        if field is not None:
+            try:
+                field.check()
+            except ValueError as error:
+                yield f"has damaged postings ({error})"
     hashes = np.array([hash_id(id) for id in ids], np.uint64)
     known, rows = segment.array("lookup/hashes"), segment.array("lookup/rows")
     if (np.sort(hashes) != known).any() or (hashes[rows.clip(0, max(0, len(ids) - 1))] != known).any():

@@ -4,11 +4,13 @@
     ids, contents, thumbnails, metadata      each a group: bytes uint8 [total], offsets int64 [n + 1]
     labels                          a group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
     lookup                          a group: hashes uint64 [n], ascending, rows int64 [n]
-    vectors, scales                 int8 [n, dim] and float32 [n]; only where an index keeps vectors
+    vectors                         a group: uint8 [n, bytes], int8 or float32 [n, dim], and norms float32 [n]
+    words, titles                   each a group, of postings; hashret/postings.py describes them
 
 All arrays are contiguous, so that `segment.py` reads them by their place in the file alone, without HDF5. Only contents
-and metadata are compressed, in pieces, and `pieces` int64 [pieces, 2] has the place and the length of each. The bulk of
-the documents comes last, so that a file that is cut short has lost only the last of them.
+and metadata are compressed, in pieces, and `pieces` int64 [pieces, 2] has the place and the length of each. Contents
+come late in the file, and after them only postings, which can be made from contents again: a file that is cut short has
+lost few documents.
 Strings are bytes and offsets because HDF5's own variable-length strings are slow and break under compression.
 """
 
@@ -26,15 +28,15 @@ import numpy.typing as npt
 
 from hashret.codes import Codes
 from hashret.errors import DataError
-from hashret.features import Vectors
+from hashret.store.derived import VECTORS, Derived
 from hashret.store.manifest import Place
 from hashret.store.segment import DTYPES, PIECE, Record, hash_id, label_names
 
 Arrays = Mapping[str, Place]
 
 
-def image(codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> tuple[bytes, Arrays]:
-    """The file of codes [n, bytes], their n records and, where they are kept, n vectors; and where its arrays lie.
+def image(codes: Codes, records: Sequence[Record], derived: Derived) -> tuple[bytes, Arrays]:
+    """The file of n documents: their codes [n, bytes], records and derived parts; and the places of its arrays.
 
     HDF5 makes it in memory: on a full disk the library would crash, plain Python raises OSError.
     """
@@ -50,12 +52,15 @@ def image(codes: Codes, records: Sequence[Record], vectors: Vectors | None = Non
         for name, strings in packed.items():
             file[f"{name}/offsets"] = _offsets([len(value) for value in strings])
             file[f"{name}/pieces"] = np.ones((-(-sum(map(len, strings)) // PIECE), 2), np.int64)  # filled below
-        if vectors is not None:
-            file["vectors"], file["scales"] = vectors.values, vectors.scales
+        arrays = derived.arrays()
+        for name in arrays.keys() & {*VECTORS, "vectors/norms"}:
+            file[name] = arrays.pop(name)
         for name, values in _strings("thumbnails", [record.thumbnail for record in records]).items():
             file[name] = values
         for name, strings in packed.items():
             _pack(file, name, b"".join(strings))
+        for name, values in arrays.items():
+            file[name] = values
         file.flush()
         return file.id.get_file_image(), dict(_contiguous(file))
 

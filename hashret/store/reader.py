@@ -8,7 +8,6 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hashret.codes import Codes, width
 from hashret.errors import CorruptIndex, UsageError
@@ -16,6 +15,7 @@ from hashret.features import Vectors, concatenate_vectors
 from hashret.files import Root
 from hashret.store import deletions
 from hashret.store.deletions import Mask
+from hashret.store.derived import Postings
 from hashret.store.manifest import Manifest, SegmentEntry, segment_path
 from hashret.store.segment import Record, Segment, hash_id
 
@@ -72,17 +72,21 @@ class Generation:
         parts = [segment.codes() for segment in self.segments]
         return np.concatenate(parts) if parts else np.zeros((0, width(self.manifest.bits)), np.uint8)
 
-    @property
-    def dims(self) -> set[int]:
-        """The lengths of the vectors that the segments keep, 0 for one that keeps none."""
-        return {segment.dim for segment in self.segments}
+    def vectors(self) -> Vectors | None:
+        """Vectors of all rows, deleted ones included; None if the index has none."""
+        parts = [segment.vectors() for segment in self.segments]
+        there = [part for part in parts if part is not None]
+        if there and (len(there) < len(parts) or len({(own.values.shape[1], own.values.dtype) for own in there}) > 1):
+            raise CorruptIndex(f"index {self.name!r} is damaged: its segments hold different vectors", path=self.name)
+        return concatenate_vectors(there) if there else None
 
-    def vectors(self, rows: npt.NDArray[np.int64]) -> Vectors:
-        """The vectors kept of these rows; StoreError where there are none."""
-        place = np.searchsorted(self.starts, rows, "right") - 1
-        order = np.argsort(place, kind="stable")
-        parts = [segment.vectors(rows[place == i] - self.starts[i]) for i, segment in enumerate(self.segments)]
-        return concatenate_vectors(parts).take(np.argsort(order))
+    def fields(self, name: str) -> list[Postings]:
+        """The postings of "words" or "titles" of each segment; none if the index has none."""
+        parts = [segment.field(name) for segment in self.segments]
+        there = [part for part in parts if part is not None]
+        if there and len(there) < len(parts):
+            raise CorruptIndex(f"index {self.name!r} is damaged: some segments hold no {name}", path=self.name)
+        return there
 
     def ids(self) -> list[str]:
         """Ids of all rows, deleted ones included."""

@@ -9,7 +9,7 @@ nothing reads.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from hashret.errors import CorruptIndex, IndexNotFound, StoreError
 from hashret.files import BLOCK, Memory, Root
 from hashret.store import deletions, recovery
 from hashret.store.check import Problem, changed, problems, second_manifest
+from hashret.store.derived import FIELDS, Derived
 from hashret.store.lock import locked
 from hashret.store.manifest import (
     NAME,
@@ -35,7 +36,7 @@ from hashret.store.manifest import (
     segment_path,
 )
 from hashret.store.recovery import RecoveryFile
-from hashret.store.segment import DTYPES, PIECE, Segment
+from hashret.store.segment import DTYPES, PIECE, Record, Segment
 from hashret.store.store import DAMAGED, Store, sweep
 from hashret.store.transaction import Part, Transaction
 
@@ -53,7 +54,14 @@ class Repaired:
     left: list[Problem] = field(default_factory=list)
 
 
-def repair(folder: Path) -> Repaired:
+Make = Callable[[Sequence[Record]], Derived]
+"""Makes words and titles, and vectors if it can, from the records of documents."""
+
+Derive = Callable[[Manifest, Callable[[str], bytes]], Make]
+"""The Make of an index, from its manifest and a reader of its hasher's files."""
+
+
+def repair(folder: Path, derive: Derive) -> Repaired:
     """Mend the index in a folder; IndexNotFound where there is none, CorruptIndex where no manifest can be read."""
     if not any((folder / name).exists() for name in (NAME, SECOND)):
         raise IndexNotFound(f"no index at {str(folder)!r}", path=str(folder))
@@ -63,7 +71,7 @@ def repair(folder: Path) -> Repaired:
             manifest = _manifest(root, report)
             wrong = {problem.file for problem in changed(root, manifest)}
             if any(not name.startswith("hasher/") for name in wrong):
-                _mend(root, manifest, wrong, report)
+                _mend(root, manifest, wrong, derive, report)
             report.done += [(problem.file, "was rewritten") for problem in second_manifest(root, manifest)]
             sweep(root)  # which does it
     except OSError as error:
@@ -91,7 +99,7 @@ def _manifest(root: Root, report: Repaired) -> Manifest:
         return manifest
 
 
-def _mend(root: Root, manifest: Manifest, wrong: set[str], report: Repaired) -> None:
+def _mend(root: Root, manifest: Manifest, wrong: set[str], derive: Derive, report: Repaired) -> None:
     """Mend the files that are wrong, as a change like any other: one new generation, or none."""
     store = Store(root.path)
     store.manifest, store.deleted = manifest, _deleted(root, manifest, wrong)
@@ -105,7 +113,8 @@ def _mend(root: Root, manifest: Manifest, wrong: set[str], report: Repaired) -> 
             if data and known and _flip_back(root, name, manifest.files[name], known, data):
                 report.done.append((name, "has its flipped bits back"))
             elif name in wrong:
-                _save(change, entry, known, data, faiss_path(entry.number) not in wrong, report)
+                saved = Saved.of(change, manifest, entry, known, data, faiss_path(entry.number) not in wrong, derive)
+                _save(change, entry, known, saved, report)
                 kept.append(name)
                 continue
             if {beside, faiss_path(entry.number)} & wrong:
@@ -219,18 +228,12 @@ def _save(
     change: Transaction,
     entry: SegmentEntry,
     known: RecoveryFile | None,
-    data: _Salvaged | None,
-    codes_beside: bool,
+    saved: Saved | None,
     report: Repaired,
 ) -> None:
     """Put the undamaged rows of a damaged segment in its place, and list the ids of the others."""
     name, living = segment_path(entry.number), change.living(entry)
-    whole = np.zeros(entry.rows, bool)
-    saved = None
-    if known and data and len(data.bad) < len(known.blocks):
-        with suppress(StoreError, ValueError, KeyError, zlib.error):
-            saved = Saved(change, entry, known, data, codes_beside)
-            whole = saved.whole & living
+    whole = saved.whole & living if saved else np.zeros(entry.rows, bool)
     change.put(entry, saved.parts(whole) if saved else ())
     lost = living & ~whole
     if known:
@@ -243,8 +246,32 @@ def _save(
 class Saved:
     """What of a damaged segment is as it was written."""
 
+    @classmethod
+    def of(
+        cls,
+        change: Transaction,
+        manifest: Manifest,
+        entry: SegmentEntry,
+        known: RecoveryFile | None,
+        data: _Salvaged | None,
+        codes_beside: bool,
+        derive: Derive,
+    ) -> Saved | None:
+        """What can be saved; None if nothing can be read."""
+        if known and data and len(data.bad) < len(known.blocks):
+            with suppress(StoreError, ValueError, KeyError, zlib.error):
+                return cls(change, manifest, entry, known, data, codes_beside, derive)
+        return None
+
     def __init__(
-        self, change: Transaction, entry: SegmentEntry, known: RecoveryFile, data: _Salvaged, codes_beside: bool
+        self,
+        change: Transaction,
+        manifest: Manifest,
+        entry: SegmentEntry,
+        known: RecoveryFile,
+        data: _Salvaged,
+        codes_beside: bool,
+        derive: Derive,
     ) -> None:
         name, bits = segment_path(entry.number), change.bits
         self.known, self.rows, self.arrays = known, entry.rows, change.files[name].arrays
@@ -258,8 +285,9 @@ class Saved:
         for part in ("contents", "thumbnails", "metadata"):
             touched |= self._strings(part)
         touched |= self._ranges("labels", self._items("labels/rows"))
-        if self.segment.dim:
-            touched |= self._items("vectors").reshape(self.rows, -1).any(axis=1) | self._items("scales")
+        self.derive = derive(manifest, lambda name: change.root.read(f"{manifest.hasher}/{name}"))
+        if (array := self.segment.vector_array) and self.derive([]).vectors is None:
+            touched |= self._items(array).reshape(self.rows, -1).any(axis=1) | self._items("vectors/norms")
         codes = self._items("codes").reshape(self.rows, -1).any(axis=1)
         self.codes = self.segment.items("codes").reshape(self.rows, -1)
         if codes_beside and codes.any():
@@ -274,8 +302,15 @@ class Saved:
             for start in range(first, last, 1000):
                 stop = min(start + 1000, last)
                 records = self.segment.between(start, stop, self.known.ids[start:stop], self.known.names)
-                vectors = self.segment.vectors(np.arange(start, stop)) if self.segment.dim else None
-                yield self.codes[start:stop], records, vectors
+                yield self.codes[start:stop], records, self._derived(records, np.arange(start, stop))
+
+    def _derived(self, records: Sequence[Record], rows: npt.NDArray[np.int64]) -> Derived:
+        """The parts that the segment has, made again from the records; vectors are read where that cannot be done."""
+        made, vectors = self.derive(records), self.segment.vectors()
+        if vectors is not None:
+            vectors = vectors.take(rows) if made.vectors is None else made.vectors
+        words, titles = (self.segment.field(name) is not None for name in FIELDS)
+        return Derived(vectors, made.words if words else None, made.titles if titles else None)
 
     def _items(self, name: str) -> Mask:
         """Which numbers of an array lie in a damaged block, and have no copy."""

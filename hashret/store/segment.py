@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hashret import files
+from hashret import files, postings
 from hashret.codes import Codes, check_codes, width
 from hashret.errors import CorruptIndex, StoreError
 from hashret.features import Vectors
 from hashret.files import Reader
+from hashret.store.derived import FIELDS, VECTORS, Derived, Postings
 from hashret.store.manifest import Place
 
 PIECE = 1 << 13  # bytes compressed together: about what one look-up has to unpack
@@ -42,9 +43,17 @@ DTYPES: dict[str, type[np.generic]] = {
     "labels/rows": np.int32,
     "lookup/hashes": np.uint64,
     "lookup/rows": np.int64,
-    "vectors": np.int8,
-    "scales": np.float32,
+    **{name: np.dtype(name.rpartition("/")[2]).type for name in VECTORS},
+    "vectors/norms": np.float32,
+    **{f"{field}/{name}": dtype for field in FIELDS for name, dtype in postings.DTYPES.items()},
 }
+
+
+OPTIONAL = frozenset(name for name in DTYPES if name.split("/")[0] in ("vectors", *FIELDS))
+
+
+def _of_field(name: str) -> set[str]:
+    return {f"{name}/{array}" for array in postings.DTYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +95,20 @@ class Segment:
         for name, (offset, items) in self.places.items():
             if name not in DTYPES or offset + items * np.dtype(DTYPES[name]).itemsize > self.file.size:
                 raise ValueError(f"{name} lies outside the file")
-        free = {"vectors", "scales", *(f"{name}/bytes" for name in PACKED), *(f"{name}/pieces" for name in PACKED)}
+        free = {*(f"{name}/bytes" for name in PACKED), *(f"{name}/pieces" for name in PACKED), *OPTIONAL}
         for name in DTYPES.keys() - self.places.keys() - free:
             raise ValueError(f"{name} is missing")
-        if len({"vectors", "scales"} & self.places.keys()) == 1:
-            raise ValueError("`vectors` and `scales` must both be present")
+        for group in ({self.vector_array or VECTORS[0], "vectors/norms"}, *map(_of_field, FIELDS)):
+            if (there := group & self.places.keys()) and there != group:
+                raise ValueError(f"{min(group - there)} is missing, {min(there)} is there")
         wanted = {f"{name}/offsets": rows + 1 for name in ("ids", "contents", "thumbnails", "metadata", "labels")}
         wanted |= {"codes": rows * width(self.bits), "lookup/hashes": rows, "lookup/rows": rows}
-        wanted |= {"scales": rows} if "scales" in self.places else {}
+        each = ("vectors/norms", *(f"{field}/{name}" for field in FIELDS for name in ("lengths", "pairs")))
+        wanted |= {name: rows for name in each if name in self.places}
         for name, items in wanted.items():
             if self.places[name][1] != items:
                 raise ValueError(f"{name} has {self.places[name][1]} numbers, not {items}")
-        if self.dim * rows != self.places.get("vectors", (0, 0))[1]:
+        if self.vector_array and self.places[self.vector_array][1] % max(1, rows):
             raise ValueError("vectors are of unequal length")
 
     @property
@@ -131,20 +142,33 @@ class Segment:
             return check_codes(codes, self.bits)
 
     @property
-    def dim(self) -> int:
-        """Length of the vectors kept; 0 where none are."""
-        return self.places["vectors"][1] // max(1, self.rows) if "vectors" in self.places else 0
+    def vector_array(self) -> str | None:
+        """The name of the array that holds the vectors, None if the segment has none."""
+        return next((name for name in VECTORS if name in self.places), None)
 
-    def vectors(self, rows: npt.NDArray[np.int64]) -> Vectors:
-        """The vectors of these rows; StoreError where none are kept."""
+    def vectors(self) -> Vectors | None:
+        """All vectors, None if the segment has none."""
+        if (name := self.vector_array) is None:
+            return None
         with self._reading():
-            if "vectors" not in self.places:
-                raise ValueError("no vectors are kept in it")
-            if len(rows) * 8 > self.rows:
-                return Vectors(self.array("vectors").reshape(self.rows, -1), self.array("scales")).take(rows)
-            each = [self.items("vectors", row * self.dim, (row + 1) * self.dim) for row in rows.tolist()]
-            values = np.array(each, np.int8).reshape(len(rows), self.dim)
-            return Vectors(values, self.array("scales")[rows])
+            return Vectors(self.array(name).reshape(self.rows, -1), self.array("vectors/norms"))
+
+    def field(self, name: str) -> Postings | None:
+        """The postings of "words" or "titles", None if the segment has none."""
+        if f"{name}/lengths" not in self.places:
+            return None
+
+        def read(array: str) -> npt.NDArray[Any]:
+            with self._reading():
+                return self.array(f"{name}/{array}")
+
+        return Postings(self.rows, read)
+
+    def derived(self) -> Derived:
+        """Vectors, words and titles of all rows."""
+        with self._reading():
+            fields = [self.field(name) for name in FIELDS]
+            return Derived(self.vectors(), *(None if field is None else field.occurrences() for field in fields))
 
     def ids(self) -> list[str]:
         """All ids, in order of insertion."""

@@ -13,10 +13,10 @@ import numpy as np
 from hashret import files
 from hashret.codes import Codes
 from hashret.errors import DataError, StoreError
-from hashret.features import Vectors, concatenate_vectors
 from hashret.files import Root
 from hashret.store import deletions as bitmaps
 from hashret.store import faiss_file, merging, recovery
+from hashret.store.derived import Derived, concatenate_derived
 from hashret.store.manifest import (
     RECOVERY,
     SECOND,
@@ -34,7 +34,7 @@ from hashret.store.segment import DOCUMENT_BYTES, Record, Segment
 SEGMENT_ROWS = 1 << 17
 SEGMENT_BYTES = 64 << 20  # of contents, metadata and vectors; what a writer holds at once
 ID_BYTES = 4096
-HASHER_FILES = r"config\.json|(vocabulary|weights|encoder)-[0-9a-f]{16}\.(json|safetensors)"
+HASHER_FILES = r"config\.json|(vocabulary|weights|encoder|vectors)-[0-9a-f]{16}\.(json|safetensors)"
 OWN = re.compile(
     r"segments/(\d{6,15})\.h5|faiss/(\d{6,15})\.faiss|deletions/(\d{6,15})\.npy|recovery/(\d{6,15})\.(?:json|npy)"
     rf"|hasher/(\d{{6,15}})/(?:{HASHER_FILES})"
@@ -42,7 +42,7 @@ OWN = re.compile(
 """Names of the files that a transaction writes. What has another name was put there by somebody else, and stays."""
 
 
-Part = tuple[Codes, list[Record], Vectors | None]
+Part = tuple[Codes, list[Record], Derived]
 
 
 class Transaction:
@@ -62,7 +62,7 @@ class Transaction:
         self.deleted = store.deleted.copy()
         self.started_over = old is None
         self.codes: list[Codes] = []
-        self.vectors: list[Vectors] = []
+        self.derived: list[Derived] = []
         self.pending: list[Record] = []
         self.pending_bytes = 0
         self.written: list[str] = []  # files of this transaction, for the clean-up of one that fails
@@ -82,17 +82,17 @@ class Transaction:
         for name, data in sorted(hasher.items()):
             self._write(f"{self.hasher}/{name}", data)
 
-    def add(self, codes: Codes, records: Sequence[Record], vectors: Vectors | None = None) -> None:
-        """Append documents: codes [n, bytes], n records whose ids the caller has checked, and n vectors if kept."""
-        start = 0
+    def add(self, codes: Codes, records: Sequence[Record], derived: Derived | None = None) -> None:
+        """Append n documents: codes [n, bytes], records whose ids the caller has checked, and their derived parts."""
+        start, derived = 0, derived or Derived()
+        width = 0 if derived.vectors is None else derived.vectors.values[:1].nbytes
         for stop, record in enumerate(records, 1):
-            self.pending_bytes += _size_of(record) + (vectors.values.shape[1] if vectors is not None else 0)
+            self.pending_bytes += _size_of(record) + width
             full = len(self.pending) + stop - start >= SEGMENT_ROWS or self.pending_bytes >= SEGMENT_BYTES
             if full or stop == len(records):
                 self.codes.append(codes[start:stop])
                 self.pending += records[start:stop]
-                if vectors is not None:
-                    self.vectors.append(vectors.take(np.arange(start, stop)))
+                self.derived.append(derived if stop - start == len(records) else derived.take(np.arange(start, stop)))
                 start = stop
             if full:
                 self._flush()
@@ -164,13 +164,13 @@ class Transaction:
         from hashret.store import hdf5
 
         number, codes, records = self._number(), np.concatenate(self.codes), self.pending
-        image, arrays = hdf5.image(codes, records, concatenate_vectors(self.vectors) if self.vectors else None)
+        image, arrays = hdf5.image(codes, records, concatenate_derived(self.derived))
         self._write(segment_path(number), image, arrays)
         self._write(recovery_path(number), recovery.of(records, image, arrays).image())
         self._write(faiss_path(number), faiss_file.image(codes, self.bits))
         self.entries.append(SegmentEntry(number, len(records)))
         self.deleted = np.concatenate([self.deleted, np.zeros(len(records), bool)])
-        self.codes, self.vectors, self.pending, self.pending_bytes = [], [], [], 0
+        self.codes, self.derived, self.pending, self.pending_bytes = [], [], [], 0
 
     def _merge(self) -> None:
         """Have few segments, by the policy of `merging`; neighbours only, so that the order stays."""
@@ -288,11 +288,11 @@ def _weight(value: Any) -> int:
 
 def _parts(segment: Segment, kept: bitmaps.Mask) -> Iterator[Part]:
     """The rows of a segment that are kept, a thousand at a time."""
-    codes = segment.codes()
+    codes, derived = segment.codes(), segment.derived()
     for first in range(0, segment.rows, 1000):
         rows = np.flatnonzero(kept[first : first + 1000]) + first
         if len(rows):
-            yield codes[rows], segment.some(rows), segment.vectors(rows) if segment.dim else None
+            yield codes[rows], segment.some(rows), derived.take(rows)
 
 
 def _largest(root: Root) -> int:

@@ -32,6 +32,7 @@ class Vectorizer(Options, ABC):
     summary: ClassVar[str]
     document_type: ClassVar[str]  # of documents.KINDS
     feature_type: ClassVar[str]  # of features.FEATURE_TYPES
+    centred: ClassVar[bool] = False  # whether similarity is that of features less their mean, as for pixels
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Features:

@@ -37,6 +37,7 @@ class Pixels(Vectorizer):
     name = "pixels"
     summary = "images as pixels of a fixed grid, grey or colour"
     document_type = "image"
+    centred = True
     feature_type = "unit"
 
     def fit(self, documents: Sequence[Document]) -> Features:

@@ -1,0 +1,132 @@
+"""Parts: what an index derives from documents for ranking, in addition to their codes: words, titles and vectors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+import numpy as np
+
+from hashret import quantizer
+from hashret.analyzer import Analyzer, checked_language, detect_language
+from hashret.documents import Document
+from hashret.errors import StoreError
+from hashret.features import CSRMatrix, Floats, stacked
+from hashret.files import sha256_of
+from hashret.hasher import Hasher, tensors_in
+from hashret.quantizer import Quantizer
+from hashret.store import Derived, Record
+
+SAMPLE = 10_000  # documents that the quantizer is fitted to, and the language detected from
+
+log = logging.getLogger("hashret")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Makes the derived parts of documents; an index of images or vectors has no analyzer."""
+
+    analyzer: Analyzer | None = None
+    quantizer: Quantizer | None = None
+
+    @classmethod
+    def fit(cls, hasher: Hasher, documents: Sequence[Document], vectors: int | str | None, language: str) -> Self:
+        """Learn from some of the documents. `vectors` is as `checked_kind` returns it, `language` may be "auto"."""
+        analyzer = made = None
+        if hasher.document_type == "text":
+            if language == "auto":
+                language = detect_language([str(document.content) for document in documents])
+            analyzer = Analyzer(language)
+        if vectors is not None:
+            features = stacked(list(hasher.features(documents)))
+            made = quantizer.fit(features, vectors, hasher.vectorizer.centred)
+        return cls(analyzer, made)
+
+    def derive(self, features: Floats | CSRMatrix | None, records: Sequence[Record]) -> Derived:
+        """The parts of documents with these features and records."""
+        vectors = None if self.quantizer is None or features is None else self.quantizer.encode(features)
+        if self.analyzer is None:
+            return Derived(vectors)
+        words = self.analyzer.occurrences(record.content for record in records)
+        return Derived(vectors, words, self.analyzer.occurrences(map(title_of, records)))
+
+    def about(self) -> dict[str, Any]:
+        """What the manifest says of the parts."""
+        found: dict[str, Any] = {}
+        if self.analyzer is not None:
+            found["analyzer"] = self.analyzer.versions()
+        if self.quantizer is not None:
+            name = next(iter(self.files()), "")
+            found["vectors"] = {"name": self.quantizer.name, "dim": self.quantizer.dim, "file": name}
+        return found
+
+    def files(self) -> dict[str, bytes]:
+        """The file of what the quantizer learned, by name; none if it learned nothing."""
+        from safetensors.numpy import save
+
+        if self.quantizer is None or not (state := self.quantizer.state()):
+            return {}
+        data = save({name: np.ascontiguousarray(tensor, np.float32) for name, tensor in state.items()})
+        return {f"vectors-{sha256_of(data)[:16]}.safetensors": data}
+
+    @classmethod
+    def restore(cls, about: Mapping[str, Any], read: Callable[[str], bytes]) -> Self:
+        """The parts that a manifest describes; `read(name)` returns a file. Raises StoreError if they do not fit."""
+        analyzer = made = None
+        try:
+            if versions := about.get("analyzer"):
+                analyzer = Analyzer(checked_language(versions["language"]))
+                report_versions(versions, analyzer.versions())
+            if kept := about.get("vectors"):
+                state = tensors_in(read(kept["file"])) if kept["file"] else {}
+                made = quantizer.restore(kept["name"], int(kept["dim"]), state)
+        except (LookupError, TypeError, ValueError, EOFError, OSError) as error:
+            raise StoreError(
+                f"the parts of the index cannot be read ({error!r:.200}); build the index again"
+            ) from error
+        return cls(analyzer, made)
+
+
+def report_versions(stored: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Warn if terms are made by other versions than those that the index was made with."""
+    for name in ("stemmer", "unicode"):
+        if name in stored and name in here and stored[name] != here[name]:
+            log.warning(
+                "the index was made with version %s of %s, this is %s: some words may not be found; refit the index",
+                *(stored[name], name, here[name]),
+            )
+
+
+def title_of(record: Record) -> str:
+    """A document's title: the field of that name, otherwise the name of its file without folder and ending."""
+    title = record.metadata.get("title")
+    if isinstance(title, str):
+        return title
+    if {"bytes", "modified"} <= record.metadata.keys():
+        return PurePosixPath(record.id).stem
+    return ""
+
+
+class Sample:
+    """A random choice of at most SAMPLE documents, drawn while they pass."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.kept: list[tuple[int, Document]] = []
+
+    def drawn_from(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents as they are."""
+        for number, document in enumerate(documents):
+            if number < SAMPLE:
+                self.kept.append((number, document))
+            elif (place := int(self.rng.integers(number + 1))) < SAMPLE:
+                self.kept[place] = (number, document)
+            yield document
+
+    @property
+    def documents(self) -> list[Document]:
+        """The documents chosen, in order."""
+        return [document for _, document in sorted(self.kept, key=lambda pair: pair[0])]

@@ -1,0 +1,136 @@
+"""The score: what words, codes and vectors say of a document, each standardized over all documents, added up.
+
+    score(d) = sum over parts p of w_p (p(d) - mean of p) / standard deviation of p
+
+with p the BM25 of words, minus the distance of codes, the cosine of vectors. Mean and deviation are those of all
+documents, before any filter, so the k best are a prefix of any longer list and no filter changes a score. A deviation
+that is only rounding counts as 0. A document without features (none of its words is known) gets 0 from codes and
+vectors, and so do all documents if the question has none. Scores compare within one question only.
+
+Weights. A question: words 1, codes and vectors .5 min(1, n / 6) each, with n the distinct words of the question that
+the index knows, because two words say little about a topic. Likeness ("more like this"): codes 1, vectors .25.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+import numpy as np
+
+from hashret import loops
+from hashret.errors import UsageError
+from hashret.features import Floats
+from hashret.loops import Doubles, Mask
+from hashret.ranking.codes import Codes
+from hashret.ranking.vectors import QuantizedVectors
+from hashret.ranking.words import Words
+
+PARTS = ("words", "codes", "vectors")
+ENOUGH = 6  # known words of a question from which codes and vectors have their full weight
+TOPIC = 0.5  # their weight beside words
+LIKE = 0.25  # the weight of vectors beside codes in likeness
+
+By = str | Sequence[str] | None
+Weights = Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, in the forms that the parts need."""
+
+    terms: Sequence[str] = ()
+    margins: Floats | None = None  # [bits]
+    features: Floats | None = None  # [dim]
+    known: bool = True  # whether it has features
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of all documents for one question, and what they were made of: raw values by part."""
+
+    scores: Doubles  # [n]
+    parts: Mapping[str, Doubles] = field(default_factory=dict)
+    known_terms: int = 0
+
+    def top(self, k: int, allowed: Mask | None = None) -> tuple[np.ndarray, int]:
+        """The positions of the k best that are allowed, ties by position, and how many have the last one's score."""
+        return loops.top(self.scores, allowed, k)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The parts of all documents of an index; one that the index lacks is None."""
+
+    codes: Codes
+    vectors: QuantizedVectors | None = None
+    words: Words | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that the index holds."""
+        return tuple(name for name in PARTS if getattr(self, name) is not None)
+
+    def scores(self, question: Question, by: Sequence[str], likeness: bool, weights: Weights = None) -> Scored:
+        """Score all documents for a question by these parts, which the index must hold."""
+        values: dict[str, Doubles] = {}
+        known_terms = 0
+        if "words" in by and self.words is not None and question.terms:
+            values["words"], known_terms = self.words.scores(question.terms)
+        if "codes" in by and question.known and question.margins is not None:
+            values["codes"] = self.codes.distances(question.margins)
+        if "vectors" in by and question.known and question.features is not None and self.vectors is not None:
+            values["vectors"] = self.vectors.cosines(question.features)
+        chosen = dict(default_weights(by, likeness, known_terms), **(weights or {}))
+        scores = np.zeros(len(self.codes.codes))
+        absent = self._absent
+        for name, raw in values.items():
+            ranked = -raw if name == "codes" else raw
+            loops.standardize(ranked, None if name == "words" else absent, float(chosen[name]), scores)
+        return Scored(scores, values, known_terms)
+
+    @property
+    def _absent(self) -> Mask | None:
+        """Which documents have no features; None if all have some."""
+        absent = None if self.vectors is None else self.vectors.absent
+        return absent if absent is not None and absent.any() else None
+
+
+def default_weights(by: Sequence[str], likeness: bool, known_terms: int) -> dict[str, float]:
+    """The weights of these parts for a question with so many known distinct terms, or for likeness."""
+    if likeness:
+        usual = {"words": 1.0, "codes": 1.0, "vectors": LIKE}
+    else:
+        share = min(1.0, known_terms / ENOUGH) if "words" in by else 1.0
+        usual = {"words": 1.0, "codes": TOPIC * share, "vectors": TOPIC * share}
+    return {name: usual[name] for name in by}
+
+
+def checked_parts(by: By, weights: Weights, there: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
+    """The parts that `by` and `weights` name, in the order of PARTS; `usual` if they name none.
+
+    Raises UsageError for a part that is unknown or not among those `there`, and for weights that cannot be used.
+    """
+    named = [by] if isinstance(by, str) else list(by if by is not None else (weights or usual))
+    if not named:
+        raise UsageError(f"by names no part; allowed: {', '.join(there)}")
+    for name in (*named, *(weights or ())):
+        if name not in PARTS:
+            raise UsageError(f"unknown part {name!r}; allowed: {', '.join(PARTS)}")
+        if name not in there:
+            raise UsageError(f"the index holds no {name}; allowed: {', '.join(there)}")
+    if weights is not None:
+        _check_weights(weights, named)
+    return tuple(name for name in PARTS if name in named)
+
+
+def _check_weights(weights: Mapping[str, float], named: Sequence[str]) -> None:
+    for name, weight in weights.items():
+        usable = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not usable or not isfinite(weight) or weight < 0:
+            raise UsageError(f"the weight of {name} must be a number of at least 0, got {weight!r}")
+        if name not in named:
+            raise UsageError(f"a weight is given for {name}, which is not among the parts: {', '.join(named)}")
+    if weights.keys() >= set(named) and not any(weights.values()):
+        raise UsageError("all weights are 0; at least one part must count")

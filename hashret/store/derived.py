@@ -1,0 +1,109 @@
+"""What an index stores of documents in addition to codes and records, for ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret import postings
+from hashret.features import Vectors, concatenate_vectors
+from hashret.postings import Occurrences, concatenate_occurrences
+
+FIELDS = ("words", "titles")
+VECTORS = ("vectors/uint8", "vectors/int8", "vectors/float32")
+"""Names of the array of vectors, by its type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Vectors, words and titles of n documents; a part that an index does not have is None."""
+
+    vectors: Vectors | None = None
+    words: Occurrences | None = None
+    titles: Occurrences | None = None
+
+    def take(self, rows: npt.NDArray[Any]) -> Derived:
+        """The documents in these rows, in that order."""
+        return Derived(*(None if part is None else part.take(rows) for part in self.parts()))  # type: ignore[arg-type]
+
+    def parts(self) -> tuple[Vectors | None, Occurrences | None, Occurrences | None]:
+        """The three parts."""
+        return self.vectors, self.words, self.titles
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of a segment's file, by name."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        if self.vectors is not None:
+            found |= {f"vectors/{self.vectors.values.dtype}": self.vectors.values, "vectors/norms": self.vectors.norms}
+        for name, own in zip(FIELDS, (self.words, self.titles), strict=True):
+            if own is not None:
+                found |= {f"{name}/{key}": array for key, array in postings.arrays(own).items()}
+        return found
+
+
+def concatenate_derived(parts: Sequence[Derived]) -> Derived:
+    """The documents of all parts, one after the other; all have the same parts."""
+    vectors = [part.vectors for part in parts if part.vectors is not None]
+    words = [part.words for part in parts if part.words is not None]
+    titles = [part.titles for part in parts if part.titles is not None]
+    return Derived(
+        concatenate_vectors(vectors) if vectors else None,
+        concatenate_occurrences(words) if words else None,
+        concatenate_occurrences(titles) if titles else None,
+    )
+
+
+class Postings:
+    """The postings of one field of a segment, read term by term."""
+
+    def __init__(self, rows: int, read: Callable[[str], npt.NDArray[Any]]) -> None:
+        self.rows = rows
+        self._read = cache(read)  # returns a complete array of postings.DTYPES
+
+    def find(self, term: str) -> tuple[bytes, bytes] | None:
+        """The postings and positions of a term, None if no document has it."""
+        wanted = term.encode("utf-8", "surrogatepass")
+        offsets, data = self._read("terms/offsets"), self._read("terms/bytes")
+        low, high = 0, len(offsets) - 1
+        while low < high:
+            middle = (low + high) // 2
+            found = data[offsets[middle] : offsets[middle + 1]].tobytes()
+            if found == wanted:
+                return self._slice("postings", middle), self._slice("positions", middle)
+            low, high = (middle + 1, high) if found < wanted else (low, middle)
+        return None
+
+    def _slice(self, name: str, term: int) -> bytes:
+        offsets = self._read(f"{name}/offsets")
+        return self._read(f"{name}/bytes")[offsets[term] : offsets[term + 1]].tobytes()
+
+    def lengths(self) -> npt.NDArray[np.uint32]:
+        """Number of terms of each document, [rows]."""
+        return self._read("lengths")
+
+    def pairs(self) -> npt.NDArray[np.uint32]:
+        """Number of pairs of neighbouring terms of each document, [rows]."""
+        return self._read("pairs")
+
+    def occurrences(self) -> Occurrences:
+        """All of it, document by document; raises ValueError if it is damaged."""
+        return postings.occurrences(self._read, self.rows)
+
+    def check(self) -> None:
+        """Raise ValueError unless the arrays fit each other."""
+        for name in postings.STRINGS:
+            offsets = self._read(f"{name}/offsets").astype(np.int64)
+            if len(offsets) != len(self._read("terms/offsets")) or offsets[0] or (np.diff(offsets) < 0).any():
+                raise ValueError(f"{name} has wrong offsets")
+            if offsets[-1] != len(self._read(f"{name}/bytes")):
+                raise ValueError(f"{name} has another length")
+        found = self.occurrences()
+        if found.vocabulary != sorted(set(found.vocabulary), key=lambda term: term.encode("utf-8", "surrogatepass")):
+            raise ValueError("terms are not sorted")
+        if (np.diff(found.offsets) != self.lengths()).any():
+            raise ValueError("lengths are not those of the postings")
