@@ -66,7 +66,7 @@ class Quantizer(ABC):
     def prepared(self, features: Floats | CSRMatrix, start: int = 0, count: int = AT_ONCE) -> Floats:
         """Features of some documents as dense rows of length 1, the centre subtracted; rows without features are 0."""
         rows = np.arange(start, min(start + count, len(features)))
-        dense = take(features, rows).reshape(len(rows), -1)
+        dense = take(features, rows).reshape(len(rows), self.dim)
         return unit(self._centred(dense))
 
     def _centred(self, dense: Floats) -> Floats:
@@ -120,7 +120,7 @@ class BinaryAutoencoder(Quantizer):
     def _encode(self, rows: Floats) -> Vectors:
         products = np.asarray((rows - self.mean) @ self.weight, np.float32)
         bits = _descend(products, self.gram, LAST_SWEEPS)
-        norms = np.linalg.norm(self.mean + bits @ self.weight.T, axis=1)
+        norms = np.linalg.norm(self.mean.astype(np.float64) + bits @ self.weight.T.astype(np.float64), axis=1)
         return Vectors(pack(bits > 0), np.where(rows.any(axis=1), norms, 0).astype(np.float32))
 
     @cached_property

@@ -116,8 +116,19 @@ def _joined(line: str, place: int) -> bool:
     before, after = line[place - 1], line[place]
     joins = unicodedata.category(after)[0] == "M" or "\u200d" in (before, after)
     joins = joins or "\U0001f3fb" <= after <= "\U0001f3ff"  # skin tones
-    flags = all("\U0001f1e6" <= character <= "\U0001f1ff" for character in (before, after))
-    return joins or flags
+    return joins or (_is_flag(after) and _flags_before(line, place) % 2 == 1)
+
+
+def _flags_before(line: str, place: int) -> int:
+    """Number of regional indicators in a row before a place; two of them make a flag."""
+    start = place
+    while start > 0 and _is_flag(line[start - 1]):
+        start -= 1
+    return place - start
+
+
+def _is_flag(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 def _disjoint(marks: list[Mark]) -> list[Mark]:

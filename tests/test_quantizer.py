@@ -1,4 +1,4 @@
-"""Quantizers: features in a few bytes, near to what they were; the same from any batch; restored from what was saved."""
+"""Quantizers: features in a few bytes, near to what they were, and the same from any batch."""
 
 from __future__ import annotations
 

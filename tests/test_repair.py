@@ -112,7 +112,34 @@ class TestWhatCanBeMended:
         assert verify(path) == []
 
 
+def contents_in(path: Path) -> tuple[int, int]:
+    """Where the contents of the documents begin and end in the file of the first segment."""
+    store = Store.open(path)
+    pieces = store.segments[0].array("contents/pieces").reshape(-1, 2)
+    return int(pieces[0, 0]), int(pieces[-1].sum())
+
+
 class TestWhatIsLost:
+    @pytest.mark.parametrize(
+        "name", ["words/postings/bytes", "words/positions/bytes", "words/lengths", "vectors/uint8"]
+    )
+    def test_words_and_vectors_of_texts_are_made_again(self, name: str, path: Path) -> None:
+        before, file = contents(path), path / "segments" / "000002.h5"
+        with Index.open(path) as index:
+            found = [(hit.id, hit.score, hit.parts) for hit in index.search("wheat harbour harvest", k=400)]
+            start, items = index.store.segments[0].places[name]
+        data = bytearray(file.read_bytes())
+        stop = min(start + items, (start // BLOCK + 1) * BLOCK)  # of a block that holds no contents
+        data[start + 8 : stop] = bytes(stop - start - 8)
+        file.write_bytes(data)
+        assert [problem.file for problem in verify(path)] == ["segments/000002.h5"]
+        report = repair(path)
+        assert (report.lost, report.nameless, report.left) == ([], [], [])
+        assert contents(path) == before
+        assert verify(path) == []
+        with Index.open(path) as index:
+            assert [(hit.id, hit.score, hit.parts) for hit in index.search("wheat harbour harvest", k=400)] == found
+
     def test_a_lost_segment_is_named_by_its_ids_and_the_rest_served(self, path: Path) -> None:
         before = contents(path)
         (path / "segments" / "000002.h5").unlink()
@@ -135,7 +162,8 @@ class TestWhatIsLost:
         with Index.open(path) as index:
             codes = dict(zip(index.ids, index.codes.tolist(), strict=True))
         data, rng = bytearray(file.read_bytes()), np.random.default_rng(seed)
-        for start in rng.integers(0, len(data) // BLOCK, blocks) * BLOCK:
+        first, last = contents_in(path)
+        for start in rng.integers(first // BLOCK, last // BLOCK, blocks) * BLOCK:
             data[start : start + BLOCK] = rng.bytes(len(data[start : start + BLOCK]))
         file.write_bytes(data)
         report = repair(path)

@@ -43,10 +43,10 @@ def test_without_a_match_the_beginning_is_shown() -> None:
 
 def test_the_title_comes_first() -> None:
     text, marked = shown(
-        "On wheat\n" + "of no matter " * 100 + "the price of wheat", "price of wheat", title="On wheat"
+        "On wheat\n" + "it is no matter " * 100 + "the price of wheat", "price wheat", title="On wheat"
     )
     assert text.startswith("On wheat … ")
-    assert marked == ["wheat", "price", "of", "wheat"]
+    assert marked == ["wheat", "price", "wheat"]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def evaluate(
         else:
             if judged is None and rank == {"by": None, "weights": None}:
                 rank = {"by": "codes"}  # labels say what kind a document is, which is what codes know
-            ranked_queries = RankedQueries(opened, asked, **rank)
+            ranked_queries = RankedQueries(opened, asked, **rank, likeness=judged is None)
             rows = evaluate_index(opened, ranked_queries, names, judged, exclude_self)
             if run is not None:
                 ranked_now = rankings(opened, ranked_queries, exclude_self)

@@ -24,11 +24,14 @@ RUN_DEPTH = 1000  # documents a query in a run, as TREC has it
 class RankedQueries:
     """Queries, and how an index ranks its documents for each of them.
 
-    `by` and `weights` are as for `Index.search`. By "codes" alone the Hamming distance ranks.
+    `by` and `weights` are as for `Index.search`. By "codes" alone the Hamming distance ranks. `likeness`: the queries
+    are examples of what is sought and not questions, as for `Index.like`.
     """
 
-    def __init__(self, index: Index, queries: Iterable[Document], by: By = None, weights: Weights = None) -> None:
-        self.index, self.weights = index, weights
+    def __init__(
+        self, index: Index, queries: Iterable[Document], by: By = None, weights: Weights = None, likeness: bool = False
+    ) -> None:
+        self.index, self.weights, self.likeness = index, weights, likeness or index._is_likeness
         self.by = checked_parts(by, weights, index.parts, index.parts)
         self.documents: list[Document] = []
         parts: list[EncodedQueries] = []
@@ -60,8 +63,7 @@ class RankedQueries:
 
     def scores(self, number: int) -> npt.NDArray[np.float64]:
         """The scores of all documents of the index for a query, float64 [n]; -inf for those that are not found."""
-        likeness = self.index._is_likeness
-        scored = self.index._ranking.scores(self.encoded.question(number), self.by, likeness, self.weights)
+        scored = self.index._ranking.scores(self.encoded.question(number), self.by, self.likeness, self.weights)
         if self.by == ("words",) and "words" in scored.parts:
             return np.where(scored.parts["words"] > 0, scored.scores, -np.inf)
         return scored.scores

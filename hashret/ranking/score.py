@@ -8,7 +8,8 @@ that is only rounding counts as 0. A document without features (none of its word
 vectors, and so do all documents if the question has none. Scores compare within one question only.
 
 Weights. A question: words 1, codes and vectors .5 min(1, n / 6) each, with n the distinct words of the question that
-the index knows, because two words say little about a topic. Likeness ("more like this"): codes 1, vectors .25.
+the index knows, because two words say little about a topic; without words, codes .5 and vectors 1. Likeness ("more
+like this"): codes 1, vectors .25.
 """
 
 from __future__ import annotations
@@ -102,8 +103,10 @@ def default_weights(by: Sequence[str], likeness: bool, known_terms: int) -> dict
     if likeness:
         usual = {"words": 1.0, "codes": 1.0, "vectors": LIKE}
     else:
-        share = min(1.0, known_terms / ENOUGH) if "words" in by else 1.0
+        share = min(1.0, known_terms / ENOUGH)
         usual = {"words": 1.0, "codes": TOPIC * share, "vectors": TOPIC * share}
+        if "words" not in by:
+            usual = {"codes": TOPIC, "vectors": 1.0}
     return {name: usual[name] for name in by}
 
 
