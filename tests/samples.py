@@ -1,9 +1,22 @@
-"""What several test modules need: a small PDF, and the output of a process on a terminal."""
+"""What several test modules need: marks for systems, a small PDF, and the output of a process on a terminal."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+
+import pytest
+
+
+def posix_only(what: str) -> pytest.MarkDecorator:
+    """Skips a test on Windows, which lacks these things of POSIX."""
+    return pytest.mark.skipif(os.name != "posix", reason=f"{what} of POSIX")
+
+
+def linux_only(why: str) -> pytest.MarkDecorator:
+    """Skips a test on Windows and macOS."""
+    return pytest.mark.skipif(sys.platform != "linux", reason=why)
 
 
 def make_pdf(content: bytes, filters: bytes = b"", kids: bytes = b"3 0 R") -> bytes:

@@ -26,6 +26,8 @@ from hashret.errors import (
     UsageError,
 )
 
+from .samples import posix_only
+
 
 def texts(count: int = 24) -> list[str]:
     return [f"boat number{n % 5} of harbour{n % 7}" for n in range(count)]
@@ -52,11 +54,15 @@ class TestFolders:
         folder(tmp_path / "b", x1="judge court")
         return index_of(Path("a"), Path("b"), at=tmp_path / "index")
 
-    @pytest.mark.parametrize("spelling", ["a", "a/", "./a", "../{here}/a", "b/../a", "link", "a/deep"])
+    @pytest.mark.parametrize(
+        "spelling",
+        ["a", "a/", "./a", "../{here}/a", "b/../a", pytest.param("link", marks=posix_only("links")), "a/deep"],
+    )
     def test_a_folder_has_the_ids_it_had_however_it_is_spelled(
         self, spelling: str, index: Index, tmp_path: Path
     ) -> None:
-        (tmp_path / "link").symlink_to("a")
+        if spelling == "link":
+            (tmp_path / "link").symlink_to("a")
         (tmp_path / "a" / "deep" / "y.txt").write_text("ship changed")
         before = set(index.ids)
         assert before == {"a/x1.txt", "a/x2.txt", "a/deep/y.txt", "b/x1.txt"}
@@ -94,7 +100,7 @@ class TestFolders:
 
     def test_nothing_is_pruned_that_may_still_be_there(self, index: Index, tmp_path: Path) -> None:
         index.add([Document("a/note", "wheat was dear")])  # no file
-        if os.geteuid():
+        if hasattr(os, "geteuid") and os.geteuid():  # nothing is closed to root
             (tmp_path / "a" / "deep").chmod(0)
         index.add(read("a"), replace=True, prune=True)
         (tmp_path / "a" / "deep").chmod(0o700)

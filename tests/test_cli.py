@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -16,11 +17,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from hashret.cli import session
 from hashret.cli.app import app
 from hashret.codes import hamming
 from hashret.index import Index
 from hashret.search import compiled
 
+from .samples import posix_only
 from .test_index import corpus
 
 runner = CliRunner()
@@ -295,6 +298,7 @@ def test_a_query_loads_no_training_library(data: Path, more: tuple[str, ...], ke
     assert len(done.stdout.splitlines()) == 10
 
 
+@posix_only("a shell")
 def test_a_reader_that_stops_reading_is_no_error(data: Path) -> None:
     command = (
         f"{sys.executable} -c 'from hashret.cli import main; main()' query wheat -k 100 -i {data / 'index'} | head -1"
@@ -303,6 +307,21 @@ def test_a_reader_that_stops_reading_is_no_error(data: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_closed_pipe_is_no_error_as_windows_reports_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "discard_output", lambda: None)
+    closed, bad_name = OSError(errno.EINVAL, "Invalid argument"), OSError(errno.EINVAL, "Invalid argument", "a?b")
+    assert session.report(closed) == 1
+    assert "Invalid argument" in capsys.readouterr().err
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        codes = [session.report(error) for error in (BrokenPipeError(), closed, bad_name)]
+    assert codes == [0, 0, 1]
+    assert capsys.readouterr().err == "hashret: Invalid argument: a?b\n"
+
+
+@posix_only("limits on files")
 def test_a_disk_that_takes_no_more_leaves_the_index_as_it_was(data: Path, tmp_path: Path) -> None:
     lines = "".join(json.dumps({"id": f"n{i}", "text": f"wheat {os.urandom(300).hex()}"}) + "\n" for i in range(400))
     Path("large.jsonl").write_text(lines)
@@ -345,6 +364,7 @@ def test_a_damaged_manifest_is_told_and_can_be_replaced(data: Path, tmp_path: Pa
     hashret("verify", "-i", "index")
 
 
+@posix_only("signals")
 def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None:
     heard = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what runs tests may be deaf to it

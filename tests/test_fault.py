@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,8 +27,9 @@ from tests.faults import (
     race_creations,
     state,
 )
+from tests.samples import linux_only
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the shim asks /proc which file is forced to disk")
+pytestmark = linux_only("the shim asks /proc which file is forced to disk")
 
 CHANGES: dict[str, Callable[[Index], object]] = {
     "add": lambda index: index.add(documents(20, 26)),

@@ -32,7 +32,7 @@ from hashret.index import Index
 from hashret.readers import read
 from hashret.tokens import tokens
 
-from .samples import make_pdf
+from .samples import make_pdf, posix_only
 
 FLATE = b"/Filter /FlateDecode"
 
@@ -90,6 +90,7 @@ for path in bombs:
 
 def measured(folder: Path, harmless: list[str]) -> dict[str, int | str]:
     """What comes of each file of the folder, the harmless ones first; each checked to be in bounds and one line."""
+    pytest.importorskip("resource", reason="measures with what Windows lacks")
     good = [str(folder / name) for name in harmless]
     bombs = [str(path) for path in sorted(folder.iterdir()) if path.name not in harmless]
     done = subprocess.run(
@@ -479,6 +480,7 @@ def test_any_exception_of_a_reader_costs_one_file(tmp_path, caplog, monkeypatch)
     assert "skipped 1 files that cannot be read: b.txt (ZeroDivisionError: by \\x1b[31m zero)" in caplog.text
 
 
+@posix_only("signals")
 def test_ctrl_c_ends_the_reading_of_an_endless_file_within_a_second(tmp_path):
     endless_hdf5(tmp_path / "endless.h5")
     code = "import hashret, sys; print('reading', flush=True); list(hashret.read(sys.argv[1]))"
@@ -495,6 +497,7 @@ def test_ctrl_c_ends_the_reading_of_an_endless_file_within_a_second(tmp_path):
     assert errors.rstrip().endswith(b"KeyboardInterrupt")
 
 
+@posix_only("signals")
 def test_a_copy_of_standard_input_goes_with_a_killed_process(tmp_path):
     code = """
 import os, hashret

@@ -11,6 +11,10 @@ import pytest
 
 from hashret.search import available
 
+from .samples import posix_only
+
+pytestmark = posix_only("signals")
+
 LONG = """
 import sys
 import numpy as np

@@ -25,7 +25,9 @@ from hashret.errors import HashretError, IndexLocked, StoreError, UsageError
 from hashret.index import repair, verify
 from hashret.store.lock import locked
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="links and descriptors of POSIX")
+from .samples import posix_only
+
+pytestmark = posix_only("links and descriptors")
 
 
 HOLDER = b'{"pid": 1, "host": "x", "since": "then", "command": "hashret"}'  # as lock.json names the holder

@@ -23,6 +23,8 @@ from hashret.readers.memory import Memory
 from hashret.testing import SourceSuite
 from hashret.testing.sources import COUNT, label_of, same
 
+from .samples import posix_only
+
 # A factory a source: writes COUNT documents with the labels of label_of, gives the path and the fields to read it with
 
 
@@ -261,6 +263,7 @@ def test_what_cannot_be_read(tmp_path):
         read(tmp_path)
 
 
+@posix_only("named pipes")
 def test_a_pipe_is_sent_to_stdin(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="pipe JSON lines"):

@@ -23,7 +23,7 @@ from hashret.errors import DataError, UsageError
 from hashret.readers import Fields, read
 from hashret.readers.texts import text_of_page
 
-from .samples import make_pdf
+from .samples import linux_only, make_pdf, posix_only
 
 
 def contents(path, **fields):
@@ -50,6 +50,7 @@ def test_hidden_files_and_folders_are_left_out(tmp_path):
     assert list(contents(tmp_path)) == ["a.txt"]
 
 
+@linux_only("paths of 2,400 characters")
 def test_a_folder_deeper_than_python_recurses(tmp_path):
     deep = str(tmp_path)
     for _ in range(1200):
@@ -66,6 +67,7 @@ def test_a_folder_deeper_than_python_recurses(tmp_path):
             deep = deep.parent
 
 
+@posix_only("links")
 def test_links_are_followed_inside_the_folder_only(tmp_path, caplog):
     folder = tmp_path / "in"
     write(tmp_path, in__a__x_txt="x", secret_txt="secret", out__y_txt="y")
@@ -85,6 +87,7 @@ def test_links_are_followed_inside_the_folder_only(tmp_path, caplog):
     assert "cannot be read" in caplog.text
 
 
+@posix_only("links")
 def test_a_folder_given_by_a_link_is_read(tmp_path):
     write(tmp_path, real__a_txt="a")
     (tmp_path / "link").symlink_to("real")
@@ -151,6 +154,7 @@ def test_a_text_with_some_control_characters_is_a_text(tmp_path):
     assert contents(tmp_path) == {"a.txt": text}
 
 
+@posix_only("names of two lines")
 def test_a_log_line_is_one_line(tmp_path, caplog):
     write(tmp_path, a_txt="text")
     (tmp_path / "x.new\nline").write_bytes(b"\0")

@@ -23,6 +23,8 @@ from hashret.errors import DataError, MissingExtra, UsageError
 from hashret.readers import Fields, read
 from hashret.readers.beir import Beir
 
+from .samples import posix_only
+
 
 @pytest.fixture
 def jsonl(tmp_path):
@@ -121,6 +123,7 @@ def test_a_image_beside_the_file(jsonl, tmp_path):
         assert document.metadata["title"] == "kept"
 
 
+@posix_only("links")
 def test_an_image_elsewhere_is_refused(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

@@ -28,6 +28,8 @@ from hashret.files import Root
 from hashret.store import Record, Store, Transaction
 from hashret.store.manifest import Manifest, _checksum
 
+from .samples import posix_only
+
 BITS = 13
 
 
@@ -264,6 +266,7 @@ class TestWriting:
             add(change, "x")
         assert not (tmp_path / ".manifest.json.77.tmp").exists()
 
+    @posix_only("links")
     def test_nothing_is_swept_outside_the_index(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "precious").mkdir()
         (tmp_path / "precious" / "diary.txt").write_text("dear")
@@ -274,6 +277,7 @@ class TestWriting:
             add(change, "x")
         assert (tmp_path / "precious" / "diary.txt").read_text() == "dear"
 
+    @posix_only("signals")
     @pytest.mark.parametrize("moment", ["faiss", "manifest"])
     def test_a_killed_writer_leaves_the_old_generation(self, store: Store, moment: str) -> None:
         script = """

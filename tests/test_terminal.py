@@ -21,9 +21,9 @@ from hashret.errors import nearest, unknown
 from hashret.index import Index
 
 from .conftest import make_texts
-from .samples import read_terminal
+from .samples import posix_only, read_terminal
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+pytestmark = posix_only("terminals")
 
 ROWS = 120  # of the terminal
 MAIN = "from hashret.cli import main; main()"

@@ -22,6 +22,8 @@ from hashret.errors import DataError, UsageError
 from hashret.evaluation.evaluate import evaluate_qrels, evaluate_run
 from hashret.evaluation.trec import ids_of, read_qrels, read_run, write_run
 
+from .samples import posix_only
+
 ODD = [
     *("a b", "100%", "%20", "a%20b%20c", "a b%2520", "%41 b", "http://x/a%2Fb", "tab\there", "line\nend", "\r", "é ü"),
     *("\u00a0", "a\u2003b", "\x1c", "\udcff.txt", "\x85", "%E2%80%83"),
@@ -92,6 +94,7 @@ def test_runs_and_judgements_fit_each_other_and_ir_measures(tmp_path: Path) -> N
     assert [row["value"] for row in by_codes] == pytest.approx([row["value"] for row in rows])
 
 
+@posix_only("named pipes")
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_judgements_and_runs_come_through_pipes(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     fifo = tmp_path / "fifo"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import hashret
@@ -42,6 +45,19 @@ def test_auto_scans_until_tables_pay_and_answers_the_same(monkeypatch: pytest.Mo
 def test_tables_fit_while_they_leave_room_in_memory() -> None:
     assert costs.tables_fit(1000, 64)
     assert not costs.tables_fit(10**13, 64)
+
+
+@pytest.mark.parametrize("bits", [16, 64, 256])
+def test_tables_fit_into_a_quarter_of_the_memory_on_any_system(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def largest() -> int:
+        """The largest number of documents whose tables fit."""
+        return bisect_left(range(10**13), True, key=lambda documents: not costs.tables_fit(documents, bits)) - 1
+
+    found = largest()
+    each = costs.chunks(found, bits) * (bits // 8 + 4) + 16
+    assert found * each == pytest.approx(psutil.virtual_memory().total / 4, rel=1e-6)
+    monkeypatch.delattr(os, "sysconf", raising=False)  # as on Windows
+    assert largest() == found
 
 
 def test_auto_builds_no_tables_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 from hashret import worker
 from hashret.errors import MissingExtra
 from hashret.worker import Unreadable, WorkerUnavailable, call, frames, limits_for, stream
+
+from .samples import posix_only
 
 PAGE, ROWS, DECODE = "hashret.worker.page:text", "hashret.worker.hdf5:rows", "hashret.worker.image:decode"
 
@@ -103,6 +106,7 @@ def test_limits_grow_with_the_input_up_to_half_of_the_machine():
     assert limits_for(1 << 60).memory == psutil.virtual_memory().total // 2
 
 
+@posix_only("signals")
 def test_a_child_that_dies_is_replaced_and_its_end_is_the_reason(array):
     page("warm")
     (child,) = children()
@@ -160,6 +164,7 @@ def test_a_frame_larger_than_allowed_is_not_read(tmp_path):
         frames.read(stream, 50)
 
 
+@posix_only("the program false")
 def test_no_python_to_start(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(WorkerUnavailable):
@@ -168,7 +173,7 @@ def test_no_python_to_start(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(WorkerUnavailable, match="No such file"):
         page("x")
-    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
     with pytest.raises(WorkerUnavailable, match="does not start"):
         page("x")
 
@@ -211,6 +216,7 @@ def begin(seconds: float) -> tuple[subprocess.Popen[str], psutil.Process]:
     return process, child
 
 
+@posix_only("signals")
 def test_ctrl_c_ends_a_call_and_its_child_at_once():
     process, child = begin(100)
     begun = time.monotonic()
@@ -221,6 +227,7 @@ def test_ctrl_c_ends_a_call_and_its_child_at_once():
     assert not child.is_running()
 
 
+@posix_only("limits on processor time")
 def test_a_killed_process_leaves_no_child_behind():
     process, child = begin(0.5)
     process.kill()
@@ -239,6 +246,7 @@ def test_an_idle_child_ends_with_the_process_that_used_it():
     raise AssertionError("the child is still there")
 
 
+@posix_only("fork")
 def test_a_forked_process_starts_children_of_its_own():
     code = """
 import os

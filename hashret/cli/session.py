@@ -169,7 +169,7 @@ def report(error: BaseException) -> int:
     """Print what went wrong as one line; the exit code for it."""
     if isinstance(error, KeyboardInterrupt):
         words, code = "interrupted; nothing was changed that was not complete", 130
-    elif isinstance(error, BrokenPipeError):  # the reader of our output has had enough
+    elif _is_closed_pipe(error):
         discard_output()
         return 0
     elif isinstance(error, HashretError):
@@ -186,6 +186,13 @@ def report(error: BaseException) -> int:
         words, code = str(error), 1
     print(f"hashret: {output.printable(words)}", file=sys.stderr)  # noqa: T201
     return code
+
+
+def _is_closed_pipe(error: BaseException) -> bool:
+    """Whether the reader of our output has had enough. Windows reports this as an invalid argument of no file."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return os.name == "nt" and isinstance(error, OSError) and error.errno == errno.EINVAL and error.filename is None
 
 
 def advice(error: HashretError) -> str:

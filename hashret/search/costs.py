@@ -37,4 +37,13 @@ def building(documents: int, bits: int) -> float:
 def tables_fit(documents: int, bits: int) -> bool:
     """Whether the tables of a multi-index would leave room for others."""
     bytes_needed = documents * (chunks(documents, bits) * (width(bits) + 4) + 16)
-    return bytes_needed < MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return bytes_needed < MEMORY * _machine_memory()
+
+
+def _machine_memory() -> int:
+    """Bytes of memory that the machine has."""
+    if hasattr(os, "sysconf"):  # not on Windows; answers before psutil is imported
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import psutil
+
+    return int(psutil.virtual_memory().total)

@@ -182,7 +182,7 @@ class _Child:
             raise Unreadable("the process that read it is gone")
         self.pool.watch(self)
         try:
-            with contextlib.suppress(BrokenPipeError):  # the child is dead, and reading says why
+            with contextlib.suppress(OSError):  # the child is dead (EPIPE; EINVAL on Windows), and reading says why
                 frames.write(self.requests, request, raw)
             answer, out = self._read()
         except BaseException:  # Ctrl-C among them: the child may be in the middle of anything
