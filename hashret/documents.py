@@ -58,6 +58,9 @@ class Document:
 Documents = Iterable[Document | Content] | Document | Content
 """Documents or bare contents; one of them stands for itself, and a text is never its letters."""
 
+Records = Iterable[Mapping[str, Any]] | Mapping[str, Any]
+"""Mappings with the fields of JSON lines (id, text, labels, ...); one of them stands for itself."""
+
 
 def as_id(value: Any) -> str:
     """An id as text; DataError unless it is a text that is not empty, or a number."""

@@ -88,7 +88,7 @@ class Hasher:
         """Learn a hasher from documents, or from a sample of a very large collection.
 
         Args:
-            documents: A source, a Path, or a collection of documents, texts, mappings or arrays.
+            documents: A source, or a collection of documents, texts, image paths or arrays.
             bits: Length of the codes, 1 to 4096, or "auto", which chooses it by the documents.
             encoder: Name of the encoder, of `hashret.encoders.ENCODERS`.
             vectorizer: Name of the vectorizer, of `hashret.vectorizers.VECTORIZERS`; None chooses it by the documents.

@@ -18,7 +18,7 @@ import numpy as np
 
 from hashret.analyzer import checked_language
 from hashret.codes import Codes, group, hamming, unpack
-from hashret.documents import Document, Documents, as_id, as_ids, as_labels, batches, bytes_of
+from hashret.documents import Document, Documents, Records, as_id, as_ids, as_labels, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UnknownId, UsageError
 from hashret.features import Vectors
 from hashret.hasher import BATCH, Hasher
@@ -80,7 +80,7 @@ class Index:
     def create(
         cls,
         path: str | Path,
-        documents: Source | Documents,
+        documents: Source | Documents | Records,
         *,
         bits: int | Literal["auto"] | None = None,
         encoder: str | None = None,
@@ -754,7 +754,7 @@ class Index:
     # Changing
 
     def add(
-        self, documents: Source | Documents, *, replace: bool = False, skip: bool = False, prune: bool = False
+        self, documents: Source | Documents | Records, *, replace: bool = False, skip: bool = False, prune: bool = False
     ) -> int:
         """Encode and append documents; return how many. All of them are on disk when it returns, or none.
 

@@ -173,7 +173,7 @@ def _step(
                 f"the loss is {value.item()} at step {number}: training diverged, the model was discarded; try "
                 f"learning_rate={cycle.get_last_lr()[0] / 10:.1g}, or look for outliers in the documents"
             )
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         adam.step()
         cycle.step()
 

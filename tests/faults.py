@@ -257,7 +257,8 @@ def race_creations(folder: Path, rounds: int) -> dict[str, int]:
     Hasher.fit(["boat number1", "harbour2"], bits=8, encoder="lsh", vectorizer="tfidf").save(folder / "hasher")
     for number in range(rounds):
         path = folder / f"{number}" / "index"
-        commands = [[sys.executable, "-W", "ignore", "-c", CREATOR, path, name, folder / "hasher"] for name in "ab"]
+        start: list[str | Path] = [sys.executable, "-W", "ignore", "-c", CREATOR]
+        commands = [[*start, path, name, folder / "hasher"] for name in "ab"]
         both = [
             subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -6,7 +6,11 @@ import os
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
+
+from hashret.documents import Document
+from hashret.features import CSRMatrix, Floats
 
 
 def posix_only(what: str) -> pytest.MarkDecorator:
@@ -17,6 +21,18 @@ def posix_only(what: str) -> pytest.MarkDecorator:
 def linux_only(why: str) -> pytest.MarkDecorator:
     """Skips a test on Windows and macOS."""
     return pytest.mark.skipif(sys.platform != "linux", reason=why)
+
+
+def dense(features: Floats | CSRMatrix) -> Floats:
+    """The features of documents that are not sparse."""
+    assert isinstance(features, np.ndarray)
+    return features
+
+
+def array_of(document: Document) -> np.ndarray:
+    """The content of a document that is a vector or an image."""
+    assert isinstance(document.content, np.ndarray)
+    return document.content
 
 
 def make_pdf(content: bytes, filters: bytes = b"", kids: bytes = b"3 0 R") -> bytes:

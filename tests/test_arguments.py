@@ -45,7 +45,8 @@ class TestSearching:
 
     @pytest.mark.parametrize("number", [np.int64(3), np.uint8(3), 3])
     def test_any_whole_number_will_do(self, name: str, number: Any) -> None:
-        made = hashret.searcher(CODES, np.int64(16), name, number)
+        bits: Any = np.int64(16)
+        made = hashret.searcher(CODES, bits, name, number)
         assert made.search(CODES[:1], number).positions.shape == (1, 3)
         assert made.within(CODES[:1], number).offsets is not None
 

@@ -20,6 +20,7 @@ from hashret.features import Features, unit
 from hashret.training import Schedule, batch, seeded
 
 from .conftest import FAST, corpus, digits, sparse
+from .samples import dense
 
 PAGE = Path(__file__).parent.parent / "docs" / "worked-example.md"
 CPU = torch.device("cpu")
@@ -88,20 +89,20 @@ class TestContractive:
     def test_the_closed_form_is_the_jacobian(self) -> None:
         net = fit("contractive", scaled_digits(), 7)
         net.input = torch.nn.Identity()  # the form is that of what the layer is given
-        x = torch.from_numpy(scaled_digits().input[:20])
+        x = torch.from_numpy(dense(scaled_digits().input)[:20])
         with torch.no_grad():
             np.testing.assert_allclose(net.closed(net.encode_soft(x)), self.jacobian(net, x), rtol=1e-4)
 
     def test_random_signs_see_it_on_average(self) -> None:
         net = fit("contractive", scaled_digits(), 7, hidden="9")
-        x = torch.from_numpy(scaled_digits().input[:5]).requires_grad_()
+        x = torch.from_numpy(dense(scaled_digits().input)[:5]).requires_grad_()
         with seeded(0):
             seen = torch.stack([net.estimated(net.encode_soft(x), x).detach() for _ in range(3000)])
         np.testing.assert_allclose(seen.mean(0), self.jacobian(net, x.detach()).detach(), rtol=0.1)
 
     @pytest.mark.parametrize(("hidden", "words"), [("", False), ("20", False), ("20", True)])
     def test_it_contracts(self, hidden: str, words: bool) -> None:
-        pixels, norms = scaled_digits().input, []
+        pixels, norms = dense(scaled_digits().input), []
         features = Features(sparse(pixels.reshape(400, 64)), (64,), "counts") if words else scaled_digits()
         for lam in (0.0, 10.0):
             net = fit("contractive", features, 8, hidden=hidden, lam=lam, min_steps=400)
@@ -141,10 +142,11 @@ class TestDenoising:
 
     def test_masked_queries_are_nearer_to_their_own_code_than_without(self) -> None:
         features, flips = scaled_digits(), []
-        holes = np.random.default_rng(0).random(features.input.shape) < 0.25
+        x = dense(features.input)
+        holes = np.random.default_rng(0).random(x.shape) < 0.25
         for amount in (0.0, 0.4):
             made = fit("denoising", features, 16, amount=amount, min_steps=800).program()
-            own, asked = (made.logits(x) > made.threshold for x in (features.input, np.where(holes, 0, features.input)))
+            own, asked = (made.logits(rows) > made.threshold for rows in (x, np.where(holes, 0, x)))
             flips.append((own != asked).mean())
         assert flips[1] < 0.8 * flips[0]
 
@@ -160,7 +162,7 @@ class TestVariational:
         assert float(found) == pytest.approx(float(wanted), rel=1e-4)
 
     def test_the_likelihood_is_the_integral_over_the_code(self) -> None:
-        pixels = (scaled_digits().input > 0.5).astype(np.float32)
+        pixels = (dense(scaled_digits().input) > 0.5).astype(np.float32)
         net = fit("variational", Features(pixels, (64,), "unit"), 1)
         z = torch.linspace(-8, 8, 4001)[:, None]
         x = torch.from_numpy(pixels[:10])
@@ -266,16 +268,18 @@ def test_a_loss_that_is_not_finite_stops_training() -> None:
 def test_principal_components_are_what_linear_units_find() -> None:
     data = corpus("real")[0]
     net = fit("autoencoder", data, 5, units="linear", min_steps=3000, learning_rate=5e-3, validation_fraction=0)
-    centred = data.input - data.input.mean(0)
+    x = dense(data.input)
+    centred = x - x.mean(0)
     best = float(np.square(np.linalg.svd(centred)[1][5:]).sum()) / len(centred)
-    assert float(np.square(data.input - net.reconstruct(data.input)).sum(1).mean()) < 1.03 * best
+    assert float(np.square(x - net.reconstruct(x)).sum(1).mean()) < 1.03 * best
 
 
 def test_principal_components_reconstruct_and_project() -> None:
     data = corpus("real")[0]
     pca: Any = ENCODERS.get("pca")().fit(data, 5, Schedule())
-    centred = data.input - data.input.mean(0)
+    x = dense(data.input)
+    centred = x - x.mean(0)
     left, values, right = np.linalg.svd(centred, full_matrices=False)
-    wanted = (left[:, :5] * values[:5]) @ right[:5] + data.input.mean(0)
-    np.testing.assert_allclose(pca.reconstruct(data.input), wanted, atol=1e-2)
-    np.testing.assert_allclose(np.abs(pca.project(data.input)), np.abs(left[:, :2] * values[:2]), atol=1e-2)
+    wanted = (left[:, :5] * values[:5]) @ right[:5] + x.mean(0)
+    np.testing.assert_allclose(pca.reconstruct(x), wanted, atol=1e-2)
+    np.testing.assert_allclose(np.abs(pca.project(x)), np.abs(left[:, :2] * values[:2]), atol=1e-2)

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from hashret.encoders import ENCODERS
 from hashret.encoders.nn.clusters import few, k_means, sharpened, student_t
@@ -42,7 +42,7 @@ def fitted(name: str) -> tuple[np.ndarray, object]:
 
 
 def purity(found: np.ndarray, wanted: np.ndarray) -> float:
-    return sum(np.bincount(wanted[found == number]).max() for number in np.unique(found)) / len(found)
+    return float(sum(np.bincount(wanted[found == number]).max() for number in np.unique(found)) / len(found))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -169,7 +169,7 @@ class TestAssignments:
 
     def test_centres_not_in_use_get_nothing(self) -> None:
         shares = student_t(torch.zeros(5, 2), torch.zeros(3, 2), torch.tensor([1.0, 0.0, 1.0]))
-        np.testing.assert_array_equal(shares, np.tile(np.float32([0.5, 0, 0.5]), (5, 1)))
+        np.testing.assert_array_equal(shares, np.tile(np.array([0.5, 0, 0.5], np.float32), (5, 1)))
 
     def test_centres_are_where_the_points_are(self) -> None:
         spots = np.array([[0, 0], [9, 0], [0, 9]], np.float32)
@@ -190,7 +190,7 @@ class TestGaussians:
         torch.manual_seed(0)
         return tuple(torch.randn(6, 5, dtype=torch.float64) for _ in range(4))
 
-    def known(self, mean: torch.Tensor, spread: torch.Tensor) -> Independent:
+    def known(self, mean: torch.Tensor, spread: torch.Tensor) -> Distribution:
         return Independent(Normal(mean, (spread / 2).exp()), 1)
 
     def test_their_divergence_is_the_known_one(self) -> None:

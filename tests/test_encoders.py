@@ -82,8 +82,8 @@ class TestBodies:
             layers = suited(shape, (8,), 4, 0, "auto", False, convolved)
             assert any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
             assert layers.eval()(torch.zeros(2, *shape)).shape == (2, 4)
-        for shape in [(1, 16, 16), (3, 8, 8), (64,)]:
-            layers = suited(shape, (8,), 4, 0, "auto", False)
+        for other in [(1, 16, 16), (3, 8, 8), (64,)]:
+            layers = suited(other, (8,), 4, 0, "auto", False)
             assert not any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
 
     def test_a_convolution_of_no_image_is_refused(self, corpora: Corpora, schedule: Schedule) -> None:
@@ -98,9 +98,11 @@ class TestBodies:
     @pytest.mark.parametrize("shape", [(3, 9, 7), (1, 5, 4)])
     def test_a_convolutional_body_becomes_a_program(self, shape: tuple[int, ...]) -> None:
         torch.manual_seed(0)
-        body = torch.nn.Sequential(convolutional(shape, (8,), 5), torch.nn.BatchNorm1d(5)).eval()
-        body[1].running_mean.uniform_()
-        body[1].weight.data.uniform_()
+        norm = torch.nn.BatchNorm1d(5)
+        body = torch.nn.Sequential(convolutional(shape, (8,), 5), norm).eval()
+        assert norm.running_mean is not None
+        norm.running_mean.uniform_()
+        norm.weight.data.uniform_()
         made = program(body, np.zeros(5, np.float32), shape)
         x = torch.randn(6, *shape)
         with torch.no_grad():

@@ -81,11 +81,16 @@ class TestSaving:
         self, hashers: dict[str, Hasher], texts: list[Document]
     ) -> None:
         def fit(**other: Any) -> str:
-            given = {"bits": 20, "encoder": "lsh", "options": {"max_features": 40}} | other
+            given: dict[str, Any] = {"bits": 20, "encoder": "lsh", "options": {"max_features": 40}} | other
             return Hasher.fit(texts, **given).fingerprint
 
         assert fit() == fit()
-        others = [{"seed": 1}, {"bits": 21}, {"encoder": "pca"}, {"options": {"max_features": 41}}]
+        others: list[dict[str, Any]] = [
+            {"seed": 1},
+            {"bits": 21},
+            {"encoder": "pca"},
+            {"options": {"max_features": 41}},
+        ]
         assert len({fit(), *(fit(**other) for other in others), hashers["text"].fingerprint}) == 6
 
     def test_these_files_are_written_and_none_could_run_code(self, saved: Path) -> None:
@@ -123,7 +128,12 @@ class TestSaving:
             with monkeypatch.context() as patched:
                 for name in ("write", "replace", "rename", "sync", "remove"):
                     real = getattr(files.Root, name)
-                    patched.setattr(files.Root, name, lambda *args, real=real, name=name: (count(name), real(*args))[1])
+
+                    def counted(*args: Any, real: Any = real, name: str = name) -> Any:
+                        count(name)
+                        return real(*args)
+
+                    patched.setattr(files.Root, name, counted)
                 try:
                     hashers["vector"].save(saved)
                 except KeyboardInterrupt:
@@ -199,10 +209,18 @@ def cut(name: str) -> Callable[[Path], None]:
     return damage
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
+def empty(name: str) -> Callable[[Path], object]:
+    return lambda folder: part(folder, name).write_bytes(b"")
+
+
+def lose(name: str) -> Callable[[Path], object]:
+    return lambda folder: part(folder, name).unlink()
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
     **{f"cut {name}": cut(name) for name in PARTS},
-    **{f"empty {name}": (lambda folder, name=name: part(folder, name).write_bytes(b"")) for name in PARTS},
-    **{f"lost {name}": (lambda folder, name=name: part(folder, name).unlink()) for name in PARTS[1:]},
+    **{f"empty {name}": empty(name) for name in PARTS},
+    **{f"lost {name}": lose(name) for name in PARTS[1:]},
     "another kind": damage_json("config.json", lambda c: c | {"kind": "web app"}),
     "a file outside": damage_json("config.json", lambda c: c | {"files": c["files"] | {"weights": "../weights"}}),
     "no UTF-8": lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe\x00{}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -209,7 +210,7 @@ def test_images_are_found_by_path_array_or_document(tmp_path: Path) -> None:
         Image.fromarray(base).save(tmp_path / "images" / f"{number:02d}.png")
     with Index.create(tmp_path / "index", hashret.read(tmp_path / "images"), bits=8, encoder="itq") as index:
         one = tmp_path / "images" / "04.png"
-        asked = [str(one), one, np.asarray(Image.open(one)), Document("q", one)]
+        asked: list[Any] = [str(one), one, np.asarray(Image.open(one)), Document("q", one)]
         answers = index.search(asked, k=30)
         assert len({tuple(hit.id for hit in hits) for hits in answers}) == 1
         assert "04.png" in [hit.id for hit in answers[0]]

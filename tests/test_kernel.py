@@ -79,6 +79,7 @@ def test_all_within_a_radius_are_those_of_numpy(kind: str, case: tuple[np.ndarra
     found = made.within(queries, radius)
     distances, order = brute(codes, queries)
     wanted = [row[near[row] <= radius] for near, row in zip(distances, order, strict=True)]
+    assert found.offsets is not None
     assert found.offsets.tolist() == np.cumsum([0, *map(len, wanted)]).tolist()
     assert found.positions.tolist() == np.concatenate(wanted).tolist()
 
@@ -111,7 +112,8 @@ def test_buckets_that_take_too_long_are_given_up_for_the_scan() -> None:
     assert (found.positions == wanted.positions).all()
     near, all_near = made.within(queries, 3), Scan(codes, 64).within(queries, 3)
     assert near.offsets is not None
-    assert near.offsets.tolist() == (all_near.offsets if all_near.offsets is not None else []).tolist()
+    assert all_near.offsets is not None
+    assert near.offsets.tolist() == all_near.offsets.tolist()
     assert near.positions.tolist() == all_near.positions.tolist()
 
 
@@ -172,7 +174,8 @@ ARRAYS = ("codes", "members", "offsets", "bits", "sizes", "masks", "starts", "po
 @pytest.mark.parametrize("array", ARRAYS)
 def test_tables_of_nonsense_are_refused_or_give_positions_that_exist(array: str, value: int) -> None:
     codes = np.random.default_rng(2).integers(0, 4, (2000, 4), dtype=np.uint8)
-    made = unhurried(MultiIndex(codes, 32, threads=1))
+    made = MultiIndex(codes, 32, threads=1)
+    unhurried(made)
     of = made.tables.arrays[ARRAYS.index(array)]
     of.reshape(-1)[::3] = np.array(value).astype(of.dtype)
     try:

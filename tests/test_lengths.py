@@ -21,6 +21,8 @@ from hashret.lengths import kept, long_enough
 from hashret.runtime import Program
 from hashret.training import Schedule
 
+from .samples import dense
+
 
 @given(n=st.integers(3, 30), k=st.integers(1, 29), seed=st.integers(0, 1000))
 def test_what_is_kept_is_an_expectation_over_the_order_of_ties(n: int, k: int, seed: int) -> None:
@@ -76,7 +78,7 @@ def test_lengths_that_the_encoder_refuses_are_left(caplog: pytest.LogCaptureFixt
 
 def test_the_command_line_takes_auto_and_numbers_alone(tmp_path: Path) -> None:
     source = tmp_path / "vectors.npy"
-    np.save(source, features(40).input)
+    np.save(source, dense(features(40).input))
     words = ["index", str(source), "-i", str(tmp_path / "index"), "--encoder", "pca", "--bits"]
     assert CliRunner().invoke(app, [*words, "auto"]).exit_code == 0
     with Index.open(tmp_path / "index") as index:

@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 from itertools import chain, permutations, product
 from math import comb
+from typing import Any
 
 import ir_measures
 import numpy as np
@@ -27,7 +28,9 @@ HITS = [f"AP@{k}(hits)" for k in (1, 2, 3, 4, 9)]
 
 def order_value(name: str, grades: list[int], judged: list[int]) -> float:
     """A measure of one ranking without ties, straight from its definition: grades as ranked, and of all judged."""
-    kind, k, hits = re.fullmatch(r"(\w+)(?:@(\d+)(\(hits\))?)?", name).groups()
+    parts = re.fullmatch(r"(\w+)(?:@(\d+)(\(hits\))?)?", name)
+    assert parts is not None
+    kind, k, hits = parts.groups()
     top = grades[: int(k)] if k else grades
     ranks = [rank for rank, grade in enumerate(top, 1) if grade > 0]
     total = sum(grade > 0 for grade in judged)
@@ -58,7 +61,10 @@ def as_ties(groups: list[list[int]], missed: list[int]) -> Ties:
     """One ranking as counts."""
     judged = [*chain(*groups), *missed]
     grades = sorted({grade for grade in judged if grade > 0}, reverse=True) or [1]
-    count = lambda values: [sum(value == grade for value in values) for grade in grades]  # noqa: E731
+
+    def count(values: list[int]) -> list[int]:
+        return [sum(value == grade for value in values) for grade in grades]
+
     return Ties(
         np.array([[len(group) for group in groups]], np.int64),
         np.array([[count(group) for group in groups]], np.int64),
@@ -285,12 +291,14 @@ def test_what_cannot_be_measured_is_refused() -> None:
         evaluate(codes, labels, codes, [[], []], ["AP"])
     with pytest.raises(DataError, match="as many"):
         evaluate(codes, labels[:1], codes, labels, ["AP"])
+    wrong: Any
     for wrong in ("ab", b"ab", {"a": 1, "b": 2}):
         with pytest.raises(DataError, match="labels must be one collection of str a document, got"):
             evaluate(codes, wrong, codes, labels, ["AP"])
     for wrong in (b"a", {"a": 1}, None, [None], [b"a"], [["a"]]):
         with pytest.raises(DataError, match=r"labels? must be"):
             evaluate(codes, [wrong, ["b"]], codes, labels, ["AP"])
+    known: Any
     for known in ([True], [1, 0], np.zeros((2, 1), bool)):
         with pytest.raises(DataError, match="known must hold True or False for each of 2 queries"):
             evaluate(codes, labels, codes, labels, ["AP"], known=known)
@@ -300,6 +308,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
         evaluate(codes, labels, np.zeros((2, 2), np.uint8), labels, ["AP"])
     with pytest.raises(UsageError, match="list of names"):
         evaluate(codes, labels, codes, labels, [])
+    name: Any
     for name in ("A", "P@0", "P@" + "9" * 5000, 3, None):
         with pytest.raises(UsageError, match=r"measure .*; allowed: P@k"):
             evaluate(codes, labels, codes, labels, [name])
@@ -314,7 +323,9 @@ def test_one_measure_and_one_label_a_document_need_no_list() -> None:
     wanted = evaluate(codes, [["sport"], ["news"], ["sport"]], codes, [["sport"], ["news"], ["port"]], ["P@1"])
     assert wanted[0]["value"] == 2 / 3
     assert evaluate(codes, ["sport", "news", "sport"], codes, ["sport", "news", "port"], "P@1") == wanted
-    assert evaluate(codes, [1, 2, [1]], codes, np.array([1, 2, 3]), "P@1") == wanted
+    numbers: Any = [1, 2, [1]]
+    others: Any = np.array([1, 2, 3])
+    assert evaluate(codes, numbers, codes, others, "P@1") == wanted
 
 
 @pytest.mark.parametrize("scored", [False, True])

@@ -55,7 +55,7 @@ def test_most_neighbours_are_found_without_comparing_all(kind: str) -> None:
     rng = np.random.default_rng(0)
     points = np.repeat(rng.standard_normal((40, 16)), 50, axis=0) + 0.3 * rng.standard_normal((2000, 16))
     dense, thin = points.astype(np.float32), sparse(np.maximum(points - 0.5, 0))
-    views = {"dense": (dense,), "sparse": (thin,), "both": (dense, thin)}[kind]
+    views: tuple[Any, ...] = {"dense": (dense,), "sparse": (thin,), "both": (dense, thin)}[kind]
     exact, found = neighbors(views, 10, exact=True), neighbors(views, 10, exact=False)
     assert not (found == np.arange(2000)[:, None]).any()
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)]) > 0.9

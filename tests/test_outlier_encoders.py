@@ -23,6 +23,8 @@ from hashret.encoders.student_t import StudentT, log_gaussian, log_t
 from hashret.features import Features, Floats
 from hashret.training import Schedule
 
+from .samples import dense
+
 SCHEDULE = Schedule(epochs=5, min_steps=400, max_steps=400, batch_size=64, learning_rate=3e-3, device="cpu")
 
 
@@ -61,7 +63,7 @@ def test_planted_outliers_score_high(
 
 @pytest.mark.parametrize("name", ["density", "dagmm", "robust", "student-t"])
 def test_scores_survive_a_file(name: str, planted: tuple[Features, np.ndarray]) -> None:
-    x = planted[0].input
+    x = dense(planted[0].input)
     encoder: Any = ENCODERS.get(name)().fit(planted[0], 8, SCHEDULE)
     data, shared = encoder_state.split(encoder.state(), encoder.program().tensors)
     state = encoder_state.join(data, shared, encoder.program().tensors)
@@ -71,12 +73,12 @@ def test_scores_survive_a_file(name: str, planted: tuple[Features, np.ndarray]) 
 
 def codes_of(encoder: Density, x: Floats) -> np.ndarray:
     codes = encoder.over(x, encoder.bottleneck)
-    return (codes - encoder.get_buffer("mean").numpy()) / encoder.get_buffer("deviation").numpy()
+    return np.asarray((codes - encoder.get_buffer("mean").numpy()) / encoder.get_buffer("deviation").numpy())
 
 
 class TestDensity:
     def test_kde_is_the_known_one(self, planted: tuple[Features, np.ndarray]) -> None:
-        x = planted[0].input
+        x = dense(planted[0].input)
         assert isinstance(x, np.ndarray)
         encoder = Density(by="kde").fit(planted[0], 6, SCHEDULE)
         codes = codes_of(encoder, x)
@@ -84,7 +86,7 @@ class TestDensity:
         np.testing.assert_allclose(encoder.outlier_scores(x), -known.score_samples(codes), rtol=1e-4)
 
     def test_the_centroid_is_the_mean_of_standardised_codes(self, planted: tuple[Features, np.ndarray]) -> None:
-        x = planted[0].input
+        x = dense(planted[0].input)
         assert isinstance(x, np.ndarray)
         encoder = Density().fit(planted[0], 6, SCHEDULE)
         codes = codes_of(encoder, x)
@@ -116,7 +118,7 @@ class TestDAGMM:
         np.testing.assert_allclose(encoder.outlier_scores(planted[0].input), -known.logpdf(u), rtol=1e-3, atol=1e-3)
 
     def test_errors_are_relative_and_an_angle(self, planted: tuple[Features, np.ndarray]) -> None:
-        x = planted[0].input
+        x = dense(planted[0].input)
         encoder = DAGMM().fit(planted[0], 4, SCHEDULE)
         u, again = encoder.over(x, lambda rows: encoder.described(rows)[0]), encoder.reconstruct(x)
         lengths = np.linalg.norm(x, axis=1)
@@ -157,7 +159,7 @@ class TestRobust:
     def test_what_remains_lies_between_a_document_and_what_is_made_of_it(
         self, shrink: str, planted: tuple[Features, np.ndarray]
     ) -> None:
-        x = planted[0].input
+        x = dense(planted[0].input)
         encoder = Robust(lam=0.5, shrink=shrink).fit(planted[0], 8, SCHEDULE)
         low, again = encoder.without_rest(x, x), encoder.reconstruct(x)
         assert isinstance(low, np.ndarray)
@@ -189,7 +191,7 @@ class TestStudentT:
         assert np.abs(-encoder.outlier_scores(x[:20]) - known.numpy()).mean() < 0.1
 
     def test_samples_look_like_the_documents(self, planted: tuple[Features, np.ndarray]) -> None:
-        x = planted[0].input
+        x = dense(planted[0].input)
         assert isinstance(x, np.ndarray)
         encoder = StudentT().fit(planted[0], 4, SCHEDULE)
         drawn = encoder.sample(200, seed=1)

@@ -15,7 +15,7 @@ from hashret.runtime import OPERATIONS, Program, linear_program
 
 from .conftest import sparse
 
-CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
@@ -226,7 +226,12 @@ def test_many_rows_of_a_wide_step_are_run_few_at_a_time(monkeypatch: pytest.Monk
     program = Program((*lines, LAST), {"c": numbers(1, 1, 1, 1), "b": numbers(1), "t": numbers(1)}, (1, 1, 1))
     seen: list[int] = []
     run = Program._run
-    monkeypatch.setattr(Program, "_run", lambda self, x: (seen.append(len(x)), run(self, x))[1])
+
+    def counted(self: Program, x: Any) -> Any:
+        seen.append(len(x))
+        return run(self, x)
+
+    monkeypatch.setattr(Program, "_run", counted)
     assert program.encode(numbers(3, 1)).shape == (3, 1)
     assert seen == [1, 1, 1]
 

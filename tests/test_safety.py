@@ -34,7 +34,7 @@ HOLDER = b'{"pid": 1, "host": "x", "since": "then", "command": "hashret"}'  # as
 
 
 def documents(start: int = 0, stop: int = 20) -> list[Document]:
-    return [Document(f"d{n}", f"boat number{n % 5} of harbour{n % 7}", f"l{n % 2}") for n in range(start, stop)]
+    return [Document(f"d{n}", f"boat number{n % 5} of harbour{n % 7}", (f"l{n % 2}",)) for n in range(start, stop)]
 
 
 def create(path: Path | str, count: int = 20, **more: Any) -> Index:
@@ -257,7 +257,7 @@ class TestFailingDisks:
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
         rng = np.random.default_rng(0)
-        long = [Document(f"d{n}", f"boat harbour{n % 7} {rng.bytes(200).hex()}", f"l{n % 2}") for n in range(300)]
+        long = [Document(f"d{n}", f"boat harbour{n % 7} {rng.bytes(200).hex()}", (f"l{n % 2}",)) for n in range(300)]
         Index.create(tmp_path / "index", long, bits=16, encoder="lsh", vectorizer="tfidf").close()
         return tmp_path / "index"
 
@@ -445,11 +445,11 @@ class TestHostileIndex:
         body = json.loads((path / "manifest.json").read_text())
         del body["checksum"]
         places = body["files"]["segments/000002.h5"]["arrays"]
-        data = (path / "segments" / "000002.h5").read_bytes()
+        data = bytearray((path / "segments" / "000002.h5").read_bytes())
         offset, items = places["contents/pieces"]
         table = np.frombuffer(data, np.int64, items, offset).reshape(-1, 2)
         start = len(data)
-        data = bytearray(data + np.tile(table[:1], (1_000_000, 1)).tobytes())  # 8 GB of text out of one piece
+        data = data + np.tile(table[:1], (1_000_000, 1)).tobytes()  # 8 GB of text out of one piece
         places["contents/pieces"] = [start, 2_000_000]
         offsets = places["contents/offsets"][0]
         data[offsets + 8 : offsets + 16] = np.int64(8_000_000_000).tobytes()

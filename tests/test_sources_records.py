@@ -9,8 +9,10 @@ import gzip
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,14 +25,16 @@ from hashret.errors import DataError, MissingExtra, UsageError
 from hashret.readers import Fields, read
 from hashret.readers.beir import Beir
 
-from .samples import posix_only
+from .samples import array_of, posix_only
+
+Reader = Callable[..., list[Document]]
 
 
 @pytest.fixture
-def jsonl(tmp_path):
+def jsonl(tmp_path: Path) -> Reader:
     """Writes records or raw lines, and reads them."""
 
-    def write(*records, **fields):
+    def write(*records: Any, **fields: Any) -> list[Document]:
         lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
         (tmp_path / "x.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return list(read(tmp_path / "x.jsonl", source="jsonl", **fields))
@@ -38,7 +42,7 @@ def jsonl(tmp_path):
     return write
 
 
-def refused(match, read_all, *records, **fields):
+def refused(match: str, read_all: Reader, *records: Any, **fields: Any) -> None:
     with pytest.raises(DataError, match=match) as caught:
         read_all(*records, **fields)
     assert "\n" not in str(caught.value)
@@ -48,7 +52,7 @@ def refused(match, read_all, *records, **fields):
 # Rules
 
 
-def test_the_usual_fields(jsonl):
+def test_the_usual_fields(jsonl: Reader) -> None:
     assert jsonl({"id": "a", "text": "t", "label": "l", "more": [1]}) == [Document("a", "t", ("l",), {"more": [1]})]
     assert jsonl({"_id": "a", "title": "T", "text": "t"}) == [Document("a", "T\nt")]
     assert jsonl({"id": 7, "title": "", "text": "t"}, {"id": 8, "title": "T", "text": ""}) == [
@@ -57,11 +61,11 @@ def test_the_usual_fields(jsonl):
     ]
 
 
-def test_a_title_alone_is_no_text(jsonl):
+def test_a_title_alone_is_no_text(jsonl: Reader) -> None:
     refused("has no text, image or vector; it has title, body", jsonl, {"title": "T", "body": "b"})
 
 
-def test_a_line_without_an_id_is_numbered(jsonl):
+def test_a_line_without_an_id_is_numbered(jsonl: Reader) -> None:
     ids = [document.id for document in jsonl({"text": "a"}, "", {"id": "own", "text": "b"}, {"id": None, "text": "c"})]
     assert ids == ["x.jsonl:1", "own", "x.jsonl:4"]
 
@@ -84,37 +88,37 @@ def test_a_line_without_an_id_is_numbered(jsonl):
         ({}, ()),
     ],
 )
-def test_labels(jsonl, record, labels):
+def test_labels(jsonl: Reader, record: dict[str, Any], labels: tuple[str, ...]) -> None:
     (document,) = jsonl({"text": "t", **record})
     assert document.labels == labels
 
 
-def test_both_label_and_labels_keep_what_is_not_read(jsonl):
+def test_both_label_and_labels_keep_what_is_not_read(jsonl: Reader) -> None:
     assert jsonl({"id": "a", "text": "t", "label": "l", "labels": ["m"]}) == [
         Document("a", "t", ("l",), {"labels": ["m"]})
     ]
 
 
-def test_a_vector(jsonl):
+def test_a_vector(jsonl: Reader) -> None:
     (document,) = jsonl({"vector": [1, 2.5, -3]})
-    assert document.content.dtype == np.float32
-    assert document.content.tolist() == [1, 2.5, -3]
+    assert array_of(document).dtype == np.float32
+    assert array_of(document).tolist() == [1, 2.5, -3]
     (document,) = jsonl({"embedding": [1, 2], "text": "kept"}, text="embedding")
     assert document.kind == "vector"
     assert document.metadata == {"text": "kept"}
 
 
 @pytest.mark.parametrize("vector", ["[]", "[[1]]", "[1, [2]]", '["1"]', "[null]", "3", "{}", '"1 2"'])
-def test_what_is_no_vector(jsonl, vector):
+def test_what_is_no_vector(jsonl: Reader, vector: str) -> None:
     refused(r"x\.jsonl, line 1: a vector must be a list of numbers", jsonl, f'{{"vector": {vector}}}')
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e300", "1e999"])
-def test_numbers_that_no_vector_holds(jsonl, number):
+def test_numbers_that_no_vector_holds(jsonl: Reader, number: str) -> None:
     refused("line 2: the vector holds a NaN", jsonl, {"vector": [1, 2]}, f'{{"vector": [1, {number}]}}')
 
 
-def test_a_image_beside_the_file(jsonl, tmp_path):
+def test_a_image_beside_the_file(jsonl: Reader, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     Image.new("L", (2, 2)).save(tmp_path / "deep" / "a.png")
     for path in ("deep/a.png", "./deep/../deep/a.png"):
@@ -124,7 +128,7 @@ def test_a_image_beside_the_file(jsonl, tmp_path):
 
 
 @posix_only("links")
-def test_an_image_elsewhere_is_refused(tmp_path):
+def test_an_image_elsewhere_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     Image.new("L", (2, 2)).save(tmp_path / "out.png")
@@ -149,7 +153,7 @@ def test_an_image_elsewhere_is_refused(tmp_path):
             list(read(folder / "x.jsonl"))
 
 
-def test_fields_that_are_not_there(jsonl):
+def test_fields_that_are_not_there(jsonl: Reader) -> None:
     record = {"id": "a", "label": "l", "category": "c", "text": "t"}
     refused(
         r"x\.jsonl: no field 'categry' in line 1; it has id, label, category, text; did you mean 'category'\?",
@@ -161,14 +165,14 @@ def test_fields_that_are_not_there(jsonl):
     refused("no field 'category' in line 3", jsonl, record, "", {"id": "b", "text": "t"}, label="category")
 
 
-def test_a_named_field_may_be_null_but_an_id_may_not(jsonl):
+def test_a_named_field_may_be_null_but_an_id_may_not(jsonl: Reader) -> None:
     assert jsonl({"id": "a", "text": "t", "topic": None}, label="topic") == [Document("a", "t")]
     assert jsonl({"id": "a", "head": None, "body": "b"}, text="head,body") == [Document("a", "b")]
     refused("line 1: the id in 'key' is empty", jsonl, {"key": None, "text": "t"}, id="key")
 
 
 @pytest.mark.parametrize("value", ["[1]", "{}", "true", '""', "NaN", '"\\ud800x"'])
-def test_what_is_no_id(jsonl, value):
+def test_what_is_no_id(jsonl: Reader, value: Any) -> None:
     line = f'{{"id": {value}, "text": "t"}}'
     if "ud800" in value:
         assert jsonl(line)[0].id == "�x"
@@ -177,16 +181,16 @@ def test_what_is_no_id(jsonl, value):
 
 
 @pytest.mark.parametrize("value", [3, 1.5, True, ["a"], {"a": 1}])
-def test_what_is_no_text(jsonl, value):
+def test_what_is_no_text(jsonl: Reader, value: Any) -> None:
     refused("line 1: 'text' must be a text", jsonl, {"text": value})
 
 
-def test_what_is_no_label(jsonl):
+def test_what_is_no_label(jsonl: Reader) -> None:
     refused("line 1: the label in 'label' must be", jsonl, {"text": "t", "label": {"a": 1}})
     refused("line 1: the label in 'label' must be", jsonl, {"text": "t", "label": [["a"]]})
 
 
-def test_empty_texts_are_kept_and_told_once(tmp_path, caplog):
+def test_empty_texts_are_kept_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": ""}\n{"text": null}\n{"text": "t"}\n')
     source = read(tmp_path / "x.jsonl")
     assert next(iter(source)).content == ""
@@ -216,16 +220,16 @@ def test_empty_texts_are_kept_and_told_once(tmp_path, caplog):
         ('{"n":' * 100_000 + "1" + "}" * 100_000, "line 2: nested more than 100 deep"),
     ],
 )
-def test_lines_that_are_no_record(jsonl, line, match):
+def test_lines_that_are_no_record(jsonl: Reader, line: str, match: str) -> None:
     refused(match, jsonl, {"text": "first"}, line)
 
 
-def test_many_brackets_that_are_not_deep(jsonl):
+def test_many_brackets_that_are_not_deep(jsonl: Reader) -> None:
     (document,) = jsonl({"text": "[" * 500, "n": [[1]] * 300})
     assert len(document.metadata["n"]) == 300
 
 
-def test_json_that_is_one_list_says_what_to_write(tmp_path):
+def test_json_that_is_one_list_says_what_to_write(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps([{"text": "a"}]))
     with pytest.raises(DataError, match="line 1 is a list; JSON lines hold one object a line"):
         list(read(tmp_path / "x.json"))
@@ -235,7 +239,7 @@ def test_json_that_is_one_list_says_what_to_write(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
-def test_encodings(tmp_path, encoding):
+def test_encodings(tmp_path: Path, encoding: str) -> None:
     texts = ["Grüße aus Köln, schöne Straße", "déjà vu, café crème brûlée à la carte", "third"]
     lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
     (tmp_path / "x").write_bytes(lines.encode(encoding))
@@ -247,7 +251,7 @@ def test_encodings(tmp_path, encoding):
         assert contents == texts
 
 
-def test_bytes_that_fit_no_encoding_are_replaced_and_told(tmp_path, caplog):
+def test_bytes_that_fit_no_encoding_are_replaced_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lines = b'{"text": "plain"}\n' * 5000
     (tmp_path / "x").write_bytes(lines + b'{"text": "caf\xe9"}\n')
     contents = [document.content for document in read(tmp_path / "x")]
@@ -255,19 +259,21 @@ def test_bytes_that_fit_no_encoding_are_replaced_and_told(tmp_path, caplog):
     assert "not utf-8, replaced by U+FFFD: 1" in caplog.text
 
 
-def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_is_not(jsonl, caplog):
+def test_half_a_surrogate_pair_is_replaced_and_a_whole_one_is_not(
+    jsonl: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
     (document,) = jsonl('{"id": "a", "text": "x\\ud83dy", "more": {"\\uDE00": ["\\ud83d\\ude00"]}}')
     assert document.content == "x�y"
     assert document.metadata == {"more": {"�": ["😀"]}}
     assert "surrogate" in caplog.text
 
 
-def test_windows_line_ends(tmp_path):
+def test_windows_line_ends(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b'{"text": "a"}\r\n\r\n{"text": "b"}\r\n')
     assert [document.id for document in read(tmp_path / "x")] == ["x:1", "x:3"]
 
 
-def test_a_gzip_file_cut_short(tmp_path):
+def test_a_gzip_file_cut_short(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     lines = "".join(json.dumps({"text": str(rng.random())}) + "\n" for _ in range(20_000))
     packed = gzip.compress(lines.encode())
@@ -282,7 +288,9 @@ def test_a_gzip_file_cut_short(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["jsonl", "csv", "lines"])
-def test_a_line_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch, name):
+def test_a_line_too_long_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr("hashret.readers.decode.MAX_LINE", 2**20)
     bomb = gzip.compress(b'{"text": "' + b"x" * 2**24)
     assert len(bomb) < 2**16
@@ -316,7 +324,9 @@ OWN = {"id", "_id", "title", "text", "image", "vector", "label", "labels"}
     ascii=st.booleans(),
     packed=st.booleans(),
 )
-def test_any_record_comes_back(tmp_path, records, ascii, packed):
+def test_any_record_comes_back(
+    tmp_path: Path, records: list[tuple[str, str, list[str], dict[str, Any]]], ascii: bool, packed: bool
+) -> None:
     documents = [Document(id, text, tuple(labels), more) for id, text, labels, more in records]
     lines = "".join(
         json.dumps({"id": d.id, "text": d.content, "labels": d.labels, **d.metadata}, ensure_ascii=ascii) + "\n"
@@ -330,7 +340,7 @@ def test_any_record_comes_back(tmp_path, records, ascii, packed):
 @given(
     junk=st.binary(max_size=300), prefix=st.sampled_from([b"", b'{"text": "a"}\n', b"text,label\na,b\n", b"\x1f\x8b"])
 )
-def test_junk_is_read_or_refused_in_our_own_words(tmp_path, junk, prefix):
+def test_junk_is_read_or_refused_in_our_own_words(tmp_path: Path, junk: bytes, prefix: bytes) -> None:
     (tmp_path / "x").write_bytes(prefix + junk)
     for name in (None, "jsonl", "csv", "lines"):
         try:
@@ -344,7 +354,7 @@ def test_junk_is_read_or_refused_in_our_own_words(tmp_path, junk, prefix):
     texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1),
     delimiter=st.sampled_from(",;\t|"),
 )
-def test_any_text_comes_back_from_csv(tmp_path, texts, delimiter):
+def test_any_text_comes_back_from_csv(tmp_path: Path, texts: list[str], delimiter: str) -> None:
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter)
     writer.writerows([["id", "text", "label"], *([f"d{n}", text, "l"] for n, text in enumerate(texts))])
@@ -355,7 +365,7 @@ def test_any_text_comes_back_from_csv(tmp_path, texts, delimiter):
 # CSV
 
 
-def test_csv_rows_are_records(tmp_path):
+def test_csv_rows_are_records(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('id;title;text;label;year\na;T;"t; and\n""more""";l;1999\n\nb;;t;;\n')
     assert list(read(tmp_path / "x.csv")) == [
         Document("a", 'T\nt; and\n"more"', ("l",), {"year": "1999"}),
@@ -363,18 +373,18 @@ def test_csv_rows_are_records(tmp_path):
     ]
 
 
-def test_csv_of_one_column(tmp_path):
+def test_csv_of_one_column(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text\nfirst\nsecond\n")
     assert [document.content for document in read(tmp_path / "x.csv")] == ["first", "second"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_csv_as_spreadsheets_write_it(tmp_path, encoding):
+def test_csv_as_spreadsheets_write_it(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "x.csv").write_bytes("text\tlabel\r\nGrüße\tä\r\n".encode(encoding))
     assert list(read(tmp_path / "x.csv")) == [Document("x.csv:1", "Grüße", ("ä",))]
 
 
-def test_csv_that_does_not_fit_its_header(tmp_path):
+def test_csv_that_does_not_fit_its_header(tmp_path: Path) -> None:
     for rows, match in [
         ("a,b,c,d", "row 2 .line 3. has 4 fields, the header 3"),
         ("a,b", "row 2 .line 3. has 2 fields, the header 3"),
@@ -392,13 +402,13 @@ def test_csv_that_does_not_fit_its_header(tmp_path):
         list(read(tmp_path / "x.csv"))
 
 
-def test_csv_fields_may_be_long(tmp_path):
+def test_csv_fields_may_be_long(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(f"id,text\na,{'x' * 200_000}\n")
     (document,) = read(tmp_path / "x.csv")
-    assert len(document.content) == 200_000
+    assert document.content == "x" * 200_000
 
 
-def test_prose_with_commas_is_no_csv(tmp_path):
+def test_prose_with_commas_is_no_csv(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("Some text, and more.\nAnother line, and more.\nA third, too.\n")
     assert read(tmp_path / "x.txt").name == "lines"
 
@@ -412,14 +422,14 @@ def test_prose_with_commas_is_no_csv(tmp_path):
         ('"open', ['"open']),
     ],
 )
-def test_quotes_in_tsv(tmp_path, rows, texts):
+def test_quotes_in_tsv(tmp_path: Path, rows: str, texts: list[str]) -> None:
     """A quote that is not closed in its row is a character, and swallows no row."""
     numbered = "".join(f"{number}\t{row}\n" for number, row in enumerate(rows.splitlines()))
     (tmp_path / "x.tsv").write_text(f"id\ttext\n{numbered}")
     assert [document.content for document in read(tmp_path / "x.tsv")] == texts
 
 
-def test_a_quoted_field_of_tsv_with_line_breaks(tmp_path, caplog):
+def test_a_quoted_field_of_tsv_with_line_breaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "x.tsv").write_text('id\ttext\tlabel\n1\t"two\n\nlines"\ta\n2\tone\tb\n3\t"open\tc\n4\tlast\td\n')
     assert [(d.id, d.content, d.labels) for d in read(tmp_path / "x.tsv")] == [
         ("1", "two\n\nlines", ("a",)),
@@ -430,13 +440,13 @@ def test_a_quoted_field_of_tsv_with_line_breaks(tmp_path, caplog):
     assert "rows with a quote that is not closed or is followed by text, read as a character: 1" in caplog.text
 
 
-def test_a_tsv_row_that_does_not_fit_names_its_line(tmp_path):
+def test_a_tsv_row_that_does_not_fit_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "x.tsv").write_text('id\ttext\n1\t"open\nrest\n')
     with pytest.raises(DataError, match=r"row 2 \(line 3\) has 1 fields, the header 2"):
         list(read(tmp_path / "x.tsv"))
 
 
-def test_an_unclosed_quote_of_csv_names_the_row_where_it_opens(tmp_path):
+def test_an_unclosed_quote_of_csv_names_the_row_where_it_opens(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('id,text\n1,a\n2,"b\n3,c\n4,d\n')
     with pytest.raises(DataError, match=r"row that begins in line 3: a quote that opens in it is never closed"):
         list(read(tmp_path / "x.csv"))
@@ -445,7 +455,7 @@ def test_an_unclosed_quote_of_csv_names_the_row_where_it_opens(tmp_path):
 # Parquet
 
 
-def test_parquet_rows_are_records(tmp_path):
+def test_parquet_rows_are_records(tmp_path: Path) -> None:
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rows = [
         {
@@ -468,17 +478,17 @@ def test_parquet_rows_are_records(tmp_path):
         list(read(tmp_path / "x", label="topic"))
 
 
-def test_parquet_vectors_and_nulls(tmp_path):
+def test_parquet_vectors_and_nulls(tmp_path: Path) -> None:
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(
         pyarrow.table({"vector": [[1.0, 2.0]], "text": [None], "label": [float("nan")]}), tmp_path / "x"
     )
     (document,) = read(tmp_path / "x")
-    assert document.content.tolist() == [1, 2]
+    assert array_of(document).tolist() == [1, 2]
     assert document.labels == ()
 
 
-def test_parquet_values_that_json_does_not_have(tmp_path):
+def test_parquet_values_that_json_does_not_have(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     nanosecond, far = (
         arrow.array([1_600_000_000_123_456_789], arrow.timestamp("ns")),
@@ -524,7 +534,7 @@ def test_parquet_values_that_json_does_not_have(tmp_path):
     }
 
 
-def test_parquet_lists_of_numbers(tmp_path):
+def test_parquet_lists_of_numbers(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     numbers = np.random.default_rng(0).random((3000, 300)).astype(np.float32)
     table = {
@@ -546,7 +556,7 @@ def test_parquet_lists_of_numbers(tmp_path):
     assert documents[0].metadata["gaps"] == [1.5, None]
 
 
-def test_an_image_that_cannot_be_decoded_costs_one_record(tmp_path, caplog):
+def test_an_image_that_cannot_be_decoded_costs_one_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "x.jsonl").write_text('{"image": "good.png"}\n{"image": "bad.png"}\n')
@@ -562,9 +572,9 @@ def test_an_image_that_cannot_be_decoded_costs_one_record(tmp_path, caplog):
         list(read(tmp_path / "x.jsonl"))
 
 
-def test_parquet_rows_in_slices_and_with_nulls(tmp_path):
+def test_parquet_rows_in_slices_and_with_nulls(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    days = [None if n % 3 == 0 else [datetime.date(2020, 1, 1 + n % 28)] * (n % 4) for n in range(700)]
+    days: list[Any] = [None if n % 3 == 0 else [datetime.date(2020, 1, 1 + n % 28)] * (n % 4) for n in range(700)]
     pairs = [None if n % 5 == 0 else {"a": [{"b": b"%d" % n}], "n": n} for n in range(700)]
     parquet.write_table(
         arrow.table({"text": [str(n) for n in range(700)], "days": arrow.array(days), "pairs": arrow.array(pairs)}),
@@ -577,7 +587,7 @@ def test_parquet_rows_in_slices_and_with_nulls(tmp_path):
         assert document.metadata["pairs"] == pair
 
 
-def test_parquet_bytes_that_are_no_text_are_refused_by_the_name_of_their_column(tmp_path):
+def test_parquet_bytes_that_are_no_text_are_refused_by_the_name_of_their_column(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"id": [b"\xff\xfe"], "body": [b"caf\xe9"]}), tmp_path / "x")
     with pytest.raises(DataError, match=r"x, row 1: 'body' holds bytes that are not UTF-8 text"):
@@ -596,7 +606,7 @@ def test_parquet_bytes_that_are_no_text_are_refused_by_the_name_of_their_column(
     assert document.id == "//4="
 
 
-def test_parquet_that_is_damaged(tmp_path):
+def test_parquet_that_is_damaged(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "x").write_bytes(b"PAR1" + b"\x15\x04" * 300 + b"PAR1")
     for use in (list, lambda source: source.count()):
@@ -604,7 +614,7 @@ def test_parquet_that_is_damaged(tmp_path):
             use(read(tmp_path / "x"))
 
 
-def test_parquet_without_its_extra(tmp_path, monkeypatch):
+def test_parquet_without_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "x").write_bytes(b"PAR1")
     with pytest.raises(MissingExtra, match=r"pip install 'hashret\[parquet\]'"):
@@ -614,7 +624,7 @@ def test_parquet_without_its_extra(tmp_path, monkeypatch):
 # BEIR
 
 
-def test_beir_gives_corpus_queries_and_judgements(tmp_path):
+def test_beir_gives_corpus_queries_and_judgements(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "corpus.jsonl.gz", "wt") as stream:
         stream.write('{"_id": "d", "title": "T", "text": "t", "metadata": {}}\n{"title": "", "text": "u"}\n')
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "what"}\n')
@@ -628,11 +638,11 @@ def test_beir_gives_corpus_queries_and_judgements(tmp_path):
     assert [path.name for path in source.qrels] == ["test.tsv", "train.tsv"]
 
 
-def test_beir_without_queries(tmp_path):
+def test_beir_without_queries(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "t"}\n')
     (tmp_path / "qrels").mkdir()
     source = read(tmp_path)
-    assert source.name == "beir"
+    assert isinstance(source, Beir)
     assert source.qrels == []
     with pytest.raises(DataError, match=r"no queries\.jsonl"):
         assert source.queries
@@ -641,7 +651,7 @@ def test_beir_without_queries(tmp_path):
 # Standard input
 
 
-def test_standard_input_is_read_once_and_iterated_often(monkeypatch, tmp_path):
+def test_standard_input_is_read_once_and_iterated_often(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     stream = io.BytesIO(b'{"text": "a"}\n\n{"text": "b"}\n')
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
@@ -651,7 +661,7 @@ def test_standard_input_is_read_once_and_iterated_often(monkeypatch, tmp_path):
         assert list(source) == [Document("stdin:1", "a"), Document("stdin:3", "b")]
 
 
-def test_standard_input_says_where_it_is_wrong(monkeypatch):
+def test_standard_input_says_where_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"no json\n")))
     with pytest.raises(DataError, match="stdin, line 1: not JSON"):
         list(read("-"))
@@ -663,7 +673,7 @@ def test_standard_input_says_where_it_is_wrong(monkeypatch):
 # Lines
 
 
-def test_lines_are_documents_with_their_number(tmp_path):
+def test_lines_are_documents_with_their_number(tmp_path: Path) -> None:
     (tmp_path / "notes").write_bytes("first \n\n \t\nsecond, with ü\nlast".encode())
     assert list(read(tmp_path / "notes")) == [
         Document("notes:1", "first"),
@@ -674,6 +684,6 @@ def test_lines_are_documents_with_their_number(tmp_path):
         read(tmp_path / "notes", fields=Fields(text=("body",)))
 
 
-def test_a_path_given_twice_is_read_once(tmp_path):
+def test_a_path_given_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("a\nb\n")
     assert len(list(read(tmp_path / "x.txt", Path(str(tmp_path) + "/./x.txt")))) == 2

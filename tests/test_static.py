@@ -16,6 +16,8 @@ from hashret.hasher import Hasher
 from hashret.vectorizers.static import static_vectors
 from hashret.vectorizers.text import Text
 
+from .samples import dense
+
 WORDS = ("car", "lorry", "apple", "pear", "the")
 MEANS = np.array([[0, 0], [4, 0], [4, 0.1], [0, 4], [0.1, 4], [2, 2]], np.float32)  # the first: of an unknown word
 
@@ -39,8 +41,8 @@ def documents() -> list[Document]:
 
 
 def test_words_that_never_met_are_near_by_what_the_model_knows(model: Path) -> None:
-    vectors = Text(static=str(model)).fit(documents()).input
-    alone = Text().fit(documents()).input
+    vectors = dense(Text(static=str(model)).fit(documents()).input)
+    alone = dense(Text().fit(documents()).input)
     assert vectors.shape[1] == alone.shape[1] + 2
     known = vectors[:4, -2:]
     assert known[0] @ known[1] > 0.9

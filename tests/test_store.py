@@ -104,7 +104,8 @@ class TestReading:
             assert found.hasher_reader()("config.json") == b"{}"
 
     def test_the_faiss_file_beside_a_segment_holds_its_codes(self, store: Store) -> None:
-        queries = np.random.default_rng(0).integers(0, 256, (5, 2), np.uint8) & np.array([255, 31], np.uint8)
+        queries = np.random.default_rng(0).integers(0, 256, (5, 2), np.uint8)
+        queries &= np.array([255, 31], np.uint8)
         for file in sorted((store.path / "segments").iterdir()):
             with h5py.File(file) as opened:
                 codes = opened["codes"][:]
@@ -452,7 +453,7 @@ class TestVectors:
 
     def holds(self, store: Store, rows: list[int], ids: str) -> bool:
         found, wanted = store.vectors(np.array(rows, np.int64)), vectors_of(*ids)
-        return found.values.tolist() == wanted.values.tolist() and found.scales.tolist() == wanted.scales.tolist()
+        return bool((found.values == wanted.values).all() and (found.scales == wanted.scales).all())
 
     def test_vectors_are_read_in_the_order_asked_for(self, keeping: Store) -> None:
         for store in (keeping, Store.open(keeping.path)):
@@ -541,7 +542,7 @@ class AgainstADict(RuleBasedStateMachine):
     def holds_what_the_dict_holds(self) -> None:
         assert list(self.store.records()) == [record_of(id, edition) for id, edition in self.wanted.items()]
         assert all((self.store.find(id) is None) == (id not in self.wanted) for id in "abcdefgh")
-        rows = [self.store.find(id) for id in self.wanted]
+        rows = np.array([self.store.find(id) for id in self.wanted], np.int64)
         assert (self.store.codes()[rows] == np.array([code_of(id)[0] for id in self.wanted]).reshape(-1, 2)).all()
         assert self.store.verify() == []
 

@@ -15,6 +15,7 @@ from hashret.vectorizers import views
 from hashret.vectorizers.base import State
 from hashret.vectorizers.text import Text
 
+from .samples import dense
 from .test_index import corpus
 
 
@@ -76,7 +77,7 @@ def test_the_input_can_be_chosen(input: str, parts: int) -> None:
     features = vectorizer.fit(corpus(60))
     assert len(vectorizer.shares) == parts
     assert features.shape == ({"words": 10, "topics": 7, "both": 17}[input],)
-    assert np.allclose(np.linalg.norm(features.input, axis=1), parts**0.5, atol=1e-5)
+    assert np.allclose(np.linalg.norm(dense(features.input), axis=1), parts**0.5, atol=1e-5)
     assert [len(view) for view in features.views] == [60, 60, 60]
 
 

@@ -25,9 +25,14 @@ def features(count: int = 40) -> Features:
 
 
 def plan(**options: Any) -> Schedule:
-    return Schedule(
-        **{"epochs": 8, "batch_size": 10, "min_steps": 1, "validation_fraction": 0.25, "device": "cpu"} | options
-    )
+    usual: dict[str, Any] = {
+        "epochs": 8,
+        "batch_size": 10,
+        "min_steps": 1,
+        "validation_fraction": 0.25,
+        "device": "cpu",
+    }
+    return Schedule(**usual | options)
 
 
 class Line(nn.Module):
@@ -39,7 +44,8 @@ class Line(nn.Module):
         self.linear.weight.data.zero_()
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:
-        return (self.linear(x).squeeze(1) - x @ torch.tensor([1.0, 2.0, 3.0])).pow(2).mean()
+        y: Tensor = self.linear(x)
+        return (y.squeeze(1) - x @ torch.tensor([1.0, 2.0, 3.0])).pow(2).mean()
 
 
 class Scripted(nn.Module):
@@ -262,7 +268,8 @@ def test_samples_and_restored_nets_leave_a_fit_in_another_thread_as_it_is() -> N
 
     def disturb() -> None:
         while not done.is_set():
-            sampler.fitted.sample(3)
+            fitted: Any = sampler.fitted
+            fitted.sample(3)
             sampler.__dict__.pop("fitted")
 
     thread = threading.Thread(target=disturb)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import ir_measures
@@ -56,7 +57,8 @@ def test_ids_of_another_program_are_literal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("one", "other"), [("a b", "a%20b"), ("a%20 b", "a %20b"), ("\u00a0", "%C2%A0")])
 def test_ids_that_would_be_written_alike_are_refused(tmp_path: Path, one: str, other: str) -> None:
-    for ids in ({"documents": [one, "c", other]}, {"queries": [other, one]}):
+    both: list[dict[str, Any]] = [{"documents": [one, "c", other]}, {"queries": [other, one]}]
+    for ids in both:
         with pytest.raises(DataError, match=r"both are written .*rename one") as refused:
             write_run(tmp_path / "run", [("q", ["c"], [0])], **ids)
         assert repr(one) in str(refused.value)

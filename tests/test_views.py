@@ -32,7 +32,7 @@ def information(x: np.ndarray) -> np.ndarray:
     p = np.zeros_like(m)
     for v, w in np.argwhere(m > 0):
         p[v, w] = max(0.0, np.log(m[v, w] / (m[v].sum() * q[w])))
-    return p
+    return np.asarray(p)
 
 
 @given(n=st.integers(1, 20), width=st.integers(1, 15), seed=st.integers(0, 1000))

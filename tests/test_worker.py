@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -52,11 +54,11 @@ def array(tmp_path: Path) -> str:
     return str(tmp_path / "v.h5")
 
 
-def rows(path: str, block: int = 10):
+def rows(path: str, block: int = 10) -> Generator[tuple[Any, bytes]]:
     return stream(ROWS, 1000, path=path, names=["x"], block=block)
 
 
-def test_one_child_serves_many_calls_of_several_kinds(array):
+def test_one_child_serves_many_calls_of_several_kinds(array: str) -> None:
     assert page("one") == "one"
     (child,) = children()
     assert page("two") == "two"
@@ -64,12 +66,12 @@ def test_one_child_serves_many_calls_of_several_kinds(array):
     assert children() == [child]
 
 
-def test_only_functions_of_the_list_are_run():
+def test_only_functions_of_the_list_are_run() -> None:
     with pytest.raises(Unreadable, match="has no function 'os:getcwd'"):
         call("os:getcwd", 1)
 
 
-def test_what_a_library_raises_comes_back_as_one_line(tmp_path):
+def test_what_a_library_raises_comes_back_as_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.h5").write_bytes(b"\x89HDF\r\n\x1a\nnothing\n\x1b[31m" * 20)
     with pytest.raises(Unreadable, match=r"^OSError: ") as caught:
         call("hashret.worker.hdf5:arrays", 1, path=str(tmp_path / "bad.h5"))
@@ -78,7 +80,7 @@ def test_what_a_library_raises_comes_back_as_one_line(tmp_path):
     assert len(children()) == 1
 
 
-def test_a_call_that_takes_too_long_is_ended_and_the_next_has_a_child(monkeypatch):
+def test_a_call_that_takes_too_long_is_ended_and_the_next_has_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     page("warm")
     (first,) = children()
     raw = nested(100_000)
@@ -90,7 +92,7 @@ def test_a_call_that_takes_too_long_is_ended_and_the_next_has_a_child(monkeypatc
     assert children() != [first]
 
 
-def test_a_call_that_takes_too_much_memory_is_ended(tmp_path):
+def test_a_call_that_takes_too_much_memory_is_ended(tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("L", (9000, 9000)).resize((9000, 9000)).convert("RGB").save(tmp_path / "a.png")
@@ -100,14 +102,14 @@ def test_a_call_that_takes_too_much_memory_is_ended(tmp_path):
     assert page("next") == "next"
 
 
-def test_limits_grow_with_the_input_up_to_half_of_the_machine():
+def test_limits_grow_with_the_input_up_to_half_of_the_machine() -> None:
     assert limits_for(0) == (3.0, 192 << 20, 64 << 20)
     assert limits_for(10 << 20) == (103.0, (192 + 80) << 20, (64 + 20) << 20)
     assert limits_for(1 << 60).memory == psutil.virtual_memory().total // 2
 
 
 @posix_only("signals")
-def test_a_child_that_dies_is_replaced_and_its_end_is_the_reason(array):
+def test_a_child_that_dies_is_replaced_and_its_end_is_the_reason(array: str) -> None:
     page("warm")
     (child,) = children()
     child.kill()
@@ -121,7 +123,7 @@ def test_a_child_that_dies_is_replaced_and_its_end_is_the_reason(array):
         list(reading)
 
 
-def test_a_stream_left_before_its_end_leaves_the_child(array):
+def test_a_stream_left_before_its_end_leaves_the_child(array: str) -> None:
     reading = rows(array)
     next(reading)
     (child,) = children()
@@ -130,7 +132,7 @@ def test_a_stream_left_before_its_end_leaves_the_child(array):
     assert children() == [child]
 
 
-def test_streams_and_calls_do_not_mix(array):
+def test_streams_and_calls_do_not_mix(array: str) -> None:
     both = zip(rows(array), rows(array), strict=True)
     for (header, first), (_, second) in both:
         assert page("between") == "between"
@@ -138,7 +140,7 @@ def test_streams_and_calls_do_not_mix(array):
         assert header == ["<f8", [10, 10]]
 
 
-def test_a_child_a_thread():
+def test_a_child_a_thread() -> None:
     found: dict[int, list[str]] = {}
 
     def ask(number: int) -> None:
@@ -152,12 +154,12 @@ def test_a_child_a_thread():
     assert found == {number: [f"{number} {i}" for i in range(20)] for number in range(4)}
 
 
-def test_an_answer_larger_than_its_limit_is_refused():
+def test_an_answer_larger_than_its_limit_is_refused() -> None:
     with pytest.raises(Unreadable, match="holds more than 0 MiB in one piece"):
         call(PAGE, 3, b"abc", worker.Limits(3, 1 << 30, 2))
 
 
-def test_a_frame_larger_than_allowed_is_not_read(tmp_path):
+def test_a_frame_larger_than_allowed_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "f").open("wb") as out:
         frames.write(out, {"a": 1}, b"x" * 100)
     with (tmp_path / "f").open("rb") as stream, pytest.raises(ValueError, match="a frame of 108 bytes, more than 50"):
@@ -165,7 +167,7 @@ def test_a_frame_larger_than_allowed_is_not_read(tmp_path):
 
 
 @posix_only("the program false")
-def test_no_python_to_start(monkeypatch):
+def test_no_python_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(WorkerUnavailable):
         page("x")
@@ -178,13 +180,13 @@ def test_no_python_to_start(monkeypatch):
         page("x")
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pypdf", None)
     with pytest.raises(MissingExtra, match=r"reading PDF needs pypdf; install it with: pip install 'hashret\[doc"):
         worker.require("pypdf", "documents", "reading PDF")
 
 
-def test_nothing_is_imported_from_the_working_folder(tmp_path, monkeypatch):
+def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("selectolax", "json", "psutil"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
     monkeypatch.chdir(tmp_path)
@@ -217,7 +219,7 @@ def begin(seconds: float) -> tuple[subprocess.Popen[str], psutil.Process]:
 
 
 @posix_only("signals")
-def test_ctrl_c_ends_a_call_and_its_child_at_once():
+def test_ctrl_c_ends_a_call_and_its_child_at_once() -> None:
     process, child = begin(100)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -228,14 +230,14 @@ def test_ctrl_c_ends_a_call_and_its_child_at_once():
 
 
 @posix_only("limits on processor time")
-def test_a_killed_process_leaves_no_child_behind():
+def test_a_killed_process_leaves_no_child_behind() -> None:
     process, child = begin(0.5)
     process.kill()
     process.communicate()
     child.wait(timeout=20)  # by its own limit on processor time
 
 
-def test_an_idle_child_ends_with_the_process_that_used_it():
+def test_an_idle_child_ends_with_the_process_that_used_it() -> None:
     code = LOOP.partition("raw =")[0] + "import os; os.kill(os.getpid(), 9)"
     done = subprocess.run([sys.executable, "-c", code, "1"], stdout=subprocess.PIPE, text=True)
     pid = int(done.stdout.split()[1])
@@ -247,7 +249,7 @@ def test_an_idle_child_ends_with_the_process_that_used_it():
 
 
 @posix_only("fork")
-def test_a_forked_process_starts_children_of_its_own():
+def test_a_forked_process_starts_children_of_its_own() -> None:
     code = """
 import os
 from hashret import worker

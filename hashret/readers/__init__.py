@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hashret.documents import Documents
+from hashret.documents import Documents, Records
 from hashret.errors import DataError, UsageError
 from hashret.readers.base import USUAL, Fields, Source, Stamped, shown
 from hashret.registry import Registry
@@ -66,7 +66,7 @@ def read(
 
 
 def as_source(
-    documents: Source | Documents,
+    documents: Source | Documents | Records,
     id: str | None = None,
     text: str | Sequence[str] | None = None,
     label: str | None = None,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from hashret.documents import Content, Document, Documents, as_documents, is_one
+from hashret.documents import Content, Document, Documents, Records, as_documents, is_one
 from hashret.errors import DataError, UsageError
 from hashret.readers.base import USUAL, Fields, Source
 from hashret.readers.rules import Rules
@@ -26,7 +26,7 @@ class Memory(Source):
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = "documents given from Python"
 
-    def __init__(self, items: Documents, fields: Fields = USUAL) -> None:
+    def __init__(self, items: Documents | Records, fields: Fields = USUAL) -> None:
         super().__init__(Path("memory"), fields)
         self._items = cast("Iterable[Any]", [items] if is_one(items) else _rows_of(items))
         self._spool: Spool | None = None

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -91,7 +91,7 @@ def call(
         pool.give(child)
 
 
-def stream(function: str, size: int, raw: bytes = b"", **arguments: Any) -> Iterator[tuple[Any, bytes]]:
+def stream(function: str, size: int, raw: bytes = b"", **arguments: Any) -> Generator[tuple[Any, bytes]]:
     """The same for a generator function; the child works on a step only when it is asked for."""
     pool = _pool
     child = pool.take(function)
