@@ -318,6 +318,11 @@ def test_what_cannot_be_measured_is_refused() -> None:
         evaluate_run_labels({"q": {"x": 1.0}}, {"d": ["a"]}, {"q": ["a"]}, ["AP"])
 
 
+def test_a_query_is_left_out_of_its_run_also_where_no_judgement_names_it() -> None:
+    run, qrels = {"q": {"q": 3.0, "a": 2.0, "b": 1.0}}, {"q": {"a": 1}}
+    assert [evaluate_run(run, qrels, "RR", exclude_self=left_out)[0]["value"] for left_out in (False, True)] == [0.5, 1]
+
+
 def test_one_measure_and_one_label_a_document_need_no_list() -> None:
     codes = np.array([[0], [1], [3]], np.uint8)
     wanted = evaluate(codes, [["sport"], ["news"], ["sport"]], codes, [["sport"], ["news"], ["port"]], ["P@1"])

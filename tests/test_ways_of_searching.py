@@ -16,6 +16,7 @@ import pytest
 
 import hashret
 from hashret import search
+from hashret.codes import hamming
 from hashret.errors import HashretError, UsageError
 from hashret.search import Neighbors, costs, searcher
 
@@ -58,6 +59,13 @@ def test_tables_fit_into_a_quarter_of_the_memory_on_any_system(bits: int, monkey
     assert found * each == pytest.approx(psutil.virtual_memory().total / 4, rel=1e-6)
     monkeypatch.delattr(os, "sysconf", raising=False)  # as on Windows
     assert largest() == found
+
+
+@pytest.mark.parametrize("documents", [3 * 10**4, 10**5, 10**6, 10**7, 10**8])
+@pytest.mark.parametrize("bits", [64, 128, 256, 1024])
+def test_a_bucket_holds_some_codes_and_a_scan_costs_something(documents: int, bits: int) -> None:
+    assert 2 < documents / 2 ** (bits / costs.chunks(documents, bits)) < 64
+    assert all(costs.code(size) > 0 for size in range(1, bits // 8 + 1))
 
 
 def test_auto_builds_no_tables_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,6 +120,32 @@ def test_an_index_of_faiss_says_what_it_misses(caplog: pytest.LogCaptureFixture)
         searcher(codes(), 32, "BNonsense")
 
 
+@pytest.mark.parametrize("string", ["BFlat", "BIVF16", "BIVF16_HNSW8", "BHNSW16", "BHash8", "BHash2x8"])
+def test_what_an_index_of_faiss_finds_lies_at_the_distance_it_says(string: str) -> None:
+    own, asked = codes(), codes(80, seed=1)
+    found, true = searcher(own, 32, string).search(asked, 10), Scan(own, 32).search(asked, 10)
+    distances = np.take_along_axis(hamming(asked, own), found.positions, axis=1)
+    assert (found.distances == distances).all()
+    for near, positions in zip(distances.tolist(), found.positions.tolist(), strict=True):
+        assert sorted(zip(near, positions, strict=True)) == list(zip(near, positions, strict=True))
+        assert len(set(positions)) == 10
+    assert found.ties_at_k is not None
+    assert (found.ties_at_k >= (distances == distances[:, -1:]).sum(axis=1)).all()
+    assert (found.distances <= true.distances).mean() > 0.5
+    if string == "BFlat":
+        assert (found.distances == true.distances).all()
+
+
+@pytest.mark.parametrize("string", ["BIVF64", "BHash8"])
+def test_a_query_that_an_index_of_faiss_finds_too_few_for_gets_the_full_scan(string: str) -> None:
+    own, asked = codes(), codes(20, seed=1)
+    found, true = searcher(own, 32, string).search(asked, 1500), Scan(own, 32).search(asked, 1500)
+    assert (found.positions == true.positions).all()
+    assert (found.distances == true.distances).all()
+    assert found.ties_at_k is not None
+    assert (found.ties_at_k == true.ties_at_k).all()
+
+
 def test_every_answer_can_be_verified(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "hashret")
     own, asked = codes(), codes(3, seed=1)
@@ -140,7 +174,9 @@ def test_a_wrong_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_compiled_part_faiss_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     own, asked = codes(), codes(4, seed=1)
     before = searcher(own, 32).search(asked, 9)
+    assert all(search.available(name) for name in search.SEARCHERS.names())
     monkeypatch.setattr(search, "compiled", lambda: False)
+    assert [name for name in search.SEARCHERS.names() if search.available(name)] == ["flat"]
     after = searcher(own, 32).search(asked, 9)
     assert after.searcher == "flat"
     assert (before.positions == after.positions).all()
