@@ -15,8 +15,9 @@ from PIL import Image
 import hashret
 from hashret.codes import hamming
 from hashret.documents import Document
-from hashret.errors import DataError, UsageError
+from hashret.errors import CorruptIndex, DataError, UnknownId, UsageError
 from hashret.index import Index
+from hashret.store import Store
 
 WORDS = {
     "sea": ["ship", "sail", "wave", "harbour", "anchor", "tide", "captain", "deck", "storm", "island"],
@@ -222,6 +223,49 @@ def test_images_are_found_by_path_array_or_document(tmp_path: Path) -> None:
         before = index.codes.copy()
         index.refit(bits=8)
         assert np.array_equal(index.codes, before)
+
+
+def test_a_text_has_no_thumbnail_and_a_large_image_a_smaller_one(tmp_path: Path, index: Index) -> None:
+    assert index.thumbnail("sea/2") == b""
+    with pytest.raises(UnknownId, match="no document has the id 'sea/3'"):
+        index.thumbnail("sea/3")
+    large = np.random.default_rng(0).integers(0, 256, (90, 300, 3), np.uint8)
+    with Index.create(tmp_path / "images", [large, large // 2], bits=2, encoder="lsh") as images:
+        small = Image.open(io.BytesIO(images.thumbnail("1")))
+        assert small.format == "JPEG"
+        assert max(small.size) < 300
+        assert small.size[0] / small.size[1] == pytest.approx(300 / 90, rel=0.05)
+
+
+def test_a_hasher_of_other_codes_than_the_index_has_is_told(tmp_path: Path, index: Index) -> None:
+    with Index.create(tmp_path / "other", corpus(30), bits=24, encoder="lsh") as other:
+        [stranger], [own] = ((path.path / "hasher").iterdir() for path in (other, index))
+    index.close()
+    shutil.rmtree(own)
+    shutil.copytree(stranger, own)
+    with pytest.raises(CorruptIndex, match="has codes of 16 bits, its hasher 24"):
+        Index.open(index.path)
+    assert any(problem.file.startswith("hasher") for problem in hashret.verify(index.path))
+
+
+def test_an_index_replaced_while_it_is_opened_is_opened_as_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "index", Store.open
+    Index.create(path, corpus(20), bits=16, encoder="lsh").close()
+    replaced: list[int] = []
+
+    def opened(place: Path) -> Store:
+        store = real(place)
+        if not replaced:
+            replaced.append(1)
+            Index.create(path, corpus(12), bits=8, encoder="lsh", force=True).close()
+        return store
+
+    monkeypatch.setattr(Store, "open", opened)
+    with Index.open(path) as index:
+        assert (index.bits, len(index)) == (8, 12)
+        assert [hit.id for hit in index.search(["ship"], k=12)[0]]
 
 
 def test_vectors_are_not_kept(tmp_path: Path) -> None:

@@ -353,6 +353,12 @@ LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+def array_of_bytes(shape: str) -> bytes:
+    """A .npy file whose header claims such a shape."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0"
+
+
 class TestDamage:
     def test_a_manifest_written_by_hand_is_read(self, store: Store) -> None:
         rewrite(store.path, lambda b: b.update(about={"kind": "other"}))
@@ -416,7 +422,11 @@ class TestDamage:
             except StoreError:
                 continue
 
-    @pytest.mark.parametrize("data", [b"", b"no array", b"PK\x03\x04" + bytes(30), b"\x93NUMPY\x01\x00v\x00{'descr'"])
+    @pytest.mark.parametrize(
+        "data",
+        [b"", b"no array", b"PK\x03\x04" + bytes(30), b"\x93NUMPY\x01\x00v\x00{'descr'", array_of_bytes("(1 << 45,)"),
+         array_of_bytes("(35184372088832,)"), array_of_bytes("(" * 200)],
+    )  # fmt: skip
     def test_deletions_that_are_none_are_refused(self, data: bytes, store: Store) -> None:
         (store.path / store.manifest.deletions).write_bytes(data)
         with pytest.raises(StoreError, match="damaged"):
