@@ -8,27 +8,21 @@ Each run is appended to docs/figures/browse.jsonl and skipped when it is there; 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from bench_encoders import corpus
+from figures import add_run, data_folder, machine, read_runs
 from hashret.analysis.base import features_of
 from hashret.analysis.clusters import clusters
 from hashret.analysis.map import plane
@@ -50,32 +44,24 @@ CORPORA = {"mnist": "MNIST", "20news": "20 Newsgroups"}
 SCORERS = ("neighborhood", "autoencoder", "variational", "robust", "dagmm", "density", "student-t")
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--corpus", action="append", choices=list(CORPORA))
     parser.add_argument("--seed", action="append", type=int)
     chosen = parser.parse_args()
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds 20newsgroups/ and mnist/")
-    done = {(run["question"], run["corpus"], run["seed"]) for run in runs()}
-    about = {"torch": version("torch"), "processor": platform.machine(), "cores": os.cpu_count()}
+    data = data_folder("20newsgroups/ and mnist/")
+    done = {(run["question"], run["corpus"], run["seed"]) for run in read_runs(RUNS)}
+    about = machine("torch")
     for name in chosen.corpus or CORPORA:
-        documents = corpus(name, Path(os.environ["HASHRET_DATA"]))[0]
+        documents = corpus(name, data)[0]
         for question, ask in QUESTIONS.items():
             for seed in chosen.seed or SEEDS:
                 if (question, name, seed) in done:
                     continue
                 row = {"question": question, "corpus": name, "seed": seed, **ask(documents, seed), **about}
-                with RUNS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                print(json.dumps(row), flush=True)
-    TABLE.write_text(table(runs()), "utf-8")
+                add_run(RUNS, row)
+    TABLE.write_text(table(read_runs(RUNS)), "utf-8")
 
 
 def find_outliers(documents: list[Document], seed: int, kinds: int, others: int | None) -> dict[str, Any]:

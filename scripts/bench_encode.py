@@ -9,9 +9,7 @@ newest of each.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,17 +17,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 
 from bench_quality import corpus
 from bench_search import best, texts
+from figures import add_run, data_folder, machine, read_runs
 from hashret.documents import Document
 from hashret.hasher import Hasher
 from hashret.index import Index
@@ -142,11 +138,6 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
 }
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def table(found: list[dict[str, Any]]) -> str:
     """The newest figures of each part as a page."""
     lines = [
@@ -172,15 +163,12 @@ def main() -> None:
     chosen = parser.parse_args().parts or list(PARTS)
     if unknown := set(chosen) - set(PARTS):
         sys.exit(f"unknown parts {sorted(unknown)}; allowed: {', '.join(PARTS)}")
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds 20newsgroups/ and agnews/")
-    about = {"numpy": version("numpy"), "processor": platform.machine(), "cores": os.cpu_count()}
+    data_folder("20newsgroups/ and agnews/")
+    about = machine("numpy")
     for name in chosen:
         row = {"part": name, "figures": PARTS[name]()} | about
-        with RUNS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
-    TABLE.write_text(table(runs()), "utf-8")
+        add_run(RUNS, row)
+    TABLE.write_text(table(read_runs(RUNS)), "utf-8")
 
 
 if __name__ == "__main__":

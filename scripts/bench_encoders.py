@@ -9,20 +9,14 @@ docs/figures/encoders.jsonl and skipped when it is there; docs/figures.md is wri
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from bench_quality import Split
 from bench_quality import corpus as texts
+from figures import add_run, data_folder, machine, read_runs
 from hashret.encoders import DEFAULT, ENCODERS
 from hashret.evaluation.compare import compare
 from hashret.readers import read
@@ -49,11 +43,6 @@ def corpus(name: str, data: Path) -> Split:
     return list(own)[:10_000], list(asked)[:1000]
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def missing(name: str, encoders: list[str], found: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
     """Encoder and seed of the runs to do now: the first seed of all, then the others of those that earn them."""
     own = [run for run in found if run["corpus"] == name]
@@ -73,19 +62,16 @@ def main() -> None:
     parser.add_argument("--corpus", action="append", choices=list(TITLES))
     parser.add_argument("--encoder", action="append", choices=ENCODERS.names())
     chosen = parser.parse_args()
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds 20newsgroups/, reuters21578/ and mnist/")
-    about = {"torch": version("torch"), "processor": platform.machine(), "cores": os.cpu_count()}
+    data = data_folder("20newsgroups/, reuters21578/ and mnist/")
+    about = machine("torch")
     for name in chosen.corpus or TITLES:
-        documents, queries = corpus(name, Path(os.environ["HASHRET_DATA"]))
-        while plan := [*missing(name, chosen.encoder or ENCODERS.names(), runs())]:
+        documents, queries = corpus(name, data)
+        while plan := [*missing(name, chosen.encoder or ENCODERS.names(), read_runs(RUNS))]:
             seed = plan[0][1]
             encoders = [encoder for encoder, own in plan if own == seed]
             for row in compare(documents, queries, encoders, [BITS], [seed], MEASURES):
-                with RUNS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"corpus": name} | row | about) + "\n")
-                print(json.dumps({"corpus": name} | row), flush=True)
-    TABLE.write_text(table(runs()), "utf-8")
+                add_run(RUNS, {"corpus": name} | row | about)
+    TABLE.write_text(table(read_runs(RUNS)), "utf-8")
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from figures import add_run, data_folder, read_runs
 from hashret import graph
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
@@ -92,11 +93,6 @@ def _pieces() -> Iterator[str]:
         yield from (" ".join(words[at : at + PIECE]) for at in range(0, len(words) - PIECE + 1, PIECE))
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = ["# The graph of neighbours", "", "Written by `scripts/bench_graph.py`.", ""]
@@ -131,8 +127,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds 20newsgroups/")
+    data_folder("20newsgroups/")
     if sys.argv[1:2] == ["learn"]:
         print(json.dumps(learn(int(sys.argv[2]))))
         return
@@ -140,10 +135,8 @@ def main() -> None:
     about = {"torch": version("torch"), "cores": os.cpu_count()}
     for name in sys.argv[1:] or list(parts):
         for run in parts[name]():
-            with RUNS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(run | about) + "\n")
-            print(json.dumps(run), flush=True)
-    PAGE.write_text(table(runs()), "utf-8")
+            add_run(RUNS, run | about)
+    PAGE.write_text(table(read_runs(RUNS)), "utf-8")
 
 
 if __name__ == "__main__":

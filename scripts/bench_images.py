@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
-import sys
 import tarfile
 import time
 from collections import Counter
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from figures import add_run, data_folder, read_runs
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate
@@ -96,11 +95,6 @@ def measure(name: str, split: Split, bits: list[int], seeds: list[int], done: se
                 yield about | row | {"fit_seconds": seconds}
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = [
@@ -134,17 +128,14 @@ def main() -> None:
     parser.add_argument("--bits", action="append", type=int)
     parser.add_argument("--seed", action="append", type=int)
     chosen = parser.parse_args()
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds mnist/ and cifar10_jpeg/")
+    data = data_folder("mnist/ and cifar10_jpeg/")
     RUNS.parent.mkdir(parents=True, exist_ok=True)
     for name in chosen.corpus or TITLES:
-        done = {(run["corpus"], run["method"], run["bits"], run["seed"]) for run in runs()}
-        split = corpus(name, Path(os.environ["HASHRET_DATA"]))
+        done = {(run["corpus"], run["method"], run["bits"], run["seed"]) for run in read_runs(RUNS)}
+        split = corpus(name, data)
         for row in measure(name, split, chosen.bits or list(BITS[name]), chosen.seed or list(SEEDS), done):
-            with RUNS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row | {"torch": version("torch"), "cores": os.cpu_count()}) + "\n")
-            print(json.dumps(row), flush=True)
-        TABLE.write_text(table(runs()), "utf-8")
+            add_run(RUNS, row | {"torch": version("torch"), "cores": os.cpu_count()})
+        TABLE.write_text(table(read_runs(RUNS)), "utf-8")
 
 
 if __name__ == "__main__":

@@ -12,20 +12,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
+from figures import add_run, data_folder, machine, read_runs
 from hashret import tokens
 from hashret.codes import Codes
 from hashret.documents import Document
@@ -178,11 +174,6 @@ def _bm25(counts: CSRMatrix, df: np.ndarray, k1: float = 0.9, b: float = 0.4) ->
     return as_scipy(CSRMatrix(weights.astype(np.float32), counts.indices, counts.offsets, counts.width))
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = [
@@ -274,21 +265,18 @@ def main() -> None:
     parser.add_argument("--bits", action="append", type=int)
     parser.add_argument("--seed", action="append", type=int)
     chosen = parser.parse_args()
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds websnippets/, reuters21578/, ...")
-    about = {"torch": version("torch"), "processor": platform.machine(), "cores": os.cpu_count()}
+    data = data_folder("websnippets/, reuters21578/, ...")
+    about = machine("torch")
     RUNS.parent.mkdir(parents=True, exist_ok=True)
     for name in chosen.corpus or TITLES:
-        done = {(run["corpus"], run["method"], run["bits"], run["seed"]) for run in runs()}
-        split = corpus(name, Path(os.environ["HASHRET_DATA"]))
+        done = {(run["corpus"], run["method"], run["bits"], run["seed"]) for run in read_runs(RUNS)}
+        split = corpus(name, data)
         methods, bits, seeds = chosen.method or list(CODES), chosen.bits or list(BITS), chosen.seed or list(SEEDS)
         for row in measure(name, split, methods, bits, seeds, done):
-            with RUNS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row | about) + "\n")
-            print(json.dumps(row), flush=True)
-        TABLE.write_text(table(runs()), "utf-8")
+            add_run(RUNS, row | about)
+        TABLE.write_text(table(read_runs(RUNS)), "utf-8")
     if importlib.util.find_spec("matplotlib"):
-        plot(runs(), TABLE.with_suffix(".svg"))
+        plot(read_runs(RUNS), TABLE.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

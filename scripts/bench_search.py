@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +20,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 import faiss
 import numpy as np
 
+from figures import add_run, machine, read_runs
 from hashret.codes import Codes, pack
 from hashret.documents import Document
 from hashret.search import searcher
@@ -186,11 +183,6 @@ def addresses() -> Iterator[dict[str, Any]]:
             }
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def table(found: list[dict[str, Any]]) -> str:
     """The figures as a page."""
     lines = [
@@ -276,26 +268,22 @@ def main() -> None:
         sys.exit("HASHRET_DATA is not set: the folder that holds agnews/; --codes uniform does without")
     from hashret import _kernel
 
-    about: dict[str, Any] = {"faiss": version("faiss-cpu"), "numpy": version("numpy"), "processor": platform.machine()}
-    about |= {"kernel": _kernel.variants()[0], "cores": os.cpu_count()}
+    about = {"faiss": version("faiss-cpu"), "kernel": _kernel.variants()[0], **machine("numpy")}
     for kind in chosen.codes or KINDS:
         for n in chosen.documents or SIZES:
             for bits in chosen.bits or LENGTHS:
-                done = {(run["codes"], run["documents"], run["bits"]) for run in runs()}
+                done = {(run["codes"], run["documents"], run["bits"]) for run in read_runs(RUNS)}
                 large = n * bits > 10**9 or (kind == "encoder" and (n > 10**6 or bits == 256))
                 if (kind, n, bits) in done or (large and not chosen.documents):
                     continue
-                rows = list(measure(kind, n, bits))
-                with RUNS.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(row | about) + "\n" for row in rows)
-                for row in rows:
-                    print(json.dumps(row), flush=True)
-    if not chosen.codes and not any(run["codes"] == "addresses" for run in runs()):
-        with RUNS.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row | about) + "\n" for row in addresses())
-    TABLE.write_text(table(runs()), "utf-8")
+                for row in [*measure(kind, n, bits)]:  # all of them or none
+                    add_run(RUNS, row | about)
+    if not chosen.codes and not any(run["codes"] == "addresses" for run in read_runs(RUNS)):
+        for row in addresses():
+            add_run(RUNS, row | about)
+    TABLE.write_text(table(read_runs(RUNS)), "utf-8")
     if importlib.util.find_spec("matplotlib"):
-        plot(runs(), TABLE.with_suffix(".svg"))
+        plot(read_runs(RUNS), TABLE.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ docs/figures/store.jsonl; docs/durability.md tells the newest.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,17 +17,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 import numpy as np
 
 from bench_search import best
+from figures import add_run, read_runs
 from hashret.documents import Document
 from hashret.hasher import Hasher
 from hashret.index import Index
 
 DOCS = Path(__file__).parent.parent / "docs"
-RUNS = DOCS / "figures" / "store.jsonl"
+RUNS = DOCS / "figures" / "store.jsonl"  # those of soak_store.py too
 PAGE = DOCS / "durability.md"
 WORDS = [f"word{n}" for n in range(5000)]
 
@@ -71,11 +68,6 @@ def measure(count: int) -> dict[str, float]:
     return figures
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are, those of scripts/soak_store.py among them."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def summary(found: list[dict[str, Any]]) -> str:
     """The newest run of each part, as docs/durability.md shows it."""
     newest = {run["part"]: run["figures"] for run in found}
@@ -91,11 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--documents", type=int, default=10**6)
     row = {"part": "store", "figures": measure(parser.parse_args().documents), "cores": os.cpu_count()}
-    with RUNS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-    print(json.dumps(row))
+    add_run(RUNS, row)
     head, _, _ = PAGE.read_text("utf-8").partition("| | |\n")
-    PAGE.write_text(head + summary(runs()) + "\n", "utf-8")
+    PAGE.write_text(head + summary(read_runs(RUNS)) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ that are not there. docs/training.md is written from the last run of each.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import sys
 import time
@@ -24,12 +22,11 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 import numpy as np
 import torch
 from torch import nn
 
+from figures import add_run, data_folder, read_runs
 from hashret.encoders import ENCODERS
 from hashret.features import Features
 from hashret.training import MOST_HELD_OUT, Schedule, train
@@ -54,11 +51,6 @@ def trained() -> list[str]:
     return [name for name in ENCODERS.names() if ENCODERS.get(name).trained]
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def main() -> None:
     """Run what is missing, or what is named."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -66,17 +58,14 @@ def main() -> None:
     names = parser.parse_args().names
     if strange := [name for name in names if name not in trained()]:
         parser.error(f"{strange[0]!r} is no net; there are {', '.join(trained())}")
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds mnist/")
-    images, _ = mnist(Path(os.environ["HASHRET_DATA"]), "train")
-    done = {run["encoder"] for run in runs()}
+    data = data_folder("mnist/")
+    images, _ = mnist(data, "train")
+    done = {run["encoder"] for run in read_runs(RUNS)}
     for name in names or [name for name in trained() if name not in done]:
         row = {"encoder": name, **measure(name, as_features(images[: FEWER.get(name, IMAGES)]))}
         row |= {"torch": version("torch"), "threads": torch.get_num_threads(), "processor": platform.machine()}
-        with RUNS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
-    TABLE.write_text(table(runs()), "utf-8")
+        add_run(RUNS, row)
+    TABLE.write_text(table(read_runs(RUNS)), "utf-8")
 
 
 def measure(name: str, features: Features) -> dict[str, Any]:

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from figures import data_folder
 from hashret.analysis.map import COLOURS
 from hashret.encoders import ENCODERS
 from hashret.encoders.nn.noise import masked
@@ -47,12 +44,11 @@ def main() -> None:
     names = parser.parse_args().names
     if strange := [name for name in names if name not in IMAGES]:
         parser.error(f"no image {strange[0]!r}; there are {', '.join(IMAGES)}")
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds mnist/ and anomaly/")
+    data = data_folder("mnist/ and anomaly/")
     TARGET.mkdir(exist_ok=True)
     for name in names or IMAGES:
         whole = io.BytesIO()
-        IMAGES[name](Path(os.environ["HASHRET_DATA"])).savefig(whole, dpi=110, facecolor="white")
+        IMAGES[name](data).savefig(whole, dpi=110, facecolor="white")
         Image.open(whole).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(
             TARGET / f"{name}.png", optimize=True
         )

@@ -14,7 +14,6 @@ import inspect
 import json
 import os
 import platform
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +21,7 @@ from statistics import mean, stdev
 from types import ModuleType
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
+from figures import add_run, data_folder, read_runs
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import abilities
 
@@ -75,11 +73,6 @@ def reproductions() -> dict[str, ModuleType]:
     }
 
 
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
-
-
 def main() -> None:
     """Run what is missing."""
     known = reproductions()
@@ -90,23 +83,20 @@ def main() -> None:
     chosen = parser.parse_args()
     if strange := [name for name in chosen.names if name not in known]:
         parser.error(f"no bar for {strange[0]!r}; there are {', '.join(known)}")
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds mnist/, anomaly/, ...")
-    done = {(run["encoder"], run["seed"], run["budget"]) for run in runs()}
+    data = data_folder("mnist/, anomaly/, ...")
+    done = {(run["encoder"], run["seed"], run["budget"]) for run in read_runs(RUNS)}
     for name in chosen.names or known:
         for seed in chosen.seed or getattr(known[name], "SEEDS", SEEDS):
             if (name, seed, chosen.budget) in done:
                 continue
             started = time.perf_counter()
-            figures = known[name].run(seed, Path(os.environ["HASHRET_DATA"]), chosen.budget)
+            figures = known[name].run(seed, data, chosen.budget)
             row = {"encoder": name, "seed": seed, "budget": chosen.budget, "figures": figures}
             row |= {"seconds": round(time.perf_counter() - started, 1), "torch": version("torch")}
             row |= {"processor": platform.machine(), "cores": os.cpu_count()}
-            with RUNS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(json.dumps(row), flush=True)
-    TABLE.write_text(table(runs()), "utf-8")
-    MEASURED.write_text(as_json(runs()), "utf-8")
+            add_run(RUNS, row)
+    TABLE.write_text(table(read_runs(RUNS)), "utf-8")
+    MEASURED.write_text(as_json(read_runs(RUNS)), "utf-8")
 
 
 def table(found: list[dict[str, Any]]) -> str:

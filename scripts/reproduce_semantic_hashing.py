@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -24,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from figures import add_run, data_folder, read_runs
 from hashret.codes import hamming
 from hashret.encoders import ENCODERS
 from hashret.features import Features
@@ -103,7 +101,7 @@ def in_ball(far: Ranker, fine: Ranker) -> Ranker:
 
 def measure(data: Path, seeds: list[int]) -> Iterator[dict[str, Any]]:
     """The runs that are missing."""
-    done = {(run["method"], run["seed"]) for run in runs()}
+    done = {(run["method"], run["seed"]) for run in read_runs(RUNS)}
     if not [s for s in seeds for m in METHODS if (m, s if "codes" in m else 0) not in done]:
         return
     folder = data / "20newsgroups"
@@ -154,11 +152,6 @@ def _codes(own: Features, asked: Any, weights: Ranker, seed: int) -> tuple[dict[
         "codes, re-ranked by logits": in_ball(plain, by_logits),
         "tf-idf in the codes' ball": in_ball(plain, weights),
     }, seconds
-
-
-def runs() -> list[dict[str, Any]]:
-    """All runs there are."""
-    return [json.loads(line) for line in RUNS.read_text("utf-8").splitlines()] if RUNS.exists() else []
 
 
 def table(found: list[dict[str, Any]]) -> str:
@@ -222,16 +215,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", action="append", type=int)
     chosen = parser.parse_args()
-    if "HASHRET_DATA" not in os.environ:
-        sys.exit("HASHRET_DATA is not set: the folder that holds 20newsgroups/")
+    data = data_folder("20newsgroups/")
     RUNS.parent.mkdir(parents=True, exist_ok=True)
-    for run in measure(Path(os.environ["HASHRET_DATA"]), chosen.seed or list(SEEDS)):
-        with RUNS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(run | {"bits": BITS, "words": WORDS, "torch": version("torch")}) + "\n")
-        print(json.dumps(run), flush=True)
-    PAGE.write_text(table(runs()), "utf-8")
+    for run in measure(data, chosen.seed or list(SEEDS)):
+        add_run(RUNS, run | {"bits": BITS, "words": WORDS, "torch": version("torch")})
+    PAGE.write_text(table(read_runs(RUNS)), "utf-8")
     if importlib.util.find_spec("matplotlib"):
-        plot(runs(), PAGE.with_suffix(".svg"))
+        plot(read_runs(RUNS), PAGE.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import json
 import os
 import random
 import resource
@@ -32,6 +31,7 @@ import pytest
 from PIL import Image
 
 import hashret
+from figures import add_run
 from hashret import Document, HashretError, Index
 from hashret.index import repair, verify
 from tests.faults import (
@@ -284,9 +284,7 @@ def main() -> None:
             "seconds": round(time.perf_counter() - started),
             "cores": os.cpu_count(),
         }
-        with RUNS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        print(json.dumps(row), flush=True)
+        add_run(RUNS, row)
 
 
 if __name__ == "__main__":

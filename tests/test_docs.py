@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
 import json
 import re
 import shlex
 import shutil
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -40,15 +40,6 @@ PAGES = {
     "bench_training": "training.md",
     "bench_browse": "browse.md",
 }
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -142,17 +133,17 @@ def test_links_between_pages_lead_to_files() -> None:
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
-    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == script("write_reference").reference()
+    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == import_module("write_reference").reference()
 
 
 def test_the_api_page_is_what_the_docstrings_say() -> None:
-    assert (ROOT / "docs" / "api.md").read_text("utf-8") == script("write_api").reference()
+    assert (ROOT / "docs" / "api.md").read_text("utf-8") == import_module("write_api").reference()
 
 
 @pytest.mark.usefixtures("briefly")
 def test_every_public_name_has_an_example_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    api, finder, runner = script("write_api"), doctest.DocTestFinder(), doctest.DocTestRunner()
+    api, finder, runner = import_module("write_api"), doctest.DocTestFinder(), doctest.DocTestRunner()
     assert api.names() == list(api.ORDER)
     output: list[str] = []
     for name in api.names():
@@ -166,15 +157,16 @@ def test_every_public_name_has_an_example_that_runs(tmp_path: Path, monkeypatch:
 
 
 def test_the_figures_are_those_of_the_runs() -> None:
+    read_runs = import_module("figures").read_runs
     for name, page in PAGES.items():
-        bench = script(name)
-        assert (ROOT / "docs" / page).read_text("utf-8") == bench.table(bench.runs())
-    encoders = script("reproduce_encoders")
-    assert encoders.MEASURED.read_text("utf-8") == encoders.as_json(encoders.runs())
-    store = script("bench_store")
-    assert (ROOT / "docs" / "durability.md").read_text("utf-8").endswith(f"\n{store.summary(store.runs())}\n")
-    quality = script("bench_quality")
-    assert quality.summary(quality.runs()) in (ROOT / "README.md").read_text("utf-8")
+        bench = import_module(name)
+        assert (ROOT / "docs" / page).read_text("utf-8") == bench.table(read_runs(bench.RUNS))
+    encoders = import_module("reproduce_encoders")
+    assert encoders.MEASURED.read_text("utf-8") == encoders.as_json(read_runs(encoders.RUNS))
+    store = import_module("bench_store")
+    assert (ROOT / "docs" / "durability.md").read_text("utf-8").endswith(f"\n{store.summary(read_runs(store.RUNS))}\n")
+    quality = import_module("bench_quality")
+    assert quality.summary(read_runs(quality.RUNS)) in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_walk_through_makes_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
