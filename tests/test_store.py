@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from hashret.features import Vectors
 from hashret.files import Root
 from hashret.store import Record, Store, Transaction
 from hashret.store.manifest import Manifest, _checksum
+from hashret.store.segment import PIECE
 
 from .samples import posix_only
 
@@ -245,18 +247,40 @@ class TestWriting:
             add(change, "y")
         assert living(other) == [*ALL, "x", "y"]
 
+    def test_a_store_is_opened_however_often_writers_are_faster(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, left = Manifest.read.__func__, [3]  # type: ignore[attr-defined]
+
+        def read(kind: type[Manifest], root: Root, name: str = "manifest.json") -> Manifest:
+            manifest: Manifest = real(kind, root, name)
+            if left[0] > 0:
+                number, left[0] = left[0], 0
+                with store.write(file_image) as change:
+                    add(change, f"late{number}")
+                    change.compact()  # no file of the manifest that was read is there any more
+                left[0] = number - 1
+            return manifest
+
+        monkeypatch.setattr(Manifest, "read", classmethod(read))
+        assert living(Store.open(store.path)) == [*ALL, "late3", "late2", "late1"]
+
     def test_orphans_are_swept_by_the_next_writer(self, store: Store) -> None:
         orphans = ["segments/000099.h5", "segments/.000009.h5.1.tmp", "deletions/000001.npy",
-                   "hasher/000009/config.json", ".manifest.json.77.tmp", "recovery/.manifest.json.8.tmp"]  # fmt: skip
+                   "hasher/000008/config.json", "hasher/000009/config.json", ".manifest.json.77.tmp",
+                   "recovery/.manifest.json.8.tmp"]  # fmt: skip
         strange = ["faiss/x", "hasher/9/a", "segments/000099.h5.bak", "cache/000099.h5", "hasher/000009/notes.txt"]
         for name in [*orphans, *strange]:
             (store.path / name).parent.mkdir(exist_ok=True, parents=True)
             (store.path / name).write_bytes(b"left")
+        (store.path / "hasher" / "mine").mkdir()
         assert living(Store.open(store.path)) == ALL
         with store.write() as change:
             add(change, "x")
         assert not [name for name in orphans if (store.path / name).exists()]
         assert all((store.path / name).read_bytes() == b"left" for name in strange)
+        own = store.manifest.hasher.rpartition("/")[2]
+        assert {place.name for place in (store.path / "hasher").iterdir()} == {"9", "000009", "mine", own}
         assert Store.open(store.path).verify() == []
 
     def test_what_a_killed_creation_left_is_no_obstacle(self, tmp_path: Path) -> None:
@@ -359,6 +383,16 @@ def array_of_bytes(shape: str) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0"
 
 
+MEANS = {
+    "segments": "documents",
+    "faiss": "no answer here depends on it",
+    "recovery": "nothing is lost, it is a second copy",
+    "deletions": "it can be restored from its second copy",
+    "hasher": "queries cannot be trusted, the documents are safe",
+}
+"""What damage to a file in each folder means."""
+
+
 class TestDamage:
     def test_a_manifest_written_by_hand_is_read(self, store: Store) -> None:
         rewrite(store.path, lambda b: b.update(about={"kind": "other"}))
@@ -402,7 +436,9 @@ class TestDamage:
             data = path.read_bytes()
             for place in {0, len(data) // 3, len(data) - 1}:
                 path.write_bytes(data[:place] + bytes([data[place] ^ 64]) + data[place + 1 :])
-                assert any(name in line and "checksum" in line for line in map(str, store.verify())), (name, place)
+                found = store.verify()
+                assert any(name in line and "checksum" in line for line in map(str, found)), (name, place)
+                assert all(MEANS[problem.file.partition("/")[0]] in problem.means for problem in found)
                 with contextlib.suppress(StoreError):  # damaged so that it does not even open
                     assert any(name in line for line in map(str, Store.open(store.path).verify()))
             path.write_bytes(data[:-1])
@@ -421,6 +457,24 @@ class TestDamage:
                 Store.open(store.path).close()
             except StoreError:
                 continue
+
+    @pytest.mark.parametrize("size", [0, PIECE - 1, PIECE, PIECE + 1])
+    @pytest.mark.parametrize("cut", [0, 1])
+    def test_a_compressed_piece_of_another_length_is_refused(self, size: int, cut: int, store: Store) -> None:
+        name, text = "segments/000002.h5", b"".join(record_of(id).content.encode() for id in ALL[:2])
+        packed = zlib.compress(text.ljust(size, b"\0")[:size])
+        packed = packed[: len(packed) - cut]
+        data = bytearray((store.path / name).read_bytes())
+        place, _ = store.manifest.files[name].arrays["contents/pieces"]
+        data[place : place + 16] = np.array([len(data), len(packed)], np.int64).tobytes()
+        (store.path / name).write_bytes(data + packed)
+        rewrite(store.path, lambda body: body["files"][name].update(bytes=len(data) + len(packed)))
+        opened = Store.open(store.path)
+        if (size, cut) == (PIECE, 0):
+            assert opened.record(0).content.startswith("text of a")
+        else:
+            with pytest.raises(StoreError, match="damaged"):
+                opened.record(0)
 
     @pytest.mark.parametrize(
         "data",
