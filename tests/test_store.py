@@ -269,7 +269,8 @@ class TestWriting:
         orphans = ["segments/000099.h5", "segments/.000009.h5.1.tmp", "deletions/000001.npy",
                    "hasher/000008/config.json", "hasher/000009/config.json", ".manifest.json.77.tmp",
                    "recovery/.manifest.json.8.tmp"]  # fmt: skip
-        strange = ["faiss/x", "hasher/9/a", "segments/000099.h5.bak", "cache/000099.h5", "hasher/000009/notes.txt"]
+        strange = ["faiss/x", "hasher/9/a", "segments/000099.h5.bak", "cache/000099.h5", "hasher/000009/notes.txt",
+                   ".aaa.5.tmp", ".zzz.5.tmp", ".manifest.json.x.tmp"]  # fmt: skip
         for name in [*orphans, *strange]:
             (store.path / name).parent.mkdir(exist_ok=True, parents=True)
             (store.path / name).write_bytes(b"left")
@@ -447,6 +448,14 @@ class TestDamage:
         assert store.verify() == []
         (store.path / name).unlink()
         assert [(problem.file, problem.what) for problem in store.verify()] == [(name, "is missing")]
+
+    @pytest.mark.parametrize("ids", [("x", "y", "y"), ("x", "d")])
+    def test_an_id_that_occurs_twice_is_found(self, ids: tuple[str, ...], store: Store) -> None:
+        with store.write(file_image) as change:
+            add(change, *ids)
+        [problem] = store.verify()
+        assert problem.file == f"segments/{store.manifest.segments[-1].number:06d}.h5"
+        assert problem.what == f"holds ids that occur twice, such as {ids[-1]!r}"
 
     def test_a_segment_with_a_flipped_byte_opens_or_is_refused(self, store: Store) -> None:
         path = store.path / "segments" / "000002.h5"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -177,8 +178,8 @@ def _contents(root: Root, manifest: Manifest) -> Iterator[Problem]:
             for what in _segment(root, manifest, entry, segment):
                 yield Problem(name, what, means)
             living = [id for id, own in zip(segment.ids(), gone[start : start + entry.rows], strict=True) if not own]
-            twice = [id for id in living if id in seen] or ([] if len(set(living)) == len(living) else living[:1])
-            if twice:
+            times = Counter(living)
+            if twice := [id for id in living if id in seen or times[id] > 1]:
                 yield Problem(name, f"holds ids that occur twice, such as {twice[0]!r}", means)
             seen.update(living)
             start += entry.rows
