@@ -28,6 +28,7 @@ from hashret.features import Vectors
 from hashret.files import Root
 from hashret.store import Record, Store, Transaction
 from hashret.store.manifest import Manifest, _checksum
+from hashret.store.repair import repair
 from hashret.store.segment import PIECE
 
 from .samples import posix_only
@@ -527,6 +528,27 @@ class TestVectors:
     def holds(self, store: Store, rows: list[int], ids: str) -> bool:
         found, wanted = store.vectors(np.array(rows, np.int64)), vectors_of(*ids)
         return bool((found.values == wanted.values).all() and (found.scales == wanted.scales).all())
+
+    def test_a_bad_sector_among_vectors_costs_the_documents_it_touched(self, tmp_path: Path) -> None:
+        dim, ids, made = 512, [f"d{n}" for n in range(40)], Store.new(tmp_path / "index")
+        values = np.random.default_rng(0).integers(-127, 128, (40, dim)).astype(np.int8)
+        with made.write(file_image) as change:
+            start(change)
+            codes = np.concatenate([code_of(id) for id in ids])
+            change.add(codes, [record_of(id) for id in ids], Vectors(values, np.ones(40, np.float32)))
+        name = "segments/000002.h5"
+        place, _ = made.manifest.files[name].arrays["vectors"]
+        first = (place + 10 * dim) // BLOCK * BLOCK  # of a block that some vectors are a part of
+        data = bytearray((made.path / name).read_bytes())
+        data[first : first + BLOCK] = bytes(BLOCK)
+        (made.path / name).write_bytes(data)
+        hit = [n for n in range(40) if place + n * dim < first + BLOCK and first < place + (n + 1) * dim]
+        report = repair(made.path, file_image)
+        assert sorted(report.lost) == sorted((name, ids[n]) for n in hit)
+        kept = [n for n in range(40) if n not in hit]
+        found = Store.open(made.path)
+        assert living(found) == [ids[n] for n in kept]
+        assert (found.vectors(np.flatnonzero(~found.deleted)).values == values[kept]).all()
 
     def test_vectors_are_read_in_the_order_asked_for(self, keeping: Store) -> None:
         for store in (keeping, Store.open(keeping.path)):
