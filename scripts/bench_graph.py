@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -75,6 +74,8 @@ def growth() -> Iterator[dict[str, Any]]:
 
 def learn(size: int) -> dict[str, Any]:
     """Learn from so many short texts."""
+    import resource  # not on Windows, where the tests of the docs import this module
+
     pieces = islice(_pieces(), size)
     documents = [Document(str(number), text) for number, text in enumerate(pieces)]
     start = time.perf_counter()
