@@ -349,5 +349,5 @@ def test_records_of_any_kind_are_documents(tmp_path: Path) -> None:
     for number, table in enumerate((rows, iter(rows), pyarrow.Table.from_pylist(rows))):
         with Index.create(tmp_path / f"{number}", table, **how) as index:
             assert (index.ids[3], index["3"].content, index.labels[2:4]) == ("3", texts()[3], [(), ("odd",)])
-    with pytest.raises(UsageError, match="name fields of records"):
+    with pytest.raises(UsageError, match="name fields of records, but document"):
         Index.create(tmp_path / "x", texts(), **how)

@@ -1,4 +1,4 @@
-"""Sources: files read as documents. `read` finds out what lies at a path; `SOURCES` lists what there is."""
+"""Sources read documents from files. `read` detects the format of a path; `SOURCES` is the registry of formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashret.registry import Registry
 
 __all__ = ["SOURCES", "Fields", "Source", "Stamped", "as_source", "read"]
 
-SOURCES: Registry[Source] = Registry(  # tried in this order
+SOURCES: Registry[Source] = Registry(  # `read` tries them in this order
     "source",
     "hashret.sources",
     (
@@ -40,11 +40,11 @@ def read(
     label: str | None = None,
     strict: bool = False,
 ) -> Source:
-    """Read documents from files or folders; the format is recognised by the content unless `source` names it.
+    """Read documents from files or folders. The format is detected from the content unless `source` names it.
 
-    `id`, `text` ("title,body" or a sequence) and `label` name the fields of records and replace those of `fields`. A
-    file of a folder that cannot be read is skipped with a warning; with `strict` it raises DataError. The result can be
-    iterated any number of times. Raises UsageError if a path does not exist or its format is not known.
+    `id`, `text` ("title,body" or a sequence) and `label` are field names of records; they override `fields`. A file in
+    a folder that cannot be read is skipped with a warning, or raises DataError if `strict` is set. The result can be
+    iterated any number of times. Raises UsageError if a path does not exist and DataError if its format is unknown.
 
     Example:
         >>> _ = Path("news.jsonl").write_text('{"id": "a", "body": "wheat was dear", "topic": "grain"}')
@@ -71,14 +71,14 @@ def as_source(
     text: str | Sequence[str] | None = None,
     label: str | None = None,
 ) -> Source:
-    """A source as it is, a path read, documents given from Python kept so that they can be iterated again.
+    """Return a source as it is; read a path; wrap documents given from Python so that they can be iterated again.
 
-    A text alone is a path here: give a list for a text that is to be a document. `id`, `text` and `label` name the
-    fields of records.
+    A single string is a path; to index one text, pass a list. `id`, `text` and `label` are field names of records.
+    Raises UsageError if they are given together with a source.
     """
     if isinstance(documents, Source):
         if (id, text, label) != (None, None, None):
-            raise UsageError("a source has its fields already: give id, text and label to hashret.read")
+            raise UsageError("a source already has its fields; pass id, text and label to hashret.read instead")
         return documents
     if isinstance(documents, str | Path):
         return read(documents, id=id, text=text, label=label)
@@ -88,7 +88,7 @@ def as_source(
 
 
 def _fields(fields: Fields, id: str | None, text: str | Sequence[str] | None, label: str | None) -> Fields:
-    """The fields, those that are given in the place of others; a text may name several with commas."""
+    """Return `fields` with the given names replaced; `text` may be several names separated by commas."""
     names = text.split(",") if isinstance(text, str) else text
     return Fields(
         fields.id if id is None else id,
@@ -105,24 +105,23 @@ def _open(path: Path, source: str | None, fields: Fields) -> Source:
     _check(path)
     if source is not None:
         return SOURCES.get(source)(path, fields)
-    for name in sorted(
-        SOURCES.names(), key="lines".__eq__
-    ):  # which takes any text, so it comes after other packages' too
+    # "lines" accepts any text, so it is tried last, after the sources of other packages
+    for name in sorted(SOURCES.names(), key="lines".__eq__):
         if SOURCES.get(name).recognises(path):
             return SOURCES.get(name)(path, fields)
     raise DataError(f"{_looked_at(path)}; hashret reads {', '.join(SOURCES.names())}")
 
 
 def _check(path: Path) -> None:
-    """Raise for a path that nothing can be read from."""
+    """Raise UsageError or DataError if nothing can be read from the path."""
     try:
         there, folder, file = os.path.lexists(path), path.is_dir(), path.is_file()
-    except (OSError, ValueError):  # too long, or with a zero byte
+    except (OSError, ValueError):  # the path is too long or contains a zero byte
         there = folder = file = False
     if not there or not (folder or file or path.exists()):
         raise UsageError(f"no such file or folder: {shown(path)}")
     if not folder and not file:
-        raise UsageError(f"{shown(path)} is not a file or folder; pipe JSON lines to the source -")
+        raise UsageError(f"{shown(path)} is not a file or folder; to read a pipe, send JSON lines to the path -")
     if not os.access(path, os.R_OK):
         raise DataError(f"cannot read {shown(path)}: permission denied")
     if file and not path.stat().st_size:
@@ -138,7 +137,7 @@ def _check(path: Path) -> None:
 
 def _looked_at(path: Path) -> str:
     if path.is_dir():
-        return f"the files in {shown(path)} are neither texts nor images"
+        return f"the files in {shown(path)} are neither texts nor images that hashret can read"
     from hashret.readers.decode import head
 
-    return f"{shown(path)} is of no known kind: it begins with {head(path)[:16]!r}"
+    return f"{shown(path)} has an unknown format: it begins with {head(path)[:16]!r}"

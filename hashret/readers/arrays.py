@@ -1,4 +1,4 @@
-"""Vectors or images in NumPy and HDF5 files."""
+"""Source of vectors and images in NumPy and HDF5 files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hashret.readers.magic import zip_names
 from hashret.readers.rules import label_text
 
 MAX_NAME = 2**16  # bytes of one id or label
-CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # read at once
-MAX_ROW = 32 * 2**20  # bytes of one vector or image; more is a mistake or a bomb
+CHUNK_BYTES, CHUNK_ROWS = 8 * 2**20, 4096  # limits of one read
+MAX_ROW = 32 * 2**20  # bytes of one vector or image; a larger one is a mistake or an attack
 
 
 class Arrays(Source):
-    """A document a row of x: of a 2-D array a vector, of a 3-D or 4-D one of uint8 an image."""
+    """One document per row of x: a vector if x is 2-D, an image if x is 3-D or 4-D uint8."""
 
     name: ClassVar[str] = "arrays"
     summary: ClassVar[str] = ".npy, .npz or HDF5: x (or X, or the only array of 2 or more dimensions), y and ids"
@@ -30,13 +30,13 @@ class Arrays(Source):
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
         if fields.label == "folder" or len(fields.text) > 1:
-            raise UsageError(f"{shown(path.name)} holds arrays: label, id and text each name one of them")
+            raise UsageError(f"{shown(path.name)} holds arrays: label, id and text must each be the name of one array")
         if raw_head(path).startswith(b"\x93NUMPY"):
-            no_fields(fields, f"a .npy file ({shown(path.name)}), which holds one array without a name,")
+            no_fields(fields, f"a .npy file ({shown(path.name)}), which holds a single unnamed array,")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A file that begins with the mark of NumPy or HDF5, or a zip file with .npy files in it."""
+        """Whether the file starts with the signature of NumPy or HDF5, or is a zip archive of .npy files."""
         if not path.is_file():
             return False
         start = raw_head(path)
@@ -59,12 +59,12 @@ class Arrays(Source):
 
     @property
     def kind(self) -> str:
-        """ "vector" or "image", by the dimensions of x."""
+        """The kind of the documents: "vector" if x is 2-D, otherwise "image"."""
         with arrays_in(self.path) as container:
             return "vector" if len(self._chosen(container.arrays)[0].shape) == 2 else "image"
 
     def count(self) -> int:
-        """The rows of x."""
+        """Return the number of rows of x."""
         with arrays_in(self.path) as container:
             return self._chosen(container.arrays)[0].shape[0]
 
@@ -85,25 +85,24 @@ class Arrays(Source):
         for id, content, label, number, fine in zip(ids, contents, tags, numbers, good.tolist(), strict=True):
             if not fine:
                 raise DataError(
-                    f"{shown(self.path)}, row {number} (id {id!r}) holds a NaN, an infinity or a number too large"
+                    f"{shown(self.path)}, row {number} (id {id!r}) holds a NaN, an infinity or a number too large for "
+                    "float32; remove the row"
                 )
             if not id:
                 raise DataError(f"{shown(self.path)}, row {number}: the id is empty")
-            yield Document(
-                id, content.copy(), label
-            )  # a copy, so that keeping one does not keep all that was read with it
+            yield Document(id, content.copy(), label)  # a view would keep the entire chunk in memory
 
     def _chosen(self, arrays: Mapping[str, Array]) -> tuple[Array, Array | None, Array | None]:
-        """x, y and ids, checked."""
+        """Return the arrays x, y and ids, checked; y and ids may be None."""
         named = self.fields.text[0] if self.fields.text else next((name for name in ("x", "X") if name in arrays), None)
         if named is None:
             wide = [name for name, array in arrays.items() if len(array.shape) > 1]
             if len(wide) != 1:
                 raise DataError(
                     f"{shown(self.path)} has no array x or X and {len(wide) or 'none'} of 2 or more dimensions; "
-                    f"it has {_listed(arrays)}; name one (text)"
+                    f"it has {_listed(arrays)}; choose one with text"
                     if arrays and "" not in arrays
-                    else f"{shown(self.path)} holds no array of 2 or more dimensions"
+                    else f"{shown(self.path)} has no array of 2 or more dimensions"
                 )
             named = wide[0]
         x = self._content(named, self._named(arrays, named))
@@ -124,7 +123,7 @@ class Arrays(Source):
                 f"{where}: must be [n, dim] of numbers, or [n, height, width] or [n, height, width, 3] of uint8"
             )
         if not x.row_bytes or x.row_bytes > MAX_ROW:
-            raise DataError(f"{where}: a row of {x.row_bytes} bytes; 1 to {MAX_ROW} can be read")
+            raise DataError(f"{where}: a row of {x.row_bytes} bytes; allowed: 1 to {MAX_ROW}")
         return x
 
     def _column(self, arrays: Mapping[str, Array], named: str | None, usual: str, x: Array) -> Array | None:
@@ -134,14 +133,14 @@ class Arrays(Source):
         column = self._named(arrays, name)
         if len(column.shape) != 1 or column.dtype.kind not in "biufUS":
             raise DataError(
-                f"{shown(self.path)}: {name!r} must be one number or text a row, got {column.shape} of {column.dtype}"
+                f"{shown(self.path)}: {name!r} must be one number or text per row, got {column.shape} of {column.dtype}"
             )
         if column.shape[0] != x.shape[0]:
-            raise DataError(
-                f"{shown(self.path)}: {name!r} has {column.shape[0]} rows, but there are {x.shape[0]} documents"
-            )
+            raise DataError(f"{shown(self.path)}: {name!r} has {column.shape[0]} rows, but x has {x.shape[0]}")
         if column.row_bytes > MAX_NAME:
-            raise DataError(f"{shown(self.path)}: {name!r} has texts of {column.row_bytes} bytes")
+            raise DataError(
+                f"{shown(self.path)}: {name!r} has texts of {column.row_bytes} bytes; allowed: at most {MAX_NAME}"
+            )
         return column
 
     def _named(self, arrays: Mapping[str, Array], name: str) -> Array:
@@ -162,6 +161,6 @@ def _text(value: Any) -> str:
 
 
 def _labels(value: Any) -> tuple[str, ...]:
-    """One label; none where it is empty or the NaN of a table."""
+    """Return one label, or none if the value is empty or NaN (an empty cell of a table)."""
     text = _text(value) if value == value else ""
     return (text,) if text else ()

@@ -1,4 +1,4 @@
-"""Source: files read as documents. Fields, Stamped and the ways to write a name, which every source shares."""
+"""The base class `Source`, the protocol `Stamped`, `Fields`, and helpers that print file names in messages."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Which fields of a record are a document's id, text and label; None: the usual names."""
+    """Names of the record fields that hold a document's id, text and label; None means the default names."""
 
     id: str | None = None
     text: tuple[str, ...] = ()
-    label: str | None = None  # "folder": the name of the folder that holds the file
+    label: str | None = None  # "folder": the label is the name of the folder that contains the file
 
     def as_json(self) -> dict[str, Any]:
-        """What an index remembers of them."""
+        """Return the fields as JSON, the form in which an index stores them."""
         return {"id": self.id, "text": list(self.text), "label": self.label}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fields:
-        """Fields as an index remembers them."""
+        """Create fields from the JSON that `as_json` returned."""
         return cls(data.get("id"), tuple(data.get("text") or ()), data.get("label"))
 
 
@@ -37,11 +37,11 @@ USUAL = Fields()
 
 
 class Source(ABC):
-    """Documents in some files; can be iterated any number of times and holds no more than a few at once."""
+    """Base class of sources: an iterable of documents that can be iterated repeatedly and streams from disk."""
 
     name: ClassVar[str]
     summary: ClassVar[str]  # the line of `hashret sources`
-    strict: bool = False  # whether a file that cannot be read is an error, and not passed over
+    strict: bool = False  # raise an error for a file that cannot be read instead of skipping it
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         self.path = path
@@ -50,24 +50,24 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the content at the path is of this source's kind."""
+        """Whether the content at the path has the format of this source."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Document]: ...
 
     @property
     def kind(self) -> str:
-        """What the documents are, told by the first: "text", "image" or "vector"."""
+        """The kind of the first document: "text", "image" or "vector". Raises DataError if there are no documents."""
         for document in self:
             return document.kind
         raise DataError(f"no documents in {shown(self.path)}")
 
     def count(self) -> int | None:
-        """How many documents there are, where that is known without reading them."""
+        """Return the number of documents, or None if it is not known without reading them."""
         return None
 
     def without(self, folder: Path) -> Source:
-        """The same source, the files in this folder left out: that of an index to which the documents are added."""
+        """Return this source without the files in `folder`, the folder of the index that is being written."""
         return self
 
     def __repr__(self) -> str:
@@ -76,27 +76,27 @@ class Source(ABC):
 
 @runtime_checkable
 class Stamped(Protocol):
-    """A source of files that tells which ones changed without reading them."""
+    """A source of files that detects changed files without reading them."""
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Each file's id with its {"bytes", "modified"}; some of the files may turn out to hold no document."""
+        """Yield each file's id and its {"bytes", "modified"}, also for files that turn out to hold no document."""
 
     def only(self, ids: Container[str], empty: Container[str] = ()) -> Source:
-        """The same source, reading the files of these ids alone; those of `empty` also where they hold nothing."""
+        """Return this source restricted to these ids; files in `empty` are documents even without content."""
 
 
 def no_fields(fields: Fields, what: str) -> None:
-    """Raise UsageError where fields are named for a source that has none."""
+    """Raise UsageError if fields are given for a source that has none."""
     if fields != USUAL:
         raise UsageError(f"{what} has no fields: leave out id, text and label")
 
 
 def portable(name: str) -> str:
-    """A file's name as text that UTF-8 can hold: bytes that are none are written as escapes."""
+    """Return a file name as valid UTF-8: bytes that are not UTF-8 become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def shown(name: object) -> str:
-    """A path or name for a message, on one line."""
+    """Return a path or name as one printable line for a message."""
     text = portable(str(name))
     return text if text.isprintable() else repr(text)[1:-1]

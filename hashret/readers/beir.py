@@ -1,4 +1,4 @@
-"""A BEIR folder: a corpus, queries, and the judgements that join them."""
+"""Source of a BEIR folder: a corpus, queries and relevance judgements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashret.readers.skip_report import SkipReport
 
 
 class Beir(Records):
-    """The documents of corpus.jsonl(.gz); `queries` and `qrels` give the rest."""
+    """The documents of corpus.jsonl or corpus.jsonl.gz, with the queries in `queries` and the judgements in `qrels`."""
 
     name: ClassVar[str] = "beir"
     summary: ClassVar[str] = "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/; its documents are the corpus"
@@ -29,21 +29,21 @@ class Beir(Records):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A folder with a corpus.jsonl, and queries or judgements beside it."""
+        """Whether the folder has a corpus.jsonl and either queries or judgements."""
         return _file(path, "corpus") is not None and (_file(path, "queries") is not None or (path / "qrels").is_dir())
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-        """The objects of the part with their line numbers."""
+        """Yield each object with its line number."""
         return json_lines(self.file, self.file.name, skips)
 
     @property
     def queries(self) -> Beir:
-        """The queries as a source."""
+        """The queries as a source. Raises DataError if there is no queries.jsonl."""
         return Beir(self.path, part="queries")
 
     @property
     def qrels(self) -> list[Path]:
-        """The files of judgements, sorted."""
+        """The files in qrels/, sorted; empty if there is no such folder."""
         folder = self.path / "qrels"
         return sorted(p for p in folder.iterdir() if not p.name.startswith(".")) if folder.is_dir() else []
 

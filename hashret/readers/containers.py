@@ -1,4 +1,4 @@
-"""Containers: .npy, .npz and HDF5 files as named arrays that are read a few rows at a time, never unpickled."""
+"""Containers: .npy, .npz and HDF5 files as named arrays, read a few rows at a time and never unpickled."""
 
 from __future__ import annotations
 
@@ -26,55 +26,55 @@ from hashret.readers.spool import Spool
 
 HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 MAX_ARRAYS = 10_000  # in a .npz file
-MAX_HEADER = 1 << 16  # bytes of a .npy file before its numbers
-BY_COLUMNS = 32 << 20  # bytes read at once of an array that lies column by column
-SHORT_COLUMN, READ = 1 << 12, 1 << 20  # bytes of columns that are read complete, so many bytes of them at once
-# how large an unpacked copy on disk may become: so many bytes, and so many times the packed ones
+MAX_HEADER = 1 << 16  # bytes of a .npy header
+BY_COLUMNS = 32 << 20  # bytes read at once of an array in column-major order
+SHORT_COLUMN, READ = 1 << 12, 1 << 20  # columns of at most SHORT_COLUMN bytes are read in full, READ bytes at a time
+# limit of an unpacked copy on disk: COPY bytes plus COPY_FACTOR times the compressed size
 COPY, COPY_FACTOR = 64 << 20, 16
 
 Block = np.ndarray[Any, Any]
 
 
 class Array(NamedTuple):
-    """An array in a file."""
+    """Description of an array in a file."""
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    problem: str | None = None  # why it must not be read
+    problem: str | None = None  # reason why it cannot be read
 
     @property
     def row_bytes(self) -> int:
-        """The size of a row."""
+        """Size of a row in bytes."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
 class Container(ABC):
-    """A file of arrays."""
+    """Base class of files that hold named arrays."""
 
     arrays: dict[str, Array]
 
     @abstractmethod
     def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
-        """The named arrays, which are equally long, `block` rows at a time."""
+        """Yield `block` rows at a time of the named arrays, which must have equal lengths."""
 
 
 class Header(NamedTuple):
-    """What stands before the numbers of a .npy file."""
+    """The header of a .npy file."""
 
     shape: tuple[int, ...]
     columns_first: bool
     dtype: np.dtype[Any]
-    end: int  # where the numbers begin
+    end: int  # offset of the first data byte
 
     @property
     def bytes(self) -> int:
-        """The size of the numbers."""
+        """Size of the data in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def problem(self) -> str | None:
-        """Why the numbers must not be read: objects are pickled, and pickles run code."""
+        """Reason why the data cannot be read: object arrays are pickles, and loading a pickle runs code."""
         return (
             "holds Python objects, which are never loaded; save plain numbers or texts"
             if self.dtype.hasobject
@@ -84,7 +84,7 @@ class Header(NamedTuple):
 
 @contextmanager
 def arrays_in(path: Path) -> Iterator[Container]:
-    """The arrays of a file; that of a .npy file has the name "". DataError where the file is not what it claims."""
+    """Open a file of arrays; the array of a .npy file has the name "". Raises DataError if the file is damaged."""
     start = raw_head(path)
     with reading(path):
         try:
@@ -108,7 +108,7 @@ class _Npy(Container):
         self.header = _header(stream, shown(path))
         there, shape, dtype = path.stat().st_size - self.header.end, self.header.shape, self.header.dtype
         if self.header.bytes > there and not self.header.problem:
-            raise DataError(f"{shown(path)} claims {shape} of {dtype} but holds only {there} bytes of it")
+            raise DataError(f"{shown(path)} claims an array {shape} of {dtype} but holds only {there} bytes")
         self.arrays = {"": Array("", shape, dtype, self.header.problem)}
 
     def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
@@ -120,7 +120,7 @@ class _Npz(Container):
         self.path, self.archive = path, archive
         self.members = {m.filename[:-4]: m for m in archive.infolist() if m.filename.endswith(".npy")}
         if len(self.members) > MAX_ARRAYS:
-            raise DataError(f"{shown(path)} holds {len(self.members):,} arrays; {MAX_ARRAYS:,} can be read")
+            raise DataError(f"{shown(path)} holds {len(self.members):,} arrays; allowed: at most {MAX_ARRAYS:,}")
         self.headers = {name: self._read_header(name) for name in self.members}
         self.arrays = {name: Array(name, h.shape, h.dtype, h.problem) for name, h in self.headers.items()}
 
@@ -130,13 +130,15 @@ class _Npz(Container):
     def _read_header(self, name: str) -> Header:
         member = self.members[name]
         if member.flag_bits & 1:
-            raise DataError(f"{self._where(name)}: locked by a password")
+            raise DataError(f"{self._where(name)}: protected by a password; save it without one")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{self._where(name)}: packed in a way that NumPy does not write")
+            raise DataError(
+                f"{self._where(name)}: unsupported compression; save it with numpy.savez or savez_compressed"
+            )
         with self.archive.open(member) as stream:
             header = _header(stream, self._where(name))
         if header.bytes > member.file_size - header.end and not header.problem:
-            raise DataError(f"{self._where(name)} claims {header.shape} of {header.dtype} but the file holds less")
+            raise DataError(f"{self._where(name)} claims {header.shape} of {header.dtype} but holds fewer bytes")
         return header
 
     def rows(self, names: Sequence[str], block: int) -> Iterator[Sequence[Block]]:
@@ -148,11 +150,11 @@ class _Npz(Container):
             if not (header.columns_first and len(header.shape) > 1):
                 yield from _blocks(stream, header, block, where)
                 return
-            # no row is complete before the last column is there
+            # in column-major order, no row is complete before the last column was read
             if header.bytes > COPY + COPY_FACTOR * member.compress_size:
                 raise DataError(
-                    f"{where} lies column by column and would be unpacked to {header.bytes:,} bytes, more than "
-                    f"{COPY:,} and {COPY_FACTOR} times its size; save it by rows (np.ascontiguousarray)"
+                    f"{where} is in column-major order and would unpack to {header.bytes:,} bytes, more than "
+                    f"{COPY:,} plus {COPY_FACTOR} times its size; save it in row-major order (np.ascontiguousarray)"
                 )
             spool = Spool()
             spool.copy(stream)
@@ -182,9 +184,9 @@ class _Hdf5(Container):
 
 
 def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterator[Block]:
-    """The rows of an array at the beginning of a stream, `block` at a time."""
+    """Yield `block` rows at a time of an array at the start of a stream."""
     count, rest = header.shape[0], header.shape[1:]
-    if not header.bytes:  # no rows, or texts of no characters
+    if not header.bytes:  # no rows, or only empty texts
         for first in range(0, count, block):
             yield np.zeros((min(block, count - first), *rest), header.dtype)
         return
@@ -199,7 +201,7 @@ def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterat
             yield np.frombuffer(_exactly(stream, length * row, where), header.dtype).reshape(length, *rest)
         return
     size, columns = header.dtype.itemsize, math.prod(rest)
-    # each column costs a read, however few rows it is for
+    # each column takes one read, so read as many rows as fit into BY_COLUMNS
     large = block * max(1, BY_COLUMNS // (columns * size * block))
     for first in range(0, count, large):
         length = min(large, count - first)
@@ -210,7 +212,7 @@ def _blocks(stream: IO[bytes], header: Header, block: int, where: str) -> Iterat
 
 
 def _parts(stream: IO[bytes], header: Header, first: int, length: int, where: str) -> Iterator[bytes]:
-    """Some rows of an array that lies column by column, in that order."""
+    """Yield the bytes of some rows of a column-major array, in column-major order."""
     count, size, columns = header.shape[0], header.dtype.itemsize, math.prod(header.shape[1:])
     if count * size > SHORT_COLUMN:
         for column in range(columns):
@@ -233,11 +235,11 @@ def _exactly(stream: IO[bytes], wanted: int, where: str) -> bytes:
 
 
 def _header(stream: IO[bytes], where: str) -> Header:
-    """The header of a .npy file at the beginning of a stream."""
-    start = io.BytesIO(stream.read(MAX_HEADER))  # NumPy would read as many bytes as the header claims to have
+    """Read the header of a .npy file from the start of a stream."""
+    start = io.BytesIO(stream.read(MAX_HEADER))  # NumPy would allocate any length that the header claims
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on headers that Python 2 wrote
+            warnings.simplefilter("ignore")  # NumPy warns about headers written by Python 2
             version = npy.read_magic(start)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, columns_first, dtype = read(start)

@@ -1,4 +1,4 @@
-"""Bytes to text: gzip, encodings and lines, the same for every source that reads text."""
+"""Decode bytes to text: gzip, encodings and lines, shared by all sources that read text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hashret.readers.base import shown
 from hashret.readers.skip_report import SkipReport
 from hashret.readers.spool import Spool
 
-HEAD_BYTES = 65536  # what recognising a file may read
-MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or a bomb
-MAX_BLANK = 10**6  # lines in a row that are empty or hold spaces only
+HEAD_BYTES = 65536  # bytes read to detect a format
+MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or an attack
+MAX_BLANK = 10**6  # consecutive blank lines
 _GZIP = b"\x1f\x8b"
-_BOMS = (  # the longer first: UTF-32's begins with UTF-16's
+_BOMS = (  # UTF-32 before UTF-16, because its mark starts with that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -28,12 +28,13 @@ _BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
-# of the bytes; random ones are a tenth control characters and never UTF-8, the worst real post of 18,846 has 7 %
+# largest shares of control characters in text: random bytes have about 10 % and are not UTF-8; the worst of 18,846
+# newsgroup posts has 7 %
 _CONTROL_SHARE, _CONTROL_SHARE_UTF8 = 0.02, 0.2
 
 
 def raw_head(path: Path | Spool) -> bytes:
-    """The first bytes of a file as they lie there; none where it cannot be read."""
+    """Return the first bytes of a file without unpacking it; empty if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(HEAD_BYTES)
@@ -42,7 +43,7 @@ def raw_head(path: Path | Spool) -> bytes:
 
 
 def head(path: Path | Spool) -> bytes:
-    """The first bytes of a file, unpacked if it is gzip."""
+    """Return the first bytes of a file, unpacked if it is gzip; empty if it cannot be read."""
     raw = raw_head(path)
     if not raw.startswith(_GZIP):
         return raw
@@ -54,7 +55,7 @@ def head(path: Path | Spool) -> bytes:
 
 @contextmanager
 def reading(path: Path | Spool) -> Iterator[None]:
-    """Say what is wrong with a file that cannot be read to its end."""
+    """Convert errors of reading a file to a DataError with the reason."""
     try:
         yield
     except EOFError:
@@ -66,18 +67,18 @@ def reading(path: Path | Spool) -> Iterator[None]:
 
 
 def open_bytes(path: Path | Spool) -> IO[bytes]:
-    """A file's bytes, unpacked if it is gzip."""
+    """Open a file for reading bytes, unpacked if it is gzip."""
     with path.open("rb") as stream:
         packed = stream.read(2) == _GZIP
     if not packed:
         return path.open("rb")
     unpacked = gzip.GzipFile(path) if isinstance(path, Path) else gzip.GzipFile(fileobj=path.open())
-    # the buffer around gzip makes readline five times as fast
+    # buffering gzip makes readline five times faster
     return io.BufferedReader(cast("io.RawIOBase", unpacked))
 
 
 def looks_like_text(start: bytes) -> bool:
-    """Whether the first bytes of a file are those of a text in any encoding."""
+    """Whether the first bytes of a file look like text in any encoding."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
         return True
     if not start or b"\0" in start:
@@ -87,7 +88,7 @@ def looks_like_text(start: bytes) -> bool:
 
 
 def encoding_of(sample: bytes, *, complete: bool) -> str:
-    """The encoding of a text by its byte order mark, else UTF-8 if it is that, else the likeliest."""
+    """Return the encoding given by the byte order mark, otherwise UTF-8 if valid, otherwise the most likely one."""
     for mark, encoding in _BOMS:
         if sample.startswith(mark):
             return encoding
@@ -96,7 +97,7 @@ def encoding_of(sample: bytes, *, complete: bool) -> str:
 
 
 def decode(raw: bytes) -> tuple[str, bool]:
-    """A whole text, and whether bytes in it had to be replaced."""
+    """Return the text and whether undecodable bytes were replaced."""
     encoding = encoding_of(raw, complete=True)
     try:
         return raw.decode(encoding), False
@@ -105,7 +106,10 @@ def decode(raw: bytes) -> tuple[str, bool]:
 
 
 def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
-    """The lines of a text file, plain or gzip, with their ends; DataError for one of more than MAX_LINE bytes."""
+    """Yield the lines of a text file, plain or gzip, with line ends.
+
+    Raises DataError for a line of more than MAX_LINE bytes or more than MAX_BLANK consecutive blank lines.
+    """
     start = head(path)
     encoding = encoding_of(start, complete=len(start) < HEAD_BYTES)
     with reading(path), open_bytes(path) as stream:
@@ -128,7 +132,7 @@ def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
 
 
 def _wide_lines(path: Path | Spool, stream: IO[bytes], encoding: str) -> Iterator[str]:
-    """Lines where an end of line is more than a byte."""
+    """Yield lines in UTF-16 or UTF-32, where a line end is more than one byte."""
     with io.TextIOWrapper(stream, encoding, errors="replace", newline="") as reader:
         number = blank = 0
         while line := reader.readline(MAX_LINE + 1):
@@ -142,7 +146,7 @@ def _wide_lines(path: Path | Spool, stream: IO[bytes], encoding: str) -> Iterato
 
 
 def _too_long(path: Path | Spool, number: int) -> DataError:
-    return DataError(f"{shown(path)}, line {number}: longer than {MAX_LINE} bytes; is it one document a line?")
+    return DataError(f"{shown(path)}, line {number}: longer than {MAX_LINE} bytes; write one document per line")
 
 
 def _too_blank(path: Path | Spool, number: int) -> DataError:
@@ -150,7 +154,7 @@ def _too_blank(path: Path | Spool, number: int) -> DataError:
 
 
 def _utf8_error(sample: bytes, *, complete: bool) -> int | None:
-    """Where a sample stops being UTF-8; None where it is that, but for a character that its end may cut."""
+    """Return the offset of the first byte that is not UTF-8; without `complete`, the end may cut a character."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, final=complete)
     except UnicodeDecodeError as error:

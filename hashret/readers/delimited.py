@@ -1,4 +1,4 @@
-"""CSV and TSV, plain or gzip."""
+"""Source of CSV and TSV files, plain or gzip."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hashret.readers.rules import Record
 from hashret.readers.skip_report import SkipReport
 
 DELIMITERS = ",;\t|"
-MAX_FIELDS = 100_000  # of a row
-MAX_QUOTED_LINES = 1000  # of a field in a TSV file
+MAX_FIELDS = 100_000  # per row
+MAX_QUOTED_LINES = 1000  # lines of one quoted field in a TSV file
 _CONTENT = {"text", "title", "image"}
 _COLUMN = re.compile(r"[\w .\-/()#:]{1,64}")
 
 
 class Delimited(Records):
-    """A document a row, under a header that names the fields; the delimiter is guessed from it."""
+    """One document per row of a file with a header; the delimiter is detected from the header."""
 
     name: ClassVar[str] = "csv"
     summary: ClassVar[str] = "CSV or TSV with a header, plain or gzip: the same fields as JSON lines"
@@ -31,7 +31,7 @@ class Delimited(Records):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A text called .csv or .tsv, or one whose header names a text, a title or an image and whose rows fit it."""
+        """Whether it is a text file with suffix .csv or .tsv, or with a header that has a content field."""
         if not path.is_file():
             return False
         start = decode.head(path)
@@ -51,7 +51,10 @@ class Delimited(Records):
         )
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-        """The rows as mappings, counted from 1 below the header."""
+        """Yield each row as a mapping, with its number, counted from 1 after the header.
+
+        Raises DataError for a row whose number of fields differs from the header, and for malformed quotes.
+        """
         csv.field_size_limit(decode.MAX_LINE)
         delimiter = _delimiter(self.path)
         lines = _Lines(self.path, skips, delimiter)
@@ -68,19 +71,19 @@ class Delimited(Records):
             if len(row) != len(header):
                 raise DataError(
                     f"{shown(self.path.name)}, row {number} (line {lines.first}) has {len(row)} fields, "
-                    f"the header {len(header)}; put texts that hold the delimiter in quotes"
+                    f"the header {len(header)}; quote texts that contain the delimiter"
                 )
             yield number, dict(zip(header, row, strict=True))
 
     def _header(self, row: list[str]) -> list[str]:
         header = [name.strip() for name in row]
         if len(set(header)) < len(header):
-            raise DataError(f"{shown(self.path.name)}: the header names a field twice: {', '.join(header)}")
+            raise DataError(f"{shown(self.path.name)}: the header has duplicate field names: {', '.join(header)}")
         return header
 
 
 class _Lines(Iterator[str]):
-    """The lines of a file, with the number of the line that the row being read begins in, and a bound on its size."""
+    """The lines of a file; tracks the first line of the current row and limits the size of a row."""
 
     def __init__(self, path: Path, skips: SkipReport, delimiter: str) -> None:
         self.name, self.delimiter = shown(path.name), delimiter
@@ -89,7 +92,7 @@ class _Lines(Iterator[str]):
         self.header: list[str] = []
 
     def begin(self) -> None:
-        """Begin a row."""
+        """Start a new row."""
         self.first, self.size = self.last + 1, 0
 
     def __next__(self) -> str:
@@ -97,25 +100,25 @@ class _Lines(Iterator[str]):
         self.last += 1
         self.size += len(line)
         if self.size > decode.MAX_LINE:
-            raise DataError(f"{self.where()} is longer than {decode.MAX_LINE} characters; a quote in it is not closed")
+            raise DataError(f"{self.where()} is longer than {decode.MAX_LINE} characters; close the quote in it")
         if len(line) > MAX_FIELDS and line.count(self.delimiter) > MAX_FIELDS:
             raise DataError(f"{self.where()} has more than {MAX_FIELDS:,} fields")
         return line
 
     def where(self) -> str:
-        """Name the row being read."""
-        return f"{self.name}: the row that begins in line {self.first}"
+        """Return the name of the current row for a message."""
+        return f"{self.name}: the row that starts at line {self.first}"
 
 
 def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
-    """The rows of a CSV file."""
+    """Yield the rows of a CSV file."""
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.begin()
         try:
             row = next(rows, None)
         except csv.Error as error:
-            reason = "a quote that opens in it is never closed" if "end of data" in str(error) else str(error)
+            reason = "a quote is never closed" if "end of data" in str(error) else str(error)
             raise DataError(f"{lines.where()}: {reason} (line {lines.last})") from error
         if row is None:
             return
@@ -123,11 +126,11 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str]]:
 
 
 def _tab_rows(lines: _Lines, skips: SkipReport) -> Iterator[list[str]]:
-    """The rows of a TSV file: a line each, but where quotes hold line breaks or tabs and the row then fits the header.
+    """Yield the rows of a TSV file: one per line, unless a quoted field spans lines and the row then fits the header.
 
-    Many TSV files have no quoting, and a text that begins with a quote must not swallow the rows that follow.
+    Many TSV files do not use quoting, so a text that starts with a quote must not swallow the rows after it.
     """
-    waiting: list[str] = []  # lines looked at and not used
+    waiting: list[str] = []  # lines read ahead
     while True:
         lines.begin()
         lines.first -= len(waiting)
@@ -144,14 +147,14 @@ def _tab_rows(lines: _Lines, skips: SkipReport) -> Iterator[list[str]]:
         if line.count('"') % 2 and (row := _over_lines(lines, line, waiting)) is not None:
             yield row
             continue
-        skips.note("rows with a quote that is not closed or is followed by text, read as a character")
+        skips.note("rows with an unmatched quote, which was read as a character")
         yield [_unquoted(field) for field in plain]
 
 
 def _over_lines(lines: _Lines, line: str, waiting: list[str]) -> list[str] | None:
-    """A row whose quotes hold line breaks; None, and the lines put back, where it does not fit the header.
+    """Return a row whose quoted field spans lines, or None, with the lines put back, if it does not fit the header.
 
-    Nor may a line inside it fit the header by itself: then the quote is a character and the lines are rows.
+    If a following line fits the header by itself, the quote is a plain character and each line is a row.
     """
     taken = [line]
     while len(taken) <= MAX_QUOTED_LINES:
@@ -173,7 +176,7 @@ def _over_lines(lines: _Lines, line: str, waiting: list[str]) -> list[str] | Non
 
 
 def _quoted(lines: list[str]) -> list[str] | None:
-    """Lines as one row with quotes; None where they are not exactly that."""
+    """Parse the lines as one quoted row; None if they are not exactly one row."""
     try:
         rows = list(csv.reader(lines, delimiter="\t", strict=True))
     except csv.Error:
@@ -188,13 +191,13 @@ def _unquoted(field: str) -> str:
 
 
 def _delimiter(path: Path) -> str:
-    """The delimiter that splits the header into most fields."""
+    """Return the delimiter that splits the header into the most fields."""
     first = next(iter(_lines(path)), "")
     return max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
 
 
 def _sample(path: Path) -> list[list[str]]:
-    """The first rows, without the last, which the sample may have cut."""
+    """Return the first rows, without the last one if the sample may have cut it."""
     sample = _lines(path)
     try:
         rows = [row for row in csv.reader(sample, delimiter=_delimiter(path)) if row]

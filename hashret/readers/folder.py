@@ -1,4 +1,4 @@
-"""Folder: what the sources of whole files share, a document a file."""
+"""`Folder`, the base class of sources with one document per file, and `walk`, which lists the files of a folder."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from hashret.readers.magic import is_docx, is_image, is_pdf
 from hashret.readers.skip_report import SkipReport
 from hashret.worker import Unreadable
 
-INDEX = ("lock", "manifest.json", "segments", "recovery")  # what the folder of an index holds
-SURVEYED = 200  # files that decide whether a folder holds texts or images
+INDEX = ("lock", "manifest.json", "segments", "recovery")  # names that identify the folder of an index
+SURVEYED = 200  # files examined to decide whether a folder holds texts or images
 
 
 class Found(NamedTuple):
     """A file under a folder."""
 
     path: Path  # absolute
-    id: str  # relative to the folder, with /
+    id: str  # path relative to the folder, with /
     bytes: int
     modified: int  # nanoseconds
 
     def stamp(self) -> dict[str, int]:
-        """What tells that a file changed."""
+        """Size and modification time, which change when the file does."""
         return {"bytes": self.bytes, "modified": self.modified}
 
 
 class Folder(Source):
-    """A folder of files at any depth, or one file; an id is the path relative to the folder."""
+    """A folder of files at any depth, or one file; the id of a document is the path relative to the folder."""
 
     holds: ClassVar[str]  # "text" or "image"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
         if fields.id or fields.text or fields.label not in (None, "folder"):
-            raise UsageError(f"a folder of {self.holds}s has no fields; the label 'folder' takes the folder's name")
+            raise UsageError(f"a folder of {self.holds}s has no fields; only the label 'folder' is allowed")
         self._chosen: Container[str] | None = None
-        self._empty: Container[str] = ()  # ids of files that are documents even where they hold nothing
+        self._empty: Container[str] = ()  # ids of files that are documents even if they have no content
         self._left_out: Path | None = None
         self._told = False
-        self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason: no file is tried twice
+        self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason, so no file is tried twice
 
     @abstractmethod
     def content(self, found: Found, skips: SkipReport) -> Content | None:
-        """What is in a file, or None where the skips says why it is passed over.
+        """Return the content of a file, or None after reporting to `skips` why it is skipped.
 
-        It may raise anything; the file is then passed over, and counted with the reason.
+        Any exception is allowed: the file is then skipped and reported with the reason.
         """
 
     @property
     def kind(self) -> str:
-        """ "text" or "image"."""
+        """The kind of the documents: "text" or "image"."""
         return self.holds
 
     def __iter__(self) -> Iterator[Document]:
@@ -80,7 +80,7 @@ class Folder(Source):
             skips.tell(self.path)
 
     def _content(self, found: Found, skips: SkipReport) -> Content | None:
-        """`content`, or None where that fails, for whatever reason; with `strict`, DataError."""
+        """Return `content`, or None if it fails for any reason; raise DataError if `strict` is set."""
         stamp = (found.bytes, found.modified)
         try:
             if self._failed.get(found.id, ((), ""))[0] == stamp:
@@ -89,7 +89,7 @@ class Folder(Source):
         except MissingExtra as error:
             if self.strict:
                 raise
-            skips.skip(found.path, f"need another package ({str(error).rpartition(': ')[2]})")
+            skips.skip(found.path, f"missing package: {str(error).rpartition(': ')[2]}")
             return None
         except OSError as error:
             reason = error.strerror or str(error)
@@ -98,7 +98,7 @@ class Folder(Source):
             self._failed[found.id] = (stamp, reason)
         except HashretError:
             raise
-        except Exception as error:  # noqa: BLE001  what a foreign library raises for one file ends no run
+        except Exception as error:  # noqa: BLE001  one bad file must not end the run, whatever its parser raises
             reason = f"{type(error).__name__}: {error}"
             log.debug("%s: %s", shown(found.path), reason, exc_info=True)
         if self.strict:
@@ -107,26 +107,26 @@ class Folder(Source):
         return None
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Each file's id with its {"bytes", "modified"}, without reading it."""
+        """Yield each file's id and its {"bytes", "modified"}, without reading the file."""
         for found in walk(self.path, SkipReport(), self._left_out):
             if self._chosen is None or found.id in self._chosen:
                 yield found.id, found.stamp()
 
     def only(self, ids: Container[str], empty: Container[str] = ()) -> Self:
-        """The same folder, reading the files of these ids alone; those of `empty` also where they hold nothing."""
+        """Return this folder restricted to these ids; files in `empty` are documents even without content."""
         view = copy.copy(self)
         view._chosen, view._empty, view._told = ids, empty, False
         return view
 
     def without(self, folder: Path) -> Self:
-        """The same folder, the files in this one left out."""
+        """Return this folder without the files in `folder`."""
         view = copy.copy(self)
         view._left_out = folder
         return view
 
 
 def majority(path: Path) -> str | None:
-    """Whether the first files of a folder are texts or images; None where there is neither."""
+    """Return "text" or "image", whichever most of the first files are; None if there are neither."""
     votes = {"text": 0, "image": 0}
     for found in islice(walk(path, SkipReport()), SURVEYED):
         start = raw_head(found.path)
@@ -134,15 +134,15 @@ def majority(path: Path) -> str | None:
             votes["image"] += 1
         elif looks_like_text(start) or is_pdf(start) or is_docx(found.path, start):
             votes["text"] += 1
-    best = max(votes, key=lambda kind: votes[kind])  # a draw is for texts, which come first
+    best = max(votes, key=lambda kind: votes[kind])  # a tie goes to texts, which come first
     return best if votes[best] else None
 
 
 def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterator[Found]:
-    """The files under a folder at any depth, sorted, or the file itself; hidden files and indexes are left out.
+    """Yield the files under a folder at any depth, sorted, or the file itself; skip hidden files and indexes.
 
-    `left_out` is the resolved path of an index that is perhaps not complete yet. A link is followed where it stays
-    inside the folder; no folder is entered by two links, so none goes on forever.
+    `left_out` is the resolved path of an index that may be incomplete. Symbolic links are followed if they stay inside
+    the folder; each folder is entered through at most one link, so cycles end.
     """
     root = root.absolute()
     if not root.is_dir():
@@ -160,7 +160,7 @@ def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterato
             continue
         path = Path(entry.path)
         if entry.is_symlink() and not _inside(entry.path, real_root):
-            skips.skip(path, "are links out of the folder", named=True)
+            skips.skip(path, "link to outside the folder", named=True)
             continue
         try:
             status = entry.stat()
@@ -171,11 +171,11 @@ def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterato
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
                 if target in entered or (os.path.realpath(path.parent) + os.sep).startswith(target + os.sep):
-                    skips.skip(path, "are links to folders read already", named=True)
+                    skips.skip(path, "link to a folder already read", named=True)
                     continue
                 entered.add(target)
             if _is_index(entry.path, left_out):
-                skips.note("folders of an index of hashret, left out")
+                skips.note("folders skipped because they are hashret indexes")
                 continue
             stack.append(_entries(entry.path, skips))
         elif stat.S_ISREG(status.st_mode):

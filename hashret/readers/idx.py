@@ -1,4 +1,4 @@
-"""IDX files, as MNIST comes: a file of images and one of labels."""
+"""Source of IDX files, the format of MNIST: one file of images and one of labels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BATCH = 256
 
 
 class Idx(Source):
-    """Images of one size, uint8 [height, width], with the labels found beside them; either file names the pair."""
+    """Images of equal size, uint8 [height, width], with labels from the matching file; `path` may be either file."""
 
     name: ClassVar[str] = "idx"
-    summary: ClassVar[str] = "an IDX pair as MNIST comes, plain or gzip: images, and their labels beside them"
+    summary: ClassVar[str] = "an IDX pair (the format of MNIST), plain or gzip: a file of images and a file of labels"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         no_fields(fields, f"an IDX pair ({shown(path.name)})")
@@ -32,16 +32,16 @@ class Idx(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A file that begins with IDX's mark, or a folder that such files lie in."""
+        """Whether the file starts with the IDX signature, or the folder contains such files."""
         return bool(_images_in(path)) if path.is_dir() else head(path)[:4] in (IMAGES, LABELS)
 
     @property
     def kind(self) -> str:
-        """ "image"."""
+        """Always "image"."""
         return "image"
 
     def count(self) -> int:
-        """The number of images that the file's header tells."""
+        """Return the number of images given in the file header."""
         with reading(self.path), open_bytes(self.path) as stream:
             return _header(stream, self.path, IMAGES, 3)[0]
 
@@ -56,14 +56,18 @@ class Idx(Source):
             count, height, width = _header(stream, self.path, IMAGES, 3)
             size = height * width
             if not 0 < size <= MAX_IMAGE:
-                raise DataError(f"{shown(self.path)} claims images of {height} x {width}, which cannot be")
+                raise DataError(
+                    f"{shown(self.path)} claims images of {height} x {width} pixels; allowed: 1 to {MAX_IMAGE} pixels"
+                )
             for number in range(1, count + 1):
                 raw = stream.read(size)
                 if len(raw) < size:
                     raise DataError(f"{shown(self.path)} is cut short in image {number} of {count}; download it again")
                 yield np.frombuffer(bytearray(raw), np.uint8).reshape(height, width)
             if stream.read(1):
-                raise DataError(f"{shown(self.path)} goes on after its {count} images; it is not a complete IDX file")
+                raise DataError(
+                    f"{shown(self.path)} has more data after its {count} images; it is not a valid IDX file"
+                )
 
     def _labels(self, path: Path) -> Iterator[tuple[str, ...]]:
         with reading(path), open_bytes(path) as stream:
@@ -76,7 +80,7 @@ class Idx(Source):
                 read += len(raw)
             if read < count:
                 raise DataError(f"{shown(path)} is cut short after label {read} of {count}; download it again")
-        # the images' end is looked at only if the labels go on as long as they are asked for
+        # one more item, so that zip asks for a further image and `_images` checks for trailing data
         yield ()
 
 
@@ -88,23 +92,25 @@ def _header(stream: IO[bytes], path: Path, mark: bytes, dimensions: int) -> tupl
 
 
 def _images_file(path: Path) -> Path:
-    """The file of images that a path to a folder or to either file stands for."""
+    """Return the file of images for a path to a folder or to either file of a pair."""
     if path.is_dir():
         files = _images_in(path)
         if len(files) != 1:
             named = ", ".join(shown(file) for file in files) or "none"
-            raise UsageError(f"{shown(path)} must hold one IDX pair; give one of its image files: {named}")
+            raise UsageError(
+                f"{shown(path)} must contain exactly one IDX pair; give the path of an image file: {named}"
+            )
         return files[0]
     if head(path)[:4] != LABELS:
         return path
     images = _beside(path, "labels", "images", "idx1", "idx3")
     if images is None:
-        raise DataError(f"{shown(path)} holds labels, and no file of images lies beside it")
+        raise DataError(f"{shown(path)} holds labels, but the matching file of images is missing")
     return images
 
 
 def _beside(path: Path, *swaps: str) -> Path | None:
-    """The other file of a pair: the name with each word of the first kind replaced, gzip or not."""
+    """Return the other file of a pair, whose name has the words replaced, plain or gzip; None if there is none."""
     name = path.name
     for word, other in zip(swaps[::2], swaps[1::2], strict=True):
         name = name.replace(word, other)

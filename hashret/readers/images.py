@@ -1,4 +1,4 @@
-"""A folder of images, known by what is in them."""
+"""Source of a folder of images, detected by content."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from hashret.readers.skip_report import SkipReport
 
 
 class Images(Folder):
-    """An image a file, as its path; of an animated one the first frame is meant."""
+    """One image per file; the content of a document is its path. Of an animated image, the first frame is used."""
 
     name: ClassVar[str] = "images"
-    summary: ClassVar[str] = "a folder of images at any depth (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM): a document a file"
+    summary: ClassVar[str] = (
+        "a folder of images at any depth (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM): one document per file"
+    )
     holds: ClassVar[str] = "image"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
-        self._sound: dict[str, tuple[int, int]] = {}  # size and time of the files that were decoded once
+        self._sound: dict[str, tuple[int, int]] = {}  # size and time of the files that were decoded successfully
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A folder with more images than texts, or one image."""
+        """Whether the folder has more images than texts, or the file is an image."""
         return majority(path) == "image" if path.is_dir() else is_image(raw_head(path))
 
     def content(self, found: Found, skips: SkipReport) -> Path | None:
-        """The image's path, or None where it is none; each is decoded once, whole."""
+        """Return the path of an image, or None if the file is not an image. Decodes each file once to check it."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:
             return found.path
         with found.path.open("rb") as stream:
             start = stream.read(1024)
         if not is_image(start):
-            skips.skip(found.path, "are not images")
+            skips.skip(found.path, "not an image")
             return None
         decoded(found.path)
         self._sound[found.id] = stamp

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes."""
+"""Detect file formats from the first bytes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import IO, cast
 
 from hashret.readers.decode import looks_like_text
 
-_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # the sizes that its second header may have
-# possessive repetition, as in `*+`: without it, what begins like one of these and is none takes quadratic time or more
+_BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # allowed sizes of the second header
+# possessive repetition (`*+`): without it, bytes that only start like one of these take quadratic time or more
 _PPM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*+\n)*+\d++\s++\d++\s")
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:(?!-->).){0,4096}+-->\s*+)*+"
     rb"<(?:!doctype\s++html|html|head|body)\b",
     re.I | re.S,
 )
-MAX_DIRECTORY = 4 << 20  # bytes of a zip file's directory, some 50,000 names
+MAX_DIRECTORY = 4 << 20  # bytes of the directory of a zip file, about 50,000 names
 
 
 def is_image(start: bytes) -> bool:
-    """PNG, JPEG, GIF, BMP, WebP, TIFF or PPM."""
+    """Whether it is a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM."""
     if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")):
         return True
     if start.startswith(b"RIFF"):
@@ -35,24 +35,24 @@ def is_image(start: bytes) -> bool:
 
 
 def is_html(path: Path, start: bytes) -> bool:
-    """A page by what it begins with, or a text that is called one."""
+    """Whether it starts like an HTML page, or is text with the suffix of one."""
     return _HTML.match(start) is not None or (
         path.suffix.lower() in (".html", ".htm", ".xhtml") and looks_like_text(start)
     )
 
 
 def is_pdf(start: bytes) -> bool:
-    """A PDF, which may have some bytes before its mark."""
+    """Whether it is a PDF, which may have some bytes before its signature."""
     return b"%PDF-" in start[:1024] and not start.startswith(b"PK")
 
 
 def is_docx(path: Path, start: bytes) -> bool:
-    """A zip file with a Word document in it."""
+    """Whether it is a zip file that contains a Word document."""
     return "word/document.xml" in zip_names(path, start)
 
 
 def zip_names(path: Path, start: bytes) -> list[str]:
-    """What lies in a zip file; nothing where it is none."""
+    """Return the names in a zip file; empty if it is not a readable zip file."""
     if not start.startswith(b"PK\x03\x04"):
         return []
     try:
@@ -64,14 +64,14 @@ def zip_names(path: Path, start: bytes) -> list[str]:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip file; BadZipFile for one with more names than any document or array has."""
+    """Open a zip file; raises BadZipFile if its directory is larger than MAX_DIRECTORY."""
     with _ZipStream(path) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
         stream.limit = -1
         yield archive
 
 
 class _ZipStream(io.FileIO):
-    """A file that refuses to read much at once: zipfile reads the directory in one piece when it opens a file."""
+    """A file that limits the size of a read: zipfile reads the directory in one piece when it opens a file."""
 
     limit = MAX_DIRECTORY
 

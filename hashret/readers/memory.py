@@ -1,4 +1,4 @@
-"""Documents given from Python."""
+"""Source of documents given from Python."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from hashret.readers.spool import Spool
 class Memory(Source):
     """Documents, bare contents, or mappings with the fields of JSON lines (id, text, labels, ...).
 
-    What can be iterated once only is kept in a temporary file.
+    An iterator, which can be consumed only once, is stored in a temporary file. Raises UsageError if `items` is not
+    iterable.
     """
 
     name: ClassVar[str] = "memory"
@@ -41,7 +42,7 @@ class Memory(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: it lies at no path."""
+        """Always False: the documents have no path."""
         return False
 
     def __iter__(self) -> Iterator[Document]:
@@ -53,12 +54,12 @@ class Memory(Source):
                 yield _unpack(line)
 
     def count(self) -> int | None:
-        """The length of what has one."""
+        """Return the length of a list or tuple, otherwise None."""
         return len(self._items) if isinstance(self._items, list | tuple) and self._spool is None else None
 
 
 def _rows_of(items: Any) -> Any:
-    """The rows of a table as mappings: of pandas and polars data frames and Arrow tables; anything else as it is."""
+    """Return the rows of a pandas or polars data frame or an Arrow table as mappings; anything else unchanged."""
     if hasattr(items, "iter_rows"):  # polars
         return list(items.iter_rows(named=True))
     if hasattr(items, "to_pylist"):  # pyarrow
@@ -69,19 +70,19 @@ def _rows_of(items: Any) -> Any:
 
 
 def _records(items: Iterable[Any], fields: Fields) -> Iterator[Document | Content]:
-    """The items, mappings read as records of JSON lines are."""
+    """Yield the items, with mappings converted to documents like records of JSON lines."""
     rules = Rules("documents", Path.cwd(), fields, "document")
     for number, item in enumerate(items):
         if isinstance(item, Mapping):
             yield rules.document(item if fields.id or "id" in item else {"id": str(number), **item}, number)
         elif fields != USUAL:
-            raise UsageError(f"id, text and label name fields of records, and document {number} is not one")
+            raise UsageError(f"id, text and label name fields of records, but document {number} is not a mapping")
         else:
             yield item
 
 
 def _pack(document: Document) -> str:
-    """A document as a line of JSON, never pickle; arrays as their bytes in base64."""
+    """Return a document as a line of JSON, never pickle, with arrays as base64."""
     content: Any
     if isinstance(document.content, np.ndarray):
         array = np.ascontiguousarray(document.content)
@@ -95,7 +96,7 @@ def _pack(document: Document) -> str:
     try:
         return json.dumps([document.id, content, document.labels, dict(document.metadata)])
     except (TypeError, ValueError) as error:
-        raise DataError(f"the document {document.id!r} holds what JSON cannot: {error}") from error
+        raise DataError(f"the document {document.id!r} cannot be written as JSON: {error}") from error
 
 
 def _unpack(line: bytes) -> Document:

@@ -1,4 +1,4 @@
-"""Parquet files, through the extra `parquet`."""
+"""Source of Parquet files; needs the extra `parquet`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hashret.readers.records import Records
 from hashret.readers.rules import Base64, Record
 from hashret.readers.skip_report import SkipReport
 
-_BYTES = rb'{"\u0000": '  # how JSON writes what `_bytes` reads
+_BYTES = rb'{"\u0000": '  # the JSON form of binary values, which `_bytes` decodes
 
 
 class Parquet(Records):
-    """A document a row, with the fields of JSON lines."""
+    """One document per row, with the same fields as JSON lines."""
 
     name: ClassVar[str] = "parquet"
     summary: ClassVar[str] = "Parquet (needs the extra `parquet`): the same fields as JSON lines"
@@ -31,11 +31,11 @@ class Parquet(Records):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A file that begins with Parquet's mark."""
+        """Whether the file starts with the Parquet signature."""
         return path.is_file() and raw_head(path).startswith(b"PAR1")
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-        """The rows, counted from 1."""
+        """Yield each row with its number, counted from 1. Raises MissingExtra without pyarrow."""
         worker.require("pyarrow", "parquet", "reading Parquet")
         number = 0
         with self._reading() as size:
@@ -52,14 +52,14 @@ class Parquet(Records):
                     yield number, dict(zip(names, row, strict=True))
 
     def count(self) -> int:
-        """The rows that the file's footer claims."""
+        """Return the number of rows given in the file footer. Raises MissingExtra without pyarrow."""
         worker.require("pyarrow", "parquet", "reading Parquet")
         with self._reading() as size:
             return int(worker.call("hashret.worker.parquet:count", size, path=worker.real(self.path))[0])
 
     @contextmanager
     def _reading(self) -> Iterator[int]:
-        """The file's size; what goes wrong names the file."""
+        """Yield the size of the file; errors become a DataError that names the file."""
         with reading(self.path):
             size = self.path.stat().st_size
             try:

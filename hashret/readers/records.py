@@ -1,4 +1,4 @@
-"""Sources of records: the base class `Records`, JSON lines, and plain text files read by lines."""
+"""Sources of records: the base class `Records`, JSON lines, and plain text files with one document per line."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from hashret.readers.rules import Record, Rules
 from hashret.readers.skip_report import SkipReport
 from hashret.readers.spool import Spool
 
-MAX_VALUES = 10**6  # in a line of JSON; each takes up to 100 bytes of memory and may take 2 in the file
-_OBJECT = re.compile(
-    r"\ufeff?\s*+(?:\[\s*+)?\{\s*+[\"}]"
-)  # a list of objects too, so that its error says what is wrong
+MAX_VALUES = 10**6  # in a line of JSON; a value takes up to 100 bytes of memory and as few as 2 in the file
+# also matches a list of objects, so that the error message can say that it is a list
+_OBJECT = re.compile(r"\ufeff?\s*+(?:\[\s*+)?\{\s*+[\"}]")
 _TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.S)
-MAX_DEPTH = 100  # of lists in lists; metadata has three or four, and what is deeper breaks those who write it out
+MAX_DEPTH = 100  # of nested lists and objects; metadata has 3 or 4, and deep nesting breaks JSON writers
 
 
 class Records(Source):
-    """A file of records, a document each."""
+    """Base class of sources with one document per record."""
 
-    unit = "line"  # what a record's number counts
+    unit = "line"  # what record numbers count, for messages
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -39,7 +38,7 @@ class Records(Source):
 
     @abstractmethod
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-        """The records with their numbers, counted from 1."""
+        """Yield each record with its number, counted from 1."""
 
     def __iter__(self) -> Iterator[Document]:
         skips, used = SkipReport(), 0
@@ -58,7 +57,7 @@ class Records(Source):
             skips.tell(self.path)
 
     def _usable(self, image: Path, skips: SkipReport) -> bool:
-        """Whether an image can be decoded, which is tried in the first iteration; with `strict`, DataError."""
+        """Whether an image can be decoded; tried in the first iteration only. Raises DataError if `strict` is set."""
         reason = self._failed.get(image)
         if reason is None and not self._told:
             try:
@@ -77,29 +76,29 @@ class Records(Source):
 
 
 class JsonLines(Records):
-    """A document a line: id, text or title and text or image or vector, label; the rest is metadata."""
+    """One JSON object per line: id, a content (text, title and text, image or vector), label; the rest is metadata."""
 
     name: ClassVar[str] = "jsonl"
     summary: ClassVar[str] = "JSON lines, plain or gzip: id, text (or title and text, image, vector), label or labels"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A file that begins with a JSON object."""
+        """Whether the file starts with a JSON object."""
         if not path.is_file():
             return False
         start = head(path)
         return _OBJECT.match(start.decode(encoding_of(start[:64], complete=False), "replace")) is not None
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-        """The objects with their line numbers."""
+        """Yield each object with its line number."""
         return json_lines(self.path, self.path.name, skips)
 
 
 class Lines(Source):
-    """A document a line, blank lines left out; plain or gzip, in any encoding."""
+    """One document per line, without blank lines; plain or gzip, in any encoding."""
 
     name: ClassVar[str] = "lines"
-    summary: ClassVar[str] = "a plain text file, plain or gzip: a document a line"
+    summary: ClassVar[str] = "a plain text file, plain or gzip: one document per line"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -108,7 +107,7 @@ class Lines(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Any text file; it is tried last."""
+        """Whether it is a text file; this source is tried last."""
         return path.is_file() and looks_like_text(head(path))
 
     def __iter__(self) -> Iterator[Document]:
@@ -122,28 +121,31 @@ class Lines(Source):
 
 
 def json_lines(path: Path | Spool, name: str, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-    """The objects of a file of JSON lines, plain or gzip, with their line numbers; blank lines are passed over."""
+    """Yield the objects of a JSON lines file, plain or gzip, with their line numbers; skip blank lines.
+
+    Raises DataError for a line that is not one JSON object, or one with too many or too deeply nested values.
+    """
     for number, line in enumerate(lines(path, skips), 1):
         if line.isspace():
             continue
         where = f"{shown(name)}, line {number}"
         if len(line) > MAX_VALUES and _values(line) > MAX_VALUES and _values(_TEXT.sub("", line)) > MAX_VALUES:
-            raise DataError(f"{where}: more than {MAX_VALUES:,} values; is it one document a line?")
+            raise DataError(f"{where}: more than {MAX_VALUES:,} values; write one document per line")
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{where}: not JSON ({error.msg} at character {error.pos + 1}); one object a line"
+                f"{where}: not JSON ({error.msg} at character {error.pos + 1}); write one object per line"
             ) from None
         except RecursionError:
-            raise DataError(f"{where}: nested more than {MAX_DEPTH} deep") from None
-        except ValueError as error:  # a number of thousands of digits
-            raise DataError(f"{where}: not JSON that can be read ({error})") from None
+            raise DataError(f"{where}: nested deeper than {MAX_DEPTH} levels") from None
+        except ValueError as error:  # a number with thousands of digits
+            raise DataError(f"{where}: unsupported JSON ({error})") from None
         if not isinstance(record, dict):
             kind = {list: "a list", str: "a text", type(None): "null"}.get(type(record), "a number or true or false")
-            raise DataError(f"{where} is {kind}; JSON lines hold one object a line")
+            raise DataError(f"{where} is {kind}; write one JSON object per line")
         if line.count("[") + line.count("{") > MAX_DEPTH and _deeper(record, MAX_DEPTH):
-            raise DataError(f"{where}: nested more than {MAX_DEPTH} deep")
+            raise DataError(f"{where}: nested deeper than {MAX_DEPTH} levels")
         if "\\ud" in line or "\\uD" in line:
             record = _mended(record, skips)
         yield number, record
@@ -154,7 +156,7 @@ def _values(line: str) -> int:
 
 
 def _deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects lie in each other more than so deep."""
+    """Whether lists and objects are nested deeper than `depth`."""
     if not isinstance(value, dict | list):
         return False
     return depth == 0 or any(
@@ -163,7 +165,7 @@ def _deeper(value: Any, depth: int) -> bool:
 
 
 def _mended(value: Any, skips: SkipReport) -> Any:
-    """The value with halves of surrogate pairs, which no file can hold, replaced."""
+    """Return the value with lone surrogates, which UTF-8 cannot encode, replaced by U+FFFD."""
     if isinstance(value, dict):
         return {_mended(name, skips): _mended(part, skips) for name, part in value.items()}
     if isinstance(value, list):
@@ -171,6 +173,6 @@ def _mended(value: Any, skips: SkipReport) -> Any:
     if isinstance(value, str) and not value.isascii():
         mended = value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if mended != value:
-            skips.note("texts with half a surrogate pair, replaced by U+FFFD")
+            skips.note("texts with a lone surrogate, replaced by U+FFFD")
         return mended
     return value

@@ -1,4 +1,4 @@
-"""Rules: how a record, a mapping of names to values from any kind of file, becomes a document."""
+"""`Rules` convert a record, a mapping from field names to values, to a document."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from hashret.readers.base import Fields, portable, shown
 
 Record = Mapping[str, Any]
 
-ID, LABEL = ("id", "_id"), ("label", "labels")  # the usual names, the first that is there counts
+ID, LABEL = ("id", "_id"), ("label", "labels")  # default names; the first one present is used
 
 
-NAMED_FIELDS = 20  # in a message; a record may have a million
+NAMED_FIELDS = 20  # field names listed in a message
 
 
 class Base64(str):
-    """Bytes of a record that are not UTF-8 text, in base64."""
+    """A binary value of a record that is not UTF-8 text, as base64."""
 
 
 class Rules:
-    """The rules for the records of one file: `name` begins the ids of those that have none, `folder` holds images."""
+    """Conversion of the records of one file; records without an id get `name:number`, images are inside `folder`."""
 
     def __init__(self, name: str, folder: Path, fields: Fields, unit: str = "line") -> None:
         if fields.label == "folder":
             raise UsageError(
-                f"{shown(name)} is not a folder of files, so the label 'folder' means nothing here; name a field"
+                f"{shown(name)} is not a folder of files, so the label cannot be 'folder'; give the name of a field"
             )
         self.name, self.folder, self.fields, self.unit = name, folder, fields, unit
         self._real_folder = folder.resolve()
 
     def document(self, record: Record, number: int) -> Document:
-        """The document of the record with this number, counted from 1."""
+        """Return the document of a record; `number`, counted from 1, is used for its id and in messages.
+
+        Raises DataError if a named field is missing or a value has a wrong type.
+        """
         where = f"{shown(self.name)}, {self.unit} {number}"
         for name in (self.fields.id, self.fields.label, *self.fields.text):
             if name is not None and name not in record:
@@ -72,7 +75,7 @@ class Rules:
             if len(self.fields.text) == 1 and isinstance(only, list | np.ndarray):
                 return vector(only, where)
             return _text(record, self.fields.text, where)
-        # a null beside another content is a column of a table that this row leaves empty
+        # in a table, a null text means that this row has its content in another column
         if record.get("text") is None and record.get("image") is not None:
             used.add("image")
             return self._image(record["image"], where)
@@ -80,7 +83,7 @@ class Rules:
             used.add("vector")
             return vector(record["vector"], where)
         if "text" not in record:
-            raise DataError(f"{where} has no text, image or vector; it has {_there(record)}; name its field (text)")
+            raise DataError(f"{where} has no text, image or vector; it has {_there(record)}; choose a field with text")
         names = tuple(name for name in ("title", "text") if name in record)
         used.update(names)
         return _text(record, names, where)
@@ -96,7 +99,7 @@ class Rules:
             for each in values:
                 if each is not None and not isinstance(each, str | int | float):
                     raise DataError(f"{where}: the label in {name!r} must be texts or numbers, got {_brief(each)}")
-            # an empty cell and the NaN of a table are no label
+            # empty cells and NaN in a table are not labels
             return tuple(dict.fromkeys(label_text(v) for v in values if v is not None and v != "" and v == v))
         return ()
 
@@ -108,14 +111,12 @@ class Rules:
         try:
             real = (self._real_folder / value).resolve()
             inside, there = real.is_relative_to(self._real_folder), real.is_file()
-        except (OSError, ValueError, RuntimeError):  # a name too long, with a zero byte, or a link to itself
+        except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, or a link to itself
             raise DataError(f"{where}: the image {value!r} is not a path") from None
         if not inside:
-            raise DataError(
-                f"{where}: the image {value!r} lies outside {shown(self.folder)}; only what is in it is read"
-            )
+            raise DataError(f"{where}: the image {value!r} is outside {shown(self.folder)}; move it into that folder")
         if not there:
-            raise DataError(f"{where}: there is no image {value!r} in {shown(self.folder)}")
+            raise DataError(f"{where}: image {value!r} not found in {shown(self.folder)}")
         return self.folder.absolute() / real.relative_to(self._real_folder)
 
     def _missing(self, record: Record, name: str, number: int) -> DataError:
@@ -128,7 +129,7 @@ class Rules:
 
 
 def label_text(value: str | float) -> str:
-    """A label or id as text; a whole number reads the same whether a file kept it as 3 or as 3.0."""
+    """Return a label or id as text; 3 and 3.0 both become "3"."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
@@ -137,7 +138,7 @@ def label_text(value: str | float) -> str:
 
 
 def vector(value: Any, where: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Numbers as float32 [dim]; DataError where they are none, NaN or infinite."""
+    """Return a list of numbers as float32 [dim]. Raises DataError if it is not one, or holds NaN or infinity."""
     try:
         numbers = np.asarray(value)
     except ValueError:  # rows of different lengths
@@ -147,7 +148,9 @@ def vector(value: Any, where: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     with np.errstate(over="ignore"):
         single = numbers.astype(np.float32)
     if not np.isfinite(single).all():
-        raise DataError(f"{where}: the vector holds a NaN, an infinity or a number too large; leave such rows out")
+        raise DataError(
+            f"{where}: the vector holds a NaN, an infinity or a number too large for float32; remove the row"
+        )
     return single
 
 
@@ -165,7 +168,7 @@ def _text(record: Record, names: tuple[str, ...], where: str) -> str:
 
 
 def _there(record: Record) -> str:
-    """The fields of a record, the first of them if there are many."""
+    """Return the field names of a record for a message, at most NAMED_FIELDS."""
     names = [str(key)[:64] for key, _ in zip(record, range(NAMED_FIELDS), strict=False)]
     more = f" and {len(record) - NAMED_FIELDS} more" if len(record) > NAMED_FIELDS else ""
     return shown(", ".join(names) + more) or "nothing"

@@ -1,4 +1,4 @@
-"""Several sources as one."""
+"""`Several` combines several sources into one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from hashret.readers.base import Source, Stamped, portable, shown
 
 
 class Several(Source):
-    """One source after the other; a file's id begins with its folder's name, and the path is the folder of all."""
+    """The sources one after another. The id of a file is prefixed with the name of its folder.
+
+    `path` is the common parent folder. Raises UsageError if two folders have the same name.
+    """
 
     name: ClassVar[str] = "several"
-    summary: ClassVar[str] = "several sources, one after the other"
+    summary: ClassVar[str] = "several sources, one after another"
 
     def __init__(self, sources: Sequence[Source], prefixes: Sequence[str] | None = None) -> None:
         super().__init__(Path(os.path.commonpath([source.path.absolute() for source in sources])), sources[0].fields)
@@ -28,31 +31,29 @@ class Several(Source):
         names = [prefix for prefix in self.prefixes if prefix]
         for number, prefix in enumerate(names):
             if prefix in names[:number]:
-                raise UsageError(
-                    f"two folders are named {prefix[:-1]!r}; rename one, or give the folder that holds both"
-                )
+                raise UsageError(f"two folders are named {prefix[:-1]!r}; rename one, or give their parent folder")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Never: it lies at no one path."""
+        """Always False: the documents are not at one path."""
         return False
 
     @property
     def parts(self) -> list[tuple[Source, str]]:
-        """The sources, each with what its ids begin with."""
+        """The sources, each with the prefix of its ids."""
         return list(zip(self.sources, self.prefixes, strict=True))
 
     def without(self, folder: Path) -> Several:
-        """The same sources, this folder left out."""
+        """Return these sources without the files in `folder`."""
         return type(self)([source.without(folder) for source in self.sources], self.prefixes)
 
     @property
     def kind(self) -> str:
-        """What the documents of all are; DataError where they differ."""
+        """The kind of the documents of all sources. Raises DataError if they differ."""
         kinds = {source.kind: source for source in self.sources}
         if len(kinds) > 1:
             named = " and ".join(f"{kind}s in {shown(source.path)}" for kind, source in kinds.items())
-            raise DataError(f"the sources hold {named}; an index holds one kind")
+            raise DataError(f"the sources hold {named}; documents must be of one kind")
         return next(iter(kinds))
 
     def __iter__(self) -> Iterator[Document]:
@@ -61,23 +62,23 @@ class Several(Source):
                 yield Document(prefix + document.id, document.content, document.labels, document.metadata)
 
     def count(self) -> int | None:
-        """The sum, where all know theirs."""
+        """Return the total number of documents, or None if one source does not know its number."""
         counts = [source.count() for source in self.sources]
         return None if None in counts else sum(count or 0 for count in counts)
 
 
 class SeveralFolders(Several):
-    """Several sources that all tell which of their files changed."""
+    """Several sources that can all detect changed files."""
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Each file's id with its {"bytes", "modified"}."""
+        """Yield each file's id and its {"bytes", "modified"}."""
         for prefix, source in zip(self.prefixes, self.sources, strict=True):
             assert isinstance(source, Stamped)
             for id, stamp in source.stamps():
                 yield prefix + id, stamp
 
     def only(self, ids: Container[str], empty: Container[str] = ()) -> Several:
-        """The same sources, reading the files of these ids alone; those of `empty` also where they hold nothing."""
+        """Return these sources restricted to these ids; files in `empty` are documents even without content."""
         sources = []
         for prefix, source in zip(self.prefixes, self.sources, strict=True):
             assert isinstance(source, Stamped)
@@ -86,7 +87,7 @@ class SeveralFolders(Several):
 
 
 class _Within:
-    """The ids of one folder among those of all."""
+    """The ids of one folder, without its prefix, as a container."""
 
     def __init__(self, ids: Container[str], prefix: str) -> None:
         self.ids, self.prefix = ids, prefix
@@ -96,13 +97,13 @@ class _Within:
 
 
 def join(sources: Sequence[Source], prefixes: Sequence[str] | None = None) -> Several:
-    """Several sources as one, which reports what changed where all of them do; ids begin with the prefixes given."""
+    """Combine sources into one, which detects changed files if all of them do; `prefixes` are prepended to the ids."""
     kind = SeveralFolders if all(isinstance(source, Stamped) for source in sources) else Several
     return kind(sources, prefixes)
 
 
 def _prefix(source: Source) -> str:
-    """What an id begins with: the folder's name where the ids are files of it, nothing where they are lines."""
+    """Return the prefix of ids: the folder name if the ids are files in a folder, otherwise empty."""
     if not isinstance(source, Stamped) or not source.path.is_dir():
         return ""
     return portable(source.path.resolve().name) + "/"

@@ -1,4 +1,4 @@
-"""Spool: what can be read once only, kept in a temporary file for as long as it is needed."""
+"""`Spool`: a temporary file for input that can be read only once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO
 
 
 class Spool:
-    """A temporary file without a name, so that it goes with the process, however that ends."""
+    """An unnamed temporary file; the system removes it when the process ends, however that happens."""
 
     def __init__(self) -> None:
         self.file = tempfile.TemporaryFile(prefix="hashret-")  # noqa: SIM115  closed when nothing refers to it
@@ -21,18 +21,18 @@ class Spool:
         self.lock = threading.Lock()
 
     def copy(self, stream: IO[bytes]) -> None:
-        """Write all of a stream."""
+        """Write all bytes of a stream."""
         shutil.copyfileobj(stream, self.file, 1 << 20)
         self.file.flush()
 
     def write(self, lines: Iterable[str]) -> None:
-        """Write lines."""
+        """Write lines, each followed by a line break."""
         for line in lines:
             self.file.write(f"{line}\n".encode())
         self.file.flush()
 
     def open(self, mode: str = "rb") -> IO[bytes]:
-        """A reader from the beginning; there may be several, and each has its own place."""
+        """Return a reader from the start; several readers can be used at once, each with its own position."""
         return io.BufferedReader(_Reader(self), 1 << 16)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Standard input, as JSON lines."""
+"""Source of JSON lines from standard input."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from hashret.readers.spool import Spool
 
 
 class Stdin(Records):
-    """JSON lines from standard input, kept in a temporary file once they are asked for."""
+    """JSON lines from standard input, stored in a temporary file at the first iteration."""
 
     name: ClassVar[str] = "stdin"
-    summary: ClassVar[str] = "-: JSON lines from standard input; images' paths are relative to the working folder"
+    summary: ClassVar[str] = "-: JSON lines from standard input; paths of images are relative to the working folder"
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         if str(path) != "-":
-            raise UsageError(f"standard input is the path -, got {shown(path)}")
+            raise UsageError(f"the path of standard input must be -, got {shown(path)}")
         super().__init__(path, fields)
         self.rules = Rules("stdin", Path.cwd(), fields)
         self._spool: Spool | None = None
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """The path `-`."""
+        """Whether the path is `-`."""
         return str(path) == "-"
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
-        """The objects with their line numbers."""
+        """Yield each object with its line number."""
         if self._spool is None:
             spool = Spool()
             spool.copy(sys.stdin.buffer)

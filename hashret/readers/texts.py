@@ -1,4 +1,4 @@
-"""A folder of texts: plain, HTML, PDF and Word files, known by what is in them."""
+"""Source of a folder of texts: plain text, HTML, PDF and Word files, detected by content."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from hashret.readers.folder import Folder, Found, majority
 from hashret.readers.magic import is_docx, is_html, is_pdf
 from hashret.readers.skip_report import SkipReport
 
-MAX_UNPACKED = 256 * 2**20  # bytes in a Word file's zip; more is a bomb
-# of processor time; a page takes 0.1 s a MiB where its tags are not nested by the thousand
+MAX_UNPACKED = 256 * 2**20  # unpacked bytes of a Word file; a larger one is an attack
+# CPU time of parsing HTML; a page takes 0.1 s per MiB unless thousands of tags are nested
 SECONDS, SECONDS_PER_MIB = 2.0, 1.0
-MEMORY_FACTOR = 32  # a tree takes 20 times the page
-MAX_BYTES = 256 * 2**20  # a larger file is no document to be read in one piece
+MEMORY_FACTOR = 32  # a parsed tree takes 20 times the size of the page
+MAX_BYTES = 256 * 2**20  # larger files are skipped, because a file is read in one piece
 
 
 class Texts(Folder):
-    """A text a file; the encoding is guessed, HTML loses its tags."""
+    """One text per file; the encoding is detected, and HTML tags are removed."""
 
     name: ClassVar[str] = "texts"
-    summary: ClassVar[str] = "a folder of text files at any depth, HTML, PDF and Word among them: a document a file"
+    summary: ClassVar[str] = "a folder of text, HTML, PDF and Word files: one document per file"
     holds: ClassVar[str] = "text"
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """A folder with more texts than images, or one HTML, PDF or Word file."""
+        """Whether the folder has at least as many texts as images, or the file is HTML, PDF or Word."""
         if path.is_dir():
             return majority(path) == "text"
         start = raw_head(path)
         return is_html(path, start) or is_pdf(start) or is_docx(path, start)
 
     def content(self, found: Found, skips: SkipReport) -> str | None:
-        """The text of a file, or None where it holds none."""
+        """Return the text of a file, or None if it has no text."""
         if found.bytes > MAX_BYTES:
-            skips.skip(found.path, f"are larger than {MAX_BYTES} bytes", named=True)
+            skips.skip(found.path, f"larger than {MAX_BYTES} bytes", named=True)
             return None
         text = self._text(found, skips)
         if text is None:
-            skips.skip(found.path, "are not text")
+            skips.skip(found.path, "not text")
         elif not text.strip() and found.id not in self._empty:
-            skips.skip(found.path, "contain no words")
+            skips.skip(found.path, "no words")
             return None
         return text
 
@@ -61,28 +61,31 @@ class Texts(Folder):
             raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
         text, replaced = decode(raw)
         if replaced:
-            skips.note("files with bytes that fit no encoding, replaced by U+FFFD")
+            skips.note("files with undecodable bytes, replaced by U+FFFD")
         return text_of_page(text) if is_html(found.path, start) else text
 
 
 def pdf_text(path: Path, size: int) -> str:
-    """The text of a PDF's pages; worker.Unreadable with the reason, MissingExtra without pypdf."""
+    """Return the text of all pages of a PDF. Raises worker.Unreadable with the reason, MissingExtra without pypdf."""
     worker.require("pypdf", "documents", "reading PDF")
     _, text = worker.call("hashret.worker.office:pdf_text", size, path=worker.real(path))
     return text.decode()
 
 
 def docx_text(path: Path, size: int) -> str:
-    """The paragraphs and tables of a Word file; worker.Unreadable, MissingExtra without python-docx."""
+    """Return the paragraphs and tables of a Word file as text.
+
+    Raises worker.Unreadable with the reason, MissingExtra without python-docx.
+    """
     worker.require("docx", "documents", "reading Word files")
     _, text = worker.call("hashret.worker.office:docx_text", size, path=worker.real(path), most=MAX_UNPACKED)
     return text.decode()
 
 
 def text_of_page(page: str) -> str:
-    """The words of a page, its title among them; entities decoded, scripts and styles left out.
+    """Return the text of an HTML page with its title; entities are decoded, scripts and styles removed.
 
-    worker.Unreadable where the page takes too long.
+    Raises worker.Unreadable if parsing takes too long.
     """
     raw = page.encode("utf-8", "replace")
     limits = worker.limits_for(len(raw), SECONDS, SECONDS_PER_MIB, MEMORY_FACTOR)
