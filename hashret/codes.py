@@ -1,6 +1,6 @@
-"""Codes: rows of bits packed into bytes, and the distance between them.
+"""Codes: rows of bits packed into bytes, and Hamming distances between them.
 
-A code of N bits takes ceil(N / 8) bytes; bit j is bit j % 8 of byte j // 8, and what is left of the last byte is zero.
+A code of N bits takes ceil(N / 8) bytes. Bit j is bit j % 8 of byte j // 8; unused bits of the last byte are zero.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ MAX_BITS = 4096
 
 
 def check_bits(bits: int) -> int:
-    """`bits` as an int; UsageError where it is not a whole number from 1 to MAX_BITS."""
+    """Return `bits` as an int. Raises UsageError if it is not a whole number from 1 to MAX_BITS."""
     return whole_number(bits, "bits", 1, MAX_BITS)
 
 
 def width(bits: int) -> int:
-    """Bytes that a code of so many bits takes."""
+    """Return the number of bytes of a code of `bits` bits."""
     return (check_bits(bits) + 7) // 8
 
 
@@ -39,7 +39,7 @@ def unpack(codes: Codes, bits: int) -> npt.NDArray[np.bool_]:
 
 
 def check_codes(codes: npt.NDArray[Any], bits: int, what: str = "codes") -> Codes:
-    """The codes, contiguous; DataError where type, shape or padding do not fit so many bits."""
+    """Return contiguous codes. Raises DataError if type, shape or padding do not fit `bits`."""
     codes = np.ascontiguousarray(codes)
     if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != width(bits):
         raise DataError(
@@ -47,19 +47,19 @@ def check_codes(codes: npt.NDArray[Any], bits: int, what: str = "codes") -> Code
             "hashret.codes.pack makes them"
         )
     if bits % 8 and len(codes) and int(codes[:, -1].max()) >> (bits % 8):
-        raise DataError(f"{what} of {bits} bits must have zeros after bit {bits - 1}; hashret.codes.pack makes such")
+        raise DataError(f"{what} of {bits} bits must have zeros after bit {bits - 1}; hashret.codes.pack makes them")
     return codes
 
 
 def words(codes: Codes) -> npt.NDArray[np.uint64]:
-    """Codes as uint64 [n, ceil(bytes / 8)], padded with zero bytes: what the processor counts at once."""
+    """Return codes as uint64 [n, ceil(bytes / 8)], padded with zero bytes, to count bits in machine words."""
     padded = np.zeros((len(codes), -(-codes.shape[1] // 8) * 8), np.uint8)
     padded[:, : codes.shape[1]] = codes
     return padded.view(np.uint64)
 
 
 def hamming(a: Codes, b: Codes) -> Counts:
-    """Number of differing bits between each row of a [m, w] and each of b [n, w] -> uint16 [m, n]."""
+    """Return the number of differing bits between each row of a [m, w] and each row of b [n, w], uint16 [m, n]."""
     left, right = words(a), words(b)
     distances = np.zeros((len(a), len(b)), np.uint16)
     for column in range(left.shape[1]):
@@ -68,6 +68,6 @@ def hamming(a: Codes, b: Codes) -> Counts:
 
 
 def group(codes: Codes) -> tuple[Codes, npt.NDArray[np.int64]]:
-    """The distinct codes [g, w], in order, and for each row the number of its group [n]."""
+    """Return the distinct codes [g, w], sorted, and the group number of each row, int64 [n]."""
     unique, inverse = np.unique(codes, axis=0, return_inverse=True)
     return unique, inverse.reshape(-1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Demo: the main job on data that every installation has, Python's documentation and scikit-learn's digits."""
+"""Demo: index and search data that every installation has, Python's documentation and scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hashret.evaluation.queries import RankedQueries, evaluate_index
 from hashret.index import Index
 from hashret.results import Hits
 
-SHORTEST = 40  # characters of a docstring that says something
+SHORTEST = 40  # characters; shorter docstrings are left out
 LEFT_OUT = {
     "test",
     "tests",
@@ -32,7 +32,7 @@ LEFT_OUT = {
     "turtledemo",
 }
 BITS = 64
-HELD_OUT = 400  # digits to ask with
+HELD_OUT = 400  # digits used as queries
 
 QUESTIONS = (
     "read rows from a csv file",
@@ -46,7 +46,7 @@ Say = Callable[[str], object]
 
 
 def python_documents() -> Iterator[Document]:
-    """Docstrings of the standard library and pydoc's topics; the label is the top module, or "topics"."""
+    """Yield the docstrings of the standard library and the topics of pydoc; the label is the top module or "topics"."""
     from pydoc_data.topics import topics
 
     for name, text in sorted(topics.items()):
@@ -65,7 +65,7 @@ def python_documents() -> Iterator[Document]:
 
 
 def _builtin_docstrings() -> Iterator[tuple[str, str]]:
-    """The same of the modules written in C that every interpreter has built in."""
+    """Yield names and docstrings of the modules in C that are built into the interpreter."""
     for module in sorted(set(sys.builtin_module_names) & {name for name in sys.stdlib_module_names if name[0] != "_"}):
         for name, thing in sorted(vars(importlib.import_module(module)).items()):
             inner = sorted(vars(thing).items()) if isinstance(thing, type) else []
@@ -81,9 +81,9 @@ def _modules(root: Path) -> list[Path]:
 
 
 def _docstrings(path: Path, module: str) -> Iterator[tuple[str, str]]:
-    """Name and docstring of the module and of each class and function in it, each name once."""
+    """Yield names and docstrings of a module and of its classes and functions, each name once."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old escapes in old modules
+        warnings.simplefilter("ignore")  # some modules have invalid escape sequences
         try:
             tree = ast.parse(path.read_bytes())
         except SyntaxError:
@@ -102,7 +102,7 @@ def _docstrings(path: Path, module: str) -> Iterator[tuple[str, str]]:
 
 
 def digits() -> list[Document]:
-    """1,797 handwritten digits, 8 x 8, as images; the label is the digit."""
+    """Return 1,797 images of handwritten digits, uint8 [8, 8]; the label is the digit."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -111,7 +111,7 @@ def digits() -> list[Document]:
 
 
 def show(folder: Path, say: Say) -> None:
-    """Make both indexes in `folder`, ask each a few questions, say hits and precision."""
+    """Create both indexes in `folder`, run a few queries on each, and report hits and precision through `say`."""
     documents = list(python_documents())
     say(f"\n{len(documents):,} texts: the documentation of Python's standard library\n")
     with Index.create(folder / "python", documents, bits=BITS, force=True) as index:
@@ -128,7 +128,7 @@ def show(folder: Path, say: Say) -> None:
             _say_hits(say, f"a {image.labels[0]}", hits, lambda hit: f"{hit.id}, a {hit.labels[0]}")
         _say_precision(say, index, asked, "the same digit", exclude_self=False)
     index_path = shlex.quote(str(folder / "python"))
-    say(f'\nNow ask yourself:\n\nhashret query -i {index_path} "remove a folder and all that is in it"\n')
+    say(f'\nNow try it yourself:\n\nhashret query -i {index_path} "remove a folder and all that is in it"\n')
 
 
 def _say_hits(say: Say, question: str, hits: Hits, describe: Callable[..., str]) -> None:
@@ -142,13 +142,13 @@ def _say_precision(say: Say, index: Index, asked: list[Document], relevant: str,
     chance = _chance(index)
     size = index.codes.nbytes / len(index)
     say(
-        f"\n  {len(asked):,} questions, {size:.0f} bytes a document: of the first ten hits {row['value']:.1%} are "
+        f"\n  {len(asked):,} queries, {size:.0f} bytes per document: of the first ten hits, {row['value']:.1%} are "
         f"{relevant} ({chance:.1%} by chance)\n"
     )
 
 
 def _chance(index: Index) -> float:
-    """The share of pairs that have a label in common."""
+    """Return the share of document pairs with a common label."""
     counts = np.unique([labels[0] for labels in index.labels], return_counts=True)[1]
     return float((counts / counts.sum()) @ (counts / counts.sum()))
 

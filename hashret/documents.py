@@ -1,4 +1,4 @@
-"""Document: what is indexed and found."""
+"""Documents: the items that are indexed and searched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hashret.errors import DataError
 
 Content = str | Path | npt.NDArray[Any]
-"""A text; an image's path, or the image itself, uint8 [height, width] or [height, width, 3]; or a vector [dim]."""
+"""A text; the path of an image; an image, uint8 [height, width] or [height, width, 3]; or a vector [dim]."""
 
 KINDS = ("text", "image", "vector")
 
@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document: a unique id, a content, labels, and metadata that JSON can represent.
+    """One document: a unique id, a content, labels, and JSON-serializable metadata.
 
     The content is a text, the path of an image, an image uint8 [height, width] or [height, width, 3], or a vector
-    [dim]. An id or label that is a number becomes its text, and a single label needs no collection. Other types raise
-    DataError when the document is used.
+    [dim]. Numbers as ids or labels are converted to text, and a single label can be given without a collection. Other
+    types raise DataError when the document is used.
 
     Example:
         >>> hashret.Document("note", "wheat was dear", ("1873",), {"author": "Anne"}).labels
@@ -56,27 +56,27 @@ class Document:
 
 
 Documents = Iterable[Document | Content] | Document | Content
-"""Documents or bare contents; one of them stands for itself, and a text is never its letters."""
+"""Documents or plain contents, or a single one of them; a string is one text, not a collection of characters."""
 
 Records = Iterable[Mapping[str, Any]] | Mapping[str, Any]
 """Mappings with the fields of JSON lines (id, text, labels, ...); one of them stands for itself."""
 
 
 def as_id(value: Any) -> str:
-    """An id as text; DataError unless it is a text that is not empty, or a number."""
+    """Return an id as text. Raises DataError unless it is a non-empty text or a number."""
     text = _name(value)
     if not text:
-        raise DataError(f"an id must be a text that is not empty, or a number, got {_brief(value)}")
+        raise DataError(f"an id must be a non-empty text or a number, got {_brief(value)}")
     return text
 
 
 def as_ids(values: Any) -> list[str]:
-    """One id or a collection of ids as a list of texts."""
+    """Return one id or a collection of ids as a list of texts. Raises DataError for an invalid id."""
     return [as_id(value) for value in ([values] if _is_name(values) else values)]
 
 
 def as_labels(values: Any, id: str = "") -> tuple[str, ...]:
-    """One label or a collection of labels as texts; DataError for anything else."""
+    """Return one label or a collection of labels as texts. Raises DataError for anything else."""
     if values is None:
         return ()
     of = f" of {id!r}" if id else ""
@@ -95,7 +95,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _name(value: Any) -> str | None:
-    """A text as it is, a number as its text, None for anything else."""
+    """Return a text unchanged, a number as text, and None for anything else."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, np.generic):
@@ -115,7 +115,7 @@ def _brief(value: Any) -> str:
 
 
 def check(document: Document) -> Document:
-    """The document; DataError where its id, labels, content or metadata are of a type that cannot be stored."""
+    """Return the document. Raises DataError if its id, labels, content or metadata have a wrong type."""
     as_id(document.id)
     if not isinstance(document.content, str | Path | np.ndarray):
         raise DataError(
@@ -124,13 +124,13 @@ def check(document: Document) -> Document:
     if type(document.labels) is not tuple or not all(type(label) is str for label in document.labels):
         as_labels(document.labels, document.id)
     if not isinstance(document.metadata, Mapping):
-        raise DataError(f"the metadata of {document.id!r} must be a mapping of names, got {_type(document.metadata)}")
+        raise DataError(f"the metadata of {document.id!r} must be a mapping, got {_type(document.metadata)}")
     _check_metadata(document)
     return document
 
 
 def _check_metadata(document: Document) -> None:
-    """DataError where JSON cannot hold the metadata of a document."""
+    """Raise DataError if the metadata of a document is not JSON-serializable."""
     plain = (str, int, float, bool, type(None))
     if all(type(key) is str and type(value) in plain for key, value in document.metadata.items()):
         return
@@ -141,7 +141,7 @@ def _check_metadata(document: Document) -> None:
 
 
 def kind_of(content: Content) -> str:
-    """Whether a content is a "text", a "image" or a "vector"."""
+    """Return the kind of a content: "text", "image" or "vector". Raises DataError for other types."""
     if isinstance(content, str):
         return "text"
     if isinstance(content, Path):
@@ -155,18 +155,18 @@ def kind_of(content: Content) -> str:
 
 
 def as_documents(items: Documents) -> Iterator[Document]:
-    """Documents as they are; bare contents with their number as id. One document or content is a collection of one."""
+    """Yield documents, checked; plain contents get their number as id. A single document or content is allowed."""
     for number, item in enumerate([items] if is_one(items) else items):  # type: ignore[arg-type]
         yield check(item if isinstance(item, Document) else Document(str(number), item))  # type: ignore[arg-type]
 
 
 def is_one(items: Any) -> bool:
-    """Whether this is one document or content, and not a collection of them. A mapping is never its keys."""
+    """Whether this is a single document or content, not a collection. A mapping is one document."""
     return isinstance(items, str | Path | Document | Mapping) or (isinstance(items, np.ndarray) and items.ndim == 1)
 
 
 def batches(items: Iterable[T], size: int, weigh: Callable[[T], int] | None = None, most: int = 0) -> Iterator[list[T]]:
-    """Consecutive lists of at most `size` items; with `weigh` a list also ends once its items weigh `most`."""
+    """Yield lists of at most `size` items; with `weigh`, a list also ends when its weight reaches `most`."""
     batch: list[T] = []
     weight = 0
     for item in items:
@@ -180,13 +180,13 @@ def batches(items: Iterable[T], size: int, weigh: Callable[[T], int] | None = No
 
 
 def bytes_of(document: Document) -> int:
-    """About how many bytes a document's content takes in memory."""
+    """Return the approximate size in bytes of the content of a document in memory."""
     content = document.content
     return content.nbytes if isinstance(content, np.ndarray) else 4 * len(content) if isinstance(content, str) else 0
 
 
 def check_kind(documents: Sequence[Document], kind: str, what: str) -> None:
-    """Raise DataError at the first document that is not of the kind that `what` reads."""
+    """Raise DataError for the first document that is not of the kind that `what` reads."""
     for document in documents:
         if document.kind != kind:
             raise DataError(f"{what} reads {kind}s, but {document.id!r} is a {document.kind}; give it {kind}s")

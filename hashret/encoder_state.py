@@ -1,7 +1,7 @@
-"""The encoder state of a saved hasher: what an encoder learned beyond its program, such as a decoder.
+"""The encoder state of a saved hasher: tensors that are not needed for codes, such as a decoder.
 
-It is a file of its own, read only when an encoder is asked for more than codes. A tensor that the program contains
-already is not stored twice: `shared` gives its name in the program, with .T appended where that one is transposed.
+It is a separate file, read only when an encoder is used for more than codes. Tensors that the program already contains
+are not stored twice: `shared` maps a tensor to its name in the program, with .T appended if that one is transposed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TURNED = ".T"
 
 
 def split(state: Mapping[str, Floats], program: Mapping[str, Floats]) -> tuple[bytes, dict[str, str]]:
-    """The file with the tensors of `state` that are not among the program's, and the names of those that are."""
+    """Return a file with the tensors of `state` that are not in the program, and a mapping of those that are."""
     from safetensors.numpy import save
 
     shared = {name: found for name, tensor in state.items() if (found := _among(program, tensor))}
@@ -25,7 +25,7 @@ def split(state: Mapping[str, Floats], program: Mapping[str, Floats]) -> tuple[b
 
 
 def _among(program: Mapping[str, Floats], tensor: Floats) -> str:
-    """The name of an equal tensor of the program; empty where there is none."""
+    """Return the name of an equal tensor of the program; empty if there is none."""
     for name, other in program.items():
         if tensor.ndim and tensor.dtype == other.dtype:
             if tensor.shape == other.shape and np.array_equal(tensor, other):
@@ -36,7 +36,7 @@ def _among(program: Mapping[str, Floats], tensor: Floats) -> str:
 
 
 def join(data: bytes, shared: Mapping[str, str], program: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The state that `split` was given; StoreError where the two do not fit."""
+    """Return the state that was passed to `split`. Raises StoreError if file and program do not fit."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -1,20 +1,20 @@
-"""The errors that hashret raises on purpose.
+"""The exceptions raised by hashret.
 
 HashretError                exit code of the command line
-├── UsageError              2   the request is wrong: an option, a name, a number, a path   (ValueError)
-│   ├── MissingExtra        2   it needs a package that is not installed                    (ImportError)
-│   ├── IndexNotFound       2   there is no index at the path                               (FileNotFoundError)
-│   └── IndexExists         2   there is an index at the path already                       (FileExistsError)
-├── DataError               1   documents, vectors or queries that cannot be used           (ValueError)
+├── UsageError              2   invalid option, name, number or path                        (ValueError)
+│   ├── MissingExtra        2   an optional package is not installed                        (ImportError)
+│   ├── IndexNotFound       2   no index at the path                                        (FileNotFoundError)
+│   └── IndexExists         2   the path already has an index                               (FileExistsError)
+├── DataError               1   invalid documents, vectors or queries                       (ValueError)
 │   ├── UnknownId           1   no document has the id                                      (KeyError)
-│   └── DuplicateIds        1   ids that occur twice, or that the index has already
-├── StoreError              1   an index on disk that cannot be read or changed
-│   ├── IndexLocked         1   another process is changing it; try again later
-│   ├── CorruptIndex        1   a file of it is damaged or missing
-│   └── FormatTooNew        1   a newer version of hashret wrote it
-└── GateError               3   a measured value is below what was asked for
+│   └── DuplicateIds        1   ids are not unique, or already in the index
+├── StoreError              1   an index on disk cannot be read or changed
+│   ├── IndexLocked         1   another process is changing the index; try again later
+│   ├── CorruptIndex        1   a file of the index is damaged or missing
+│   └── FormatTooNew        1   the index was written by a newer version of hashret
+└── GateError               3   a measured value is below the required one
 
-A message is one line: what, the value, what is allowed, the next step. What a message is about is an attribute too.
+A message is one line: the problem, the value, the allowed values and the next step. Details are also attributes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-COMPARED = 10_000  # names that are compared letter by letter for a suggestion
+COMPARED = 10_000  # largest number of names compared by similarity for a suggestion
 
 
 class HashretError(Exception):
-    """The base class of all errors that hashret raises on purpose. Keywords become attributes.
+    """Base class of all exceptions raised by hashret. Keyword arguments become attributes.
 
     Example:
         >>> try:
@@ -47,11 +47,11 @@ class HashretError(Exception):
         self.__dict__.update(facts)
 
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""  # KeyError would quote it
+        return str(self.args[0]) if self.args else ""  # KeyError would add quotes
 
 
 class UsageError(HashretError, ValueError):
-    """The request is wrong: an option, a name, a number or a path.
+    """An option, a name, a number or a path is invalid.
 
     Example:
         >>> try:
@@ -65,9 +65,9 @@ class UsageError(HashretError, ValueError):
 
 
 class MissingExtra(UsageError, ImportError):
-    """The request needs an optional package.
+    """An optional package is not installed.
 
-    Attributes: `package` and `extra`, the name in `pip install 'hashret[EXTRA]'`.
+    Attributes: `package`, its name, and `extra`, the name in `pip install 'hashret[EXTRA]'`.
 
     Example:
         >>> try:
@@ -95,7 +95,7 @@ class IndexNotFound(UsageError, FileNotFoundError):
 
 
 class IndexExists(UsageError, FileExistsError):
-    """There is an index at `path` already, and `force` is not set.
+    """There is already an index at `path`, and `force` is not set.
 
     Example:
         >>> try:
@@ -109,7 +109,7 @@ class IndexExists(UsageError, FileExistsError):
 
 
 class DataError(HashretError, ValueError):
-    """Documents, vectors or queries that cannot be used.
+    """Documents, vectors or queries are invalid.
 
     Example:
         >>> try:
@@ -136,7 +136,7 @@ class UnknownId(DataError, KeyError):
 
 
 class DuplicateIds(DataError):
-    """Ids that occur more than once among the documents, or that are in the index already (`there`): `ids`.
+    """Ids are not unique. Attributes: `ids`, and `there`, whether they are already in the index.
 
     Example:
         >>> twice = [hashret.Document("a", "wheat was dear"), hashret.Document("a", "a ship sailed north")]
@@ -152,7 +152,7 @@ class DuplicateIds(DataError):
 
 
 class StoreError(HashretError):
-    """An index on disk that cannot be read or changed: a full disk, a missing permission, one that was replaced.
+    """An index on disk cannot be read or changed, for example because the disk is full or the index was replaced.
 
     Example:
         >>> index = hashret.Index.open("indexes/mine")
@@ -168,7 +168,7 @@ class StoreError(HashretError):
 
 
 class IndexLocked(StoreError):
-    """Another process is changing the index at `path`; `holder` describes it, empty if that is not known.
+    """Another process is changing the index at `path`; `holder` describes it, or is empty if unknown.
 
     Example:
         >>> try:
@@ -198,7 +198,7 @@ class CorruptIndex(StoreError):
 
 
 class FormatTooNew(StoreError):
-    """The index has a `format` that a newer version of hashret wrote; `needs` is the first version that reads it.
+    """A newer version of hashret wrote the index in `format`; `needs` is the first version that reads it.
 
     Example:
         >>> try:
@@ -212,7 +212,7 @@ class FormatTooNew(StoreError):
 
 
 class GateError(HashretError):
-    """A measured value is below the required one. The command line raises it for `eval --min` and exits with code 3.
+    """A measured value is below the required one. Raised by `hashret eval --min`, which exits with code 3.
 
     Example:
         >>> hashret.GateError.exit_code
@@ -223,7 +223,7 @@ class GateError(HashretError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> UsageError:
-    """The error for a name that is not known, with those that are and the nearest of them."""
+    """Return the error for an unknown name, which lists the known names and suggests the most similar one."""
     known = list(known)
     near = nearest(name, known)
     hint = f" did you mean {near!r}?" if near else ""
@@ -231,10 +231,10 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str = "") -> Usag
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
-    """The known name most like this one, whatever its letter case; empty where none is.
+    """Return the most similar known name, ignoring case; empty if none is similar.
 
-    Names that are paths match by their last part, with or without its suffix, too. Among more than `COMPARED` names
-    only such matches are found, since comparing letters takes 30 microseconds a name.
+    Paths also match by their last part, with or without its suffix. If there are more than `COMPARED` names, only equal
+    names and such paths match, because computing the similarity takes 30 microseconds per name.
     """
     wanted = name.casefold()
     by_letters: dict[str, str] = {}
@@ -253,7 +253,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
 
 
 def whole_number(value: Any, name: str, low: int, high: int | None = None) -> int:
-    """The value as an int; UsageError where it is not a whole number (a bool is none) or not low to high, inclusive."""
+    """Return the value as an int. Raises UsageError unless it is a whole number (not a bool) from `low` to `high`."""
     allowed = f"at least {low}" if high is None else f"{low} to {high}"
     try:
         number = operator.index(value)
@@ -267,14 +267,14 @@ def whole_number(value: Any, name: str, low: int, high: int | None = None) -> in
 
 
 def shown(value: Any) -> str:
-    """The value for a message, cut at 80 characters."""
-    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print very long ones
+    """Return the value for a message, cut to 80 characters."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python refuses to print very long numbers
         return f"a number of {value.bit_length()} bits"
     return repr(value)[:80]
 
 
 def need(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import an optional module, or say which extra brings it."""
+    """Import an optional module. Raises MissingExtra, which names the extra to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

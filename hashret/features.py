@@ -1,4 +1,4 @@
-"""Features: documents as numbers, dense or sparse, on their way from a vectorizer to an encoder."""
+"""Features: documents as dense or sparse matrices, produced by a vectorizer and read by an encoder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Floats = npt.NDArray[np.float32]
 
 
 FEATURE_TYPES = {
-    "counts": "how often each word occurs: whole numbers from 0 up",
-    "unit": "values from 0 to 1: brightness, or weights of words in a document of length 1",
-    "real": "any number",
+    "counts": "word counts: whole numbers of at least 0",
+    "unit": "values from 0 to 1: pixel brightness, or word weights in rows of length 1",
+    "real": "any real numbers",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CSRMatrix:
-    """A sparse matrix [n, width] as plain arrays (CSR): row i holds data[offsets[i]:offsets[i + 1]] at indices[...]."""
+    """A sparse matrix [n, width] in CSR format: row i has data[offsets[i]:offsets[i + 1]] at columns indices[...]."""
 
     data: Floats  # [nonzeros]
     indices: npt.NDArray[np.int32]  # [nonzeros]
@@ -33,26 +33,26 @@ class CSRMatrix:
         return len(self.offsets) - 1
 
     def take(self, rows: npt.NDArray[Any]) -> CSRMatrix:
-        """The rows of these numbers, in that order."""
+        """Return the rows with these numbers, in the given order."""
         starts, lengths = self.offsets[rows], np.diff(self.offsets)[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return CSRMatrix(self.data[places], self.indices[places], offsets, self.width)
 
     def slice(self, start: int, stop: int) -> CSRMatrix:
-        """Rows start to stop, without copying their values."""
+        """Return rows `start` to `stop` without copying their values."""
         offsets = self.offsets[start : stop + 1]
         here = slice(int(offsets[0]), int(offsets[-1]))
         return CSRMatrix(self.data[here], self.indices[here], offsets - offsets[0], self.width)
 
     def dense(self) -> Floats:
-        """As a dense matrix, float32 [n, width]."""
+        """Return the dense matrix, float32 [n, width]."""
         matrix = np.zeros((len(self), self.width), np.float32)
         matrix[np.repeat(np.arange(len(self)), np.diff(self.offsets)), self.indices] = self.data
         return matrix
 
     def matmul(self, weight: Floats) -> Floats:
-        """This times weight [width, out] -> float32 [n, out]; each row by itself, so that no batch changes its sum."""
+        """Multiply by weight [width, out] -> float32 [n, out], row by row, so that results do not depend on batches."""
         result = np.zeros((len(self), weight.shape[1]), np.float32)
         edges = self.offsets.tolist()
         for row, (start, stop) in enumerate(pairwise(edges)):
@@ -62,12 +62,12 @@ class CSRMatrix:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Documents as numbers."""
+    """The features of some documents, which may include further views of the same documents."""
 
     input: Floats | CSRMatrix  # [n, dim]
-    shape: tuple[int, ...]  # of one row, such as (1, 28, 28)
-    feature_type: str = "real"  # what the values are, see FEATURE_TYPES
-    views: tuple[Floats | CSRMatrix, ...] = ()  # further matrices of the same documents, for a graph of neighbours
+    shape: tuple[int, ...]  # shape of one row, such as (1, 28, 28)
+    feature_type: str = "real"  # a key of FEATURE_TYPES
+    views: tuple[Floats | CSRMatrix, ...] = ()  # other matrices of the same documents, for the neighbour graph
 
     def __len__(self) -> int:
         return len(self.input)
@@ -91,7 +91,7 @@ def concatenate_vectors(parts: Sequence[Vectors]) -> Vectors:
 
 
 def stacked(parts: Sequence[Floats | CSRMatrix]) -> Floats | CSRMatrix:
-    """The rows of all, one after the other; of one kind, and at least one part."""
+    """Concatenate the rows of all parts; there must be at least one, and all must be dense or all sparse."""
     sparse = [part for part in parts if isinstance(part, CSRMatrix)]
     if not sparse:
         return np.concatenate([part for part in parts if not isinstance(part, CSRMatrix)])
@@ -102,12 +102,12 @@ def stacked(parts: Sequence[Floats | CSRMatrix]) -> Floats | CSRMatrix:
 
 
 def take(matrix: Floats | CSRMatrix, rows: npt.NDArray[Any]) -> Floats:
-    """The rows of these numbers as a dense matrix, float32 [len(rows), dim]."""
+    """Return the rows with these numbers as a dense matrix, float32 [len(rows), dim]."""
     return matrix.take(rows).dense() if isinstance(matrix, CSRMatrix) else matrix[rows]
 
 
 def mean_of(matrix: Floats | CSRMatrix) -> Floats:
-    """Mean row, float32 [dim]."""
+    """Return the mean of the rows, float32 [dim]."""
     if isinstance(matrix, CSRMatrix):
         total = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.width)
         return (total / len(matrix)).astype(np.float32)
@@ -119,7 +119,7 @@ def unit(matrix: Floats) -> Floats: ...
 @overload
 def unit(matrix: CSRMatrix) -> CSRMatrix: ...
 def unit(matrix: Floats | CSRMatrix) -> Floats | CSRMatrix:
-    """Each row to length 1; a row of zeros stays."""
+    """Scale each row to length 1; rows of zeros stay unchanged."""
     if isinstance(matrix, CSRMatrix):
         count = np.diff(matrix.offsets)
         lengths = np.sqrt(np.bincount(np.repeat(np.arange(len(matrix)), count), matrix.data**2, len(matrix)))

@@ -1,10 +1,10 @@
-"""Files: everything the store reads from a disk or does to it goes through a `Root`, by names relative to the index.
+"""File access of the store: all reads and writes go through a `Root`, with names relative to the index folder.
 
-No link inside an index is followed: each folder on the way to a file is opened by its descriptor with O_NOFOLLOW, so
-that a link put there at any instant is an error and never a way out. The index's own folder may be a link.
+Links inside an index are never followed. Each folder of a path is opened by descriptor with O_NOFOLLOW, so a link that
+is created at any time is an error and cannot lead outside the index. The index folder itself may be a link.
 
-Files are read with `pread` and never mapped into memory: a bad sector or a file cut short while it is read raises
-OSError or EOFError where a mapping would end the process.
+Files are read with `pread`, not memory-mapped: a bad sector or a truncated file raises OSError or EOFError, while a
+mapping would crash the process.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Protocol
 
 from hashret.errors import StoreError
 
-BLOCK = 1 << 10  # bytes of a file that have a checksum of their own
-PIECE = 1 << 20  # bytes of a file held at once where all of it is looked through
-MOST = 1 << 30  # bytes read by one call of the system
-BY_DESCRIPTOR = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")  # not on Windows
+BLOCK = 1 << 10  # bytes per block checksum
+PIECE = 1 << 20  # bytes read at once when a file is read in pieces
+MOST = 1 << 30  # bytes per system call
+BY_DESCRIPTOR = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")  # False on Windows
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # opening a pipe must not wait for a writer
 BUSY = {
@@ -33,25 +33,25 @@ BUSY = {
     errno.ENFILE: "the system has too many files open",
     errno.ENOMEM: "the system has no memory left",
 }
-"""Errors of the system that say nothing about the file itself."""
+"""Messages of system errors that are not caused by the file itself."""
 
 
 class Reader(Protocol):
-    """Bytes that are read by their place."""
+    """Bytes that can be read at any offset."""
 
     @property
     def size(self) -> int:
-        """Number of bytes."""
+        """Size in bytes."""
 
     def read(self, start: int, size: int) -> bytes:
-        """`size` bytes from `start` on; EOFError where there are fewer, OSError where the disk fails."""
+        """Return `size` bytes from offset `start`. Raises EOFError if there are fewer, OSError if the disk fails."""
 
 
 class File:
-    """A file open for reading. It stays readable after it was replaced or removed.
+    """A file open for reading; it stays readable after it is replaced or removed.
 
-    It is closed when nothing refers to it any more, so that a thread that still reads never meets a closed descriptor,
-    or another file under its number.
+    The descriptor is closed when the object is garbage-collected, so that no thread can read from a closed or reused
+    descriptor.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -64,14 +64,14 @@ class File:
             os.close(self._descriptor)
 
     def read(self, start: int, size: int) -> bytes:
-        """`size` bytes from `start` on; EOFError where there are fewer, OSError where the disk fails."""
+        """Return `size` bytes from offset `start`. Raises EOFError if there are fewer, OSError if the disk fails."""
         if len(data := self._some(start, min(size, MOST))) == size:
             return data
         parts, done = [data], len(data)
         while done < size:
             data = self._some(start + done, min(MOST, size - done))
             if not data:
-                raise EOFError(f"the file ends at byte {start + done:,}, and {start + size:,} were expected")
+                raise EOFError(f"the file ends at byte {start + done:,}, expected {start + size:,} bytes")
             parts.append(data)
             done += len(data)
         return b"".join(parts)
@@ -84,7 +84,7 @@ class File:
             return os.read(self._descriptor, size)
 
     def pieces(self) -> Iterator[bytes]:
-        """All bytes, piece by piece."""
+        """Yield all bytes in pieces of PIECE bytes."""
         start = 0
         while data := self._some(start, PIECE):
             yield data
@@ -92,20 +92,20 @@ class File:
 
 
 class Memory:
-    """Bytes in memory, read as a file is."""
+    """Bytes in memory with the interface of `File`."""
 
     def __init__(self, data: bytes | bytearray) -> None:
         self.data, self.size = data, len(data)
 
     def read(self, start: int, size: int) -> bytes:
-        """`size` bytes from `start` on; EOFError where there are fewer."""
+        """Return `size` bytes from offset `start`. Raises EOFError if there are fewer."""
         if start + size > self.size:
-            raise EOFError(f"there are {self.size:,} bytes, and {start + size:,} were expected")
+            raise EOFError(f"there are {self.size:,} bytes, expected {start + size:,}")
         return bytes(self.data[start : start + size])
 
 
 class Root:
-    """The folder of an index, held open: a change of the working folder or a renaming does not redirect it."""
+    """The folder of an index, held open, so that changing the working folder or renaming the index has no effect."""
 
     def __init__(self, path: Path) -> None:
         """Open the folder; FileNotFoundError or NotADirectoryError where there is none."""
@@ -134,7 +134,7 @@ class Root:
 
     @contextmanager
     def _parent(self, name: str) -> Iterator[tuple[str, int | None]]:
-        """The last part of a name and a descriptor of the folder that holds it; a full path and None on Windows."""
+        """Yield the last part of a name and a descriptor of its folder; on Windows the full path and None."""
         *folders, last = name.split("/")
         if self._descriptor is None:
             place = self.path
@@ -155,7 +155,7 @@ class Root:
             os.close(descriptor)
 
     def _enter(self, descriptor: int, folder: str, place: Path) -> int:
-        """Open a folder inside another one, whose descriptor is closed."""
+        """Open a subfolder and close the descriptor of its parent."""
         try:
             inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | NOFOLLOW, dir_fd=descriptor)
         except OSError as error:
@@ -166,7 +166,7 @@ class Root:
         return inner
 
     def stat(self, name: str) -> os.stat_result:
-        """Size and times of a file; FileNotFoundError where it is missing, StoreError unless it is a plain file."""
+        """Return the status of a file. Raises FileNotFoundError if missing, StoreError if not a regular file."""
         with self._parent(name) as (last, where):
             found = os.stat(last, dir_fd=where, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
@@ -174,20 +174,20 @@ class Root:
         return found
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file, link or folder of this name."""
+        """Whether a file, link or folder with this name exists."""
         with suppress(FileNotFoundError, NotADirectoryError), self._parent(name) as (last, where):
             os.stat(last, dir_fd=where, follow_symlinks=False)
             return True
         return False
 
     def is_link(self, name: str) -> bool:
-        """Whether a link has this name."""
+        """Whether the name is a symbolic link."""
         with suppress(OSError, StoreError), self._parent(name) as (last, where):
             return stat.S_ISLNK(os.stat(last, dir_fd=where, follow_symlinks=False).st_mode)
         return False
 
     def open(self, name: str) -> File:
-        """A file open for reading; errors as for `stat`."""
+        """Open a file for reading; raises the same errors as `stat`."""
         self.stat(name)
         with self._parent(name) as (last, where):
             file = File(_open(last, os.O_RDONLY | NOFOLLOW | NONBLOCK, where, self.path / name))
@@ -196,21 +196,21 @@ class Root:
         return file
 
     def read(self, name: str) -> bytes:
-        """All bytes of a file; errors as for `stat`."""
+        """Return all bytes of a file; raises the same errors as `stat`."""
         file = self.open(name)
         return file.read(0, file.size)
 
     def sha256(self, name: str) -> str:
-        """Checksum of a file's bytes."""
+        """Return the SHA-256 of a file as hexadecimal digits."""
         digest = hashlib.sha256()
         for data in self.open(name).pieces():
             digest.update(data)
         return digest.hexdigest()
 
     def write(self, name: str, data: bytes) -> None:
-        """A new file with these bytes, forced to disk; its name is not until its folder is, see `sync`.
+        """Create a file with these bytes and flush it to disk; call `sync` to flush its name as well.
 
-        A file of this name, left by a killed writer, is removed and never written over: somebody may have it open.
+        An existing file, left by a killed writer, is removed and not overwritten, because a reader may have it open.
         """
         with self._parent(name) as (last, where):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW
@@ -230,7 +230,7 @@ class Root:
                 os.close(descriptor)
 
     def replace(self, name: str, data: bytes) -> None:
-        """Put a new file in the place of another; killed at any instant, the old one is there or the new one."""
+        """Replace a file atomically: if the process is killed, either the old file or the new one exists."""
         folder, _, last = name.rpartition("/")
         temporary = f"{folder}{'/' if folder else ''}.{last}.{os.getpid()}.tmp"
         self.write(temporary, data)
@@ -242,12 +242,12 @@ class Root:
             raise
 
     def rename(self, name: str, other: str) -> None:
-        """Give a file another name, in place of what has that name."""
+        """Rename a file, replacing an existing file with the new name."""
         with self._parent(name) as (old, old_folder), self._parent(other) as (new, new_folder):
             os.replace(old, new, src_dir_fd=old_folder, dst_dir_fd=new_folder)
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link; nothing happens where there is none."""
+        """Remove a file or a link if it exists."""
         with suppress(FileNotFoundError), self._parent(name) as (last, where):
             os.unlink(last, dir_fd=where)
 
@@ -257,7 +257,7 @@ class Root:
             os.rmdir(last, dir_fd=where)
 
     def make_folder(self, name: str) -> bool:
-        """Make a folder in the index, its name forced to disk; whether it is new."""
+        """Create a folder and flush its name to disk; return whether it is new."""
         with self._parent(name) as (last, where):
             try:
                 os.mkdir(last, dir_fd=where)
@@ -267,25 +267,25 @@ class Root:
         return True
 
     def names(self, folder: str = "") -> list[str]:
-        """What lies in a folder of the index, sorted; nothing where there is no such folder or a link in its place."""
+        """Return the sorted names in a folder; empty if it does not exist or is a link."""
         with suppress(OSError, StoreError), self._folder(folder) as place:
-            return sorted(os.listdir(place))  # noqa: PTH208  of a descriptor
+            return sorted(os.listdir(place))  # noqa: PTH208  `place` may be a descriptor
         return []
 
     def sync(self, folder: str = "") -> None:
-        """Force a folder's list of names to disk."""
-        if BY_DESCRIPTOR:  # Windows cannot, and need not
+        """Flush the names in a folder to disk."""
+        if BY_DESCRIPTOR:  # not possible or needed on Windows
             with self._folder(folder) as descriptor:
                 os.fsync(descriptor)
 
     @contextmanager
     def _folder(self, name: str) -> Iterator[int]:
-        """The descriptor of a folder of the index, or its path on Windows."""
+        """Yield the descriptor of a folder of the index, or its path on Windows."""
         with self._parent(f"{name}/x" if name else "x") as (last, where):
             yield where if where is not None else Path(last).parent  # type: ignore[misc]
 
     def open_lock(self, name: str) -> tuple[int, bool]:
-        """The descriptor of a file to lock, and whether the file is new; nothing is ever written to it."""
+        """Open a file for locking; return its descriptor and whether it is new. The file stays empty."""
         flags = os.O_RDWR | NOFOLLOW | NONBLOCK
         with self._parent(name) as (last, where):
             try:
@@ -317,15 +317,15 @@ def _is_link(name: str, descriptor: int) -> bool:
 
 
 def _link(place: Path) -> StoreError:
-    return StoreError(f"{place} is a link; the files of an index must lie in the index itself")
+    return StoreError(f"{place} is a link; the files of an index must be inside the index folder")
 
 
 def _not_plain(place: Path) -> StoreError:
-    return StoreError(f"{place} is not a plain file; the files of an index must lie in the index itself")
+    return StoreError(f"{place} is not a regular file; move it out of the index folder")
 
 
 def make_root(path: Path) -> list[Path]:
-    """Make a folder and those above it, each forced to disk as a name in the one above; those that are new."""
+    """Create a folder and its parents, flushing each name to disk; return the new folders."""
     if path.is_dir():
         return []
     made = make_root(path.parent)
@@ -338,7 +338,7 @@ def make_root(path: Path) -> list[Path]:
 
 
 def sync_path(folder: Path) -> None:
-    """Force a folder's list of names to disk."""
+    """Flush the names in a folder to disk."""
     if BY_DESCRIPTOR:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -348,16 +348,16 @@ def sync_path(folder: Path) -> None:
 
 
 def sha256_of(data: bytes | bytearray) -> str:
-    """Checksum of bytes."""
+    """Return the SHA-256 of bytes as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def block_checksums(data: bytes | bytearray) -> list[int]:
-    """CRC-32 of each block; it changes with any one bit."""
+    """Return the CRC-32 of each block of BLOCK bytes; it detects any single-bit error."""
     view = memoryview(data)
     return [zlib.crc32(view[start : start + BLOCK]) for start in range(0, len(data), BLOCK)]
 
 
 def reason(error: OSError) -> str:
-    """What a system's error means, in a few words."""
+    """Return a short description of a system error."""
     return BUSY.get(error.errno or 0) or error.strerror or str(error)

@@ -1,7 +1,7 @@
-"""Graph: for each document the documents nearest to it, by the sum of the cosines of several views.
+"""Nearest-neighbour graph of documents, by the sum of the cosine similarities of several views.
 
-Up to `EXACT` documents every pair is compared. Beyond, FAISS's inverted lists propose candidates by the dense views,
-and only those are compared; work then grows with n sqrt(n), not with n squared.
+Up to `EXACT` documents, all pairs are compared. With more, a FAISS inverted-file index on the dense views proposes
+candidates, and only those are compared; the time then grows as n sqrt(n) instead of n squared.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that busy-wait slow each other down
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +19,21 @@ from hashret.progress import report
 from hashret.projection import as_scipy
 
 KNNGraph = npt.NDArray[np.int64]  # [n, k], nearest first
-Numbers = npt.NDArray[np.int64]  # of documents
+Numbers = npt.NDArray[np.int64]  # numbers of documents
 View = Floats | CSRMatrix  # [n, dim]
 
-EXACT = 20_000  # documents up to which all pairs are compared
-PAIRS = 1 << 24  # compared at once
-CANDIDATES = 8  # for each neighbour wanted
-PROBED = 16  # of the inverted lists
-POINTS = 16  # for each list, that the lists are laid out by
-SKETCH = 256  # dimensions that stand for a sparse view while candidates are sought
+EXACT = 20_000  # largest number of documents for which all pairs are compared
+PAIRS = 1 << 24  # pairs compared at once
+CANDIDATES = 8  # candidates per neighbour
+PROBED = 16  # inverted lists searched per document
+POINTS = 16  # training points per inverted list
+SKETCH = 256  # dimensions of the random projection of a sparse view, used to find candidates
 
 
 def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> KNNGraph:
-    """The min(k, n - 1) nearest of each of n documents, itself left out; for a single document, itself.
+    """Return the min(k, n - 1) nearest neighbours of each of n documents, without itself; a single one gets itself.
 
-    `exact` None: exact up to EXACT documents. Equals come in order of position.
+    With `exact` None, the result is exact up to EXACT documents. Ties are in order of position.
     """
     n = len(views[0])
     if n == 1:
@@ -44,13 +44,13 @@ def neighbors(views: Sequence[View], k: int, exact: bool | None = None) -> KNNGr
 
 
 def nearest(views: Sequence[View], rows: Numbers, k: int) -> KNNGraph:
-    """The min(k, n - 1) nearest of the documents of these numbers alone, int64 [len(rows), k]; always exact."""
+    """Return the min(k, n - 1) nearest neighbours of these documents only, int64 [len(rows), k]; always exact."""
     n = len(views[0])
     return _exact([unit(view) for view in views], rows, min(k, n - 1)) if n > 1 else np.zeros((1, 1), np.int64)
 
 
 def _exact(views: Sequence[View], rows: Numbers, k: int) -> KNNGraph:
-    """By comparing them with every document, some at a time."""
+    """Find neighbours by comparing with all documents, in chunks."""
     n = len(views[0])
     known = [as_scipy(view) for view in views]
     size, found = max(1, PAIRS // n), np.empty((len(rows), k), np.int64)
@@ -67,27 +67,26 @@ def _exact(views: Sequence[View], rows: Numbers, k: int) -> KNNGraph:
 
 
 def _nearest(near: Floats, k: int) -> KNNGraph:
-    """Columns of the k largest of each row, largest first, equals in order."""
+    """Return the columns of the k largest values of each row, largest first, ties in order of position."""
     some = np.sort(np.argpartition(near, -k, axis=1)[:, -k:], axis=1)
     edges = np.take_along_axis(near, some, 1).min(axis=1, keepdims=True)
-    for row in np.flatnonzero((near >= edges).sum(axis=1) > k):  # more than k are as near as the last
+    for row in np.flatnonzero((near >= edges).sum(axis=1) > k):  # there are ties with the last neighbour
         some[row] = np.sort(np.argsort(-near[row], kind="stable")[:k])
     order = np.argsort(-np.take_along_axis(near, some, 1), axis=1, kind="stable")
     return np.take_along_axis(some, order, 1)
 
 
 def _approximate(views: Sequence[View], k: int) -> KNNGraph:
-    """By comparing candidates alone."""
+    """Find neighbours by comparing with candidates only."""
     import faiss
 
     dense = np.concatenate([_sketch(view) for view in views], axis=1)
     n, dim = dense.shape
-    wanted = (
-        CANDIDATES * k + 1 if any(isinstance(view, CSRMatrix) for view in views) else k + 1
-    )  # else they are the answer
+    # with dense views only, the index already ranks by the sum of cosines
+    wanted = CANDIDATES * k + 1 if any(isinstance(view, CSRMatrix) for view in views) else k + 1
     lists = int(4 * n**0.5)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
-    index.cp.min_points_per_centroid = 1  # fewer than FAISS likes, which it would say on the terminal
+    index.cp.min_points_per_centroid = 1  # prevents a warning of FAISS on the terminal
     index.train(dense[:: max(1, n // (POINTS * lists))])
     index.add(dense)
     index.nprobe = PROBED
@@ -101,11 +100,11 @@ def _approximate(views: Sequence[View], k: int) -> KNNGraph:
         near[(candidates < 0) | (candidates == rows[:, None])] = -np.inf
         found[rows] = np.take_along_axis(candidates, _nearest(near, k), 1)
         report("finding neighbours", int(rows[-1]) + 1, n)
-    return np.where(found < 0, np.arange(n)[:, None], found)  # a list too short: the document itself
+    return np.where(found < 0, np.arange(n)[:, None], found)  # too few candidates: fill with the document itself
 
 
 def _cosines(view: View, rows: Numbers, candidates: KNNGraph) -> Floats:
-    """The products of these rows [r] with the candidates [r, c] of each -> [r, c]; any number where there is none."""
+    """Return the products of rows [r] with their candidates [r, c] -> [r, c]; arbitrary for missing candidates (-1)."""
     there = np.maximum(candidates, 0)
     if isinstance(view, CSRMatrix):
         near = np.empty(candidates.shape, np.float32)
@@ -117,7 +116,7 @@ def _cosines(view: View, rows: Numbers, candidates: KNNGraph) -> Floats:
 
 
 def _sketch(view: View) -> Floats:
-    """A sparse view in fewer dimensions, its products kept on average (Johnson & Lindenstrauss 1984)."""
+    """Random projection of a sparse view that preserves products on average (Johnson & Lindenstrauss 1984)."""
     if not isinstance(view, CSRMatrix):
         return view
     directions = np.random.default_rng(0).standard_normal((view.width, SKETCH), np.float32) / np.float32(SKETCH**0.5)

@@ -1,9 +1,9 @@
-"""Hasher: a vectorizer and a program, everything that turns a document into a code.
+"""Hasher: a vectorizer and a program, which together compute the code of a document.
 
     documents --vectorizer--> features --program--> codes
 
-It is saved as config.json, weights and vocabulary, never as anything that could run code; a further file has what only
-the encoder itself needs (`encoder_state.py`).
+A hasher is saved as config.json, weights and vocabulary, in formats that cannot run code. Another file has the tensors
+that are not needed for codes (`encoder_state.py`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KIND = "hashret hasher"
 FORMAT = 1
 CONFIG = "config.json"
 NAMES = re.compile(r"(vocabulary|weights|encoder)-[0-9a-f]{16}\.(json|safetensors)")
-MOST_CONFIG = 4 << 20  # bytes
+MOST_CONFIG = 4 << 20  # bytes of config.json
 BATCH = 1000  # documents encoded at once
 
 
@@ -70,8 +70,8 @@ class Hasher:
         self.program = program
         self.encoder = encoder  # its name
         self.params = dict(params)  # its options
-        self._state = state  # what the encoder itself learned, read when needed
-        self.training = dict(training or {})  # the seed and the options of the schedule that it was fitted with
+        self._state = state  # returns the state of the encoder, which is read when needed
+        self.training = dict(training or {})  # seed and options of the schedule used to fit it
 
     @classmethod
     def fit(
@@ -94,12 +94,12 @@ class Hasher:
             vectorizer: Name of the vectorizer, of `hashret.vectorizers.VECTORIZERS`; None chooses it by the documents.
             seed: Seed of the random numbers.
             device: "auto", "cpu" or "cuda".
-            options: Options of the encoder, the vectorizer and the schedule. A name that two of them have needs a
+            options: Options of the encoder, the vectorizer and the schedule. A name that two of them share needs a
                 prefix, such as "vectorizer.size".
 
         Raises:
             UsageError: An option is wrong.
-            DataError: There are no documents, or some cannot be used.
+            DataError: There are no documents, or some are not valid for the vectorizer.
         """
         if bits != "auto":
             check_bits(bits)
@@ -118,7 +118,7 @@ class Hasher:
         bits: int | Literal["auto"],
         schedule: Schedule,
     ) -> Self:
-        """Learn a hasher from the features of a fitted vectorizer."""
+        """Learn a hasher from the features of a fitted vectorizer. Raises UsageError if the encoder rejects them."""
         check_wanted(encoder, features.feature_type, vectorizer.name)
 
         def fit(length: int) -> Program:
@@ -131,21 +131,24 @@ class Hasher:
 
     @cached_property
     def fitted(self) -> Encoder:
-        """The fitted encoder, which may do more than codes: see `encoders.base.CAPABILITIES`."""
+        """The fitted encoder, which may have other capabilities than codes, see `encoders.base.CAPABILITIES`.
+
+        Raises StoreError if the state of the encoder is missing or damaged.
+        """
         encoder = ENCODERS.get(self.encoder).from_params(self.params)
         like = self.vectorizer.transform([])
         try:
             return encoder.restore(Features(like.input, like.shape, like.feature_type), self.bits, self._state())
         except FileNotFoundError:
-            raise StoreError("this hasher was saved without what its encoder learned; fit it again") from None
+            raise StoreError("this hasher was saved without the state of its encoder; fit it again") from None
         except OSError as error:
-            raise StoreError(f"what the encoder learned cannot be read: {files.reason(error)}") from error
+            raise StoreError(f"the state of the encoder cannot be read: {files.reason(error)}") from error
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
-            raise StoreError(f"what the encoder learned does not fit it ({error}); build the index again") from error
+            raise StoreError(f"the state does not fit the encoder ({error}); build the index again") from error
 
     @property
     def bits(self) -> int:
-        """Length of the codes."""
+        """Length of the codes in bits."""
         return self.program.bits
 
     @property
@@ -169,7 +172,7 @@ class Hasher:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of all that determines the codes: hashers with the same fingerprint compute the same codes."""
+        """A digest of everything that affects the codes; hashers with equal fingerprints compute the same codes."""
         digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
         digest.update(json.dumps(self.vectorizer.state().vocabulary).encode())
         for name, tensor in sorted(self._tensors().items()):
@@ -193,7 +196,7 @@ class Hasher:
         return own | {f"program.{name}": tensor for name, tensor in self.program.tensors.items()}
 
     def files(self) -> dict[str, bytes]:
-        """The files that `save` writes, by name. config.json lists the others, whose names depend on their content."""
+        """Return the files that `save` writes, by name. config.json lists the others, which are named by checksum."""
         from safetensors.numpy import save
 
         vocabulary = list(self.vectorizer.state().vocabulary)
@@ -210,9 +213,9 @@ class Hasher:
         return found | {CONFIG: json.dumps(config, indent=1, ensure_ascii=False).encode()}
 
     def save(self, path: str | Path) -> None:
-        """Write the hasher to the folder `path`, which is created if missing; a hasher in it is replaced.
+        """Write the hasher to the folder `path`, which is created if missing; an existing hasher is replaced.
 
-        If the process is killed, the folder has the old hasher or the new one.
+        If the process is killed, the folder contains either the old hasher or the new one.
 
         Raises:
             UsageError: The folder holds other files.
@@ -244,7 +247,7 @@ class Hasher:
                 if not root.exists(CONFIG):
                     raise FileNotFoundError
         except (FileNotFoundError, NotADirectoryError):
-            raise UsageError(f"no hasher at {str(path)!r}: no {CONFIG} there") from None
+            raise UsageError(f"no hasher at {str(path)!r}: {CONFIG} not found") from None
 
         def read(name: str) -> bytes:
             with Root(folder) as root:
@@ -254,7 +257,7 @@ class Hasher:
 
     @classmethod
     def from_files(cls, read: Callable[[str], bytes], where: str) -> Self:
-        """Make a hasher from its files; `read(name)` returns their bytes. The encoder's own file is read when needed.
+        """Create a hasher from its files; `read(name)` returns their bytes. The encoder state is read when needed.
 
         Raises:
             StoreError: A file is damaged or missing; the message names `where`.
@@ -264,22 +267,24 @@ class Hasher:
                 raise ValueError(f"{CONFIG} has {len(data):,} bytes")
             config = json.loads(data.decode("utf-8"))
             if config["format"] > FORMAT:
-                raise StoreError(f"the hasher at {where!r} has format {config['format']}, this hashret reads {FORMAT}")
+                raise StoreError(
+                    f"the hasher at {where!r} has format {config['format']}, this hashret reads {FORMAT}; upgrade it"
+                )
             names = config["files"]
             if config["kind"] != KIND or not all(NAMES.fullmatch(name) for name in names.values()):
-                raise ValueError(f"{CONFIG} is not that of a hasher")
+                raise ValueError(f"{CONFIG} does not describe a hasher")
             vocabulary = json.loads(read(names["vocabulary"]).decode("utf-8", "surrogatepass"))
             tensors = tensors_in(read(names["weights"]))
             return cls._assemble(config, vocabulary, tensors, lambda: read(names["encoder"]))
         except FileNotFoundError as error:
-            raise StoreError(f"the hasher at {where!r} lacks a file ({error}); build the index again") from error
+            raise StoreError(f"the hasher at {where!r} has a missing file ({error}); build the index again") from error
         except OSError as error:
             raise StoreError(f"the hasher at {where!r} cannot be read: {files.reason(error)}") from error
         except (LookupError, TypeError, ValueError, AttributeError, EOFError, RecursionError) as error:
             raise StoreError(f"the hasher at {where!r} is damaged ({error!r:.200}); build the index again") from error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, it is its files."""
+        """Pickle the hasher as its files."""
         return _from_bytes, (self.files(),)
 
     @classmethod
@@ -298,11 +303,11 @@ class Hasher:
         vectorizer.restore(State(config["facts"], named("vectorizer."), tuple(vocabulary)))
         program = Program(tuple(config["program"]), named("program."), tuple(config["shape"]))
         if program.bits != config["bits"]:
-            raise StoreError(f"the hasher says {config['bits']} bits, its threshold has {program.bits}")
+            raise StoreError(f"the hasher claims {config['bits']} bits, but its program has {program.bits}")
         if program.shape != vectorizer.transform([]).shape:
-            raise StoreError(f"the hasher's encoder reads rows of {program.shape}, its vectorizer gives others")
+            raise StoreError(f"the hasher's encoder reads rows of {program.shape}, its vectorizer returns others")
         if program.logits(np.zeros((1, prod(program.shape)), np.float32)).shape != (1, program.bits):
-            raise StoreError(f"the hasher's encoder does not give {program.bits} bits")
+            raise StoreError(f"the hasher's encoder does not return {program.bits} bits")
         described = config["encoder"]
         shared = config.get("shared", {})
         return cls(
@@ -333,7 +338,7 @@ def _from_bytes(found: Mapping[str, bytes]) -> Hasher:
 
 
 def _names_of(root: Root, folder: Path) -> set[str]:
-    """The files of the hasher in a folder; UsageError where there is anything else."""
+    """Return the names of the files of a hasher in a folder. Raises UsageError if there are other files."""
     names = set(root.names())
     temporary = {name for name in names if re.fullmatch(rf"\.{CONFIG}\.\d+\.tmp", name)}
     ours = {name for name in names if NAMES.fullmatch(name)} | temporary
@@ -349,16 +354,19 @@ def _names_of(root: Root, folder: Path) -> set[str]:
 
 
 def check_wanted(encoder: Encoder, feature_type: str, vectorizer: str) -> None:
-    """Raise UsageError where an encoder cannot learn from what a vectorizer gives."""
+    """Raise UsageError if an encoder does not accept the features of a vectorizer."""
     if feature_type not in encoder.accepted_types:
         raise UsageError(
-            f"encoder {encoder.name!r} wants {' or '.join(encoder.accepted_types)} features, "
-            f"but vectorizer {vectorizer!r} gives {feature_type}; choose another of the two"
+            f"encoder {encoder.name!r} needs {' or '.join(encoder.accepted_types)} features, "
+            f"but vectorizer {vectorizer!r} returns {feature_type}; choose another encoder or vectorizer"
         )
 
 
 class Settings:
-    """Options given by name, sorted into those of the encoder, of the vectorizer and of the schedule."""
+    """Assigns options to the encoder, the vectorizer and the schedule by their names.
+
+    Raises UsageError if an option is unknown, ambiguous or has an invalid value.
+    """
 
     def __init__(self, encoder: str, vectorizer: str | None, options: Mapping[str, Any]) -> None:
         from hashret.training import Schedule
@@ -378,17 +386,20 @@ class Settings:
             if not owners or owners[0] not in known or name not in known[owners[0]]:
                 raise unknown("option", key, sorted({name for names in known.values() for name in names}))
             if len(owners) > 1:
-                raise UsageError(f"option {key!r} is known to {' and '.join(owners)}; say {owners[0]}.{key}=...")
+                raise UsageError(f"option {key!r} is known to {' and '.join(owners)}; use {owners[0]}.{key}=...")
             self.parts[owners[0]][name] = value
         self.encoder: Encoder = kind.from_params(self.parts["encoder"])
         self.schedule = Schedule.from_params(self.parts["schedule"])
 
     def vectorizer(self, kind: str) -> Vectorizer:
-        """The vectorizer asked for, or the one for documents of this kind."""
+        """Return the named vectorizer, or the default one for documents of this kind."""
         return VECTORIZERS.get(self.named or DEFAULTS[kind]).from_params(self.parts["vectorizer"])
 
     def draw(self, documents: Iterable[Document]) -> list[Document]:
-        """All documents, or where there are more than the schedule's sample a random choice of them, in order."""
+        """Return all documents, or a random sample of the size that the schedule allows, in order.
+
+        Raises DataError if there are no documents.
+        """
         rng = np.random.default_rng(self.schedule.seed)
         kept: list[tuple[int, Document]] = []
         for number, document in enumerate(track(documents, "reading")):
@@ -397,5 +408,5 @@ class Settings:
             elif (place := int(rng.integers(number + 1))) < self.schedule.sample:
                 kept[place] = (number, document)
         if not kept:
-            raise DataError("no documents to learn from; give a source that holds some")
+            raise DataError("no documents to learn from; give at least one")
         return [document for _, document in sorted(kept, key=lambda pair: pair[0])]

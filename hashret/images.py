@@ -1,4 +1,4 @@
-"""Images: files, bytes and arrays as small images."""
+"""Load images from files, bytes and arrays at a small size."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 100_000_000
 MOST_BYTES = 1 << 29
-LARGEST = 256  # pixels along the longer side of an image as it is worked with
-THUMBNAIL = 64  # pixels along the longer side
+LARGEST = 256  # pixels along the longer side of a loaded image
+THUMBNAIL = 64  # pixels along the longer side of a thumbnail
 
-SECONDS_PER_MIB = 2.0  # of processor time; a JPEG takes 0.1
-SENT = 1 << 20  # bytes; a smaller file is read here and sent to the worker
+SECONDS_PER_MIB = 2.0  # CPU time; a JPEG takes 0.1
+SENT = 1 << 20  # bytes; files up to this size are read here and sent to the worker
 
-# PNG and JPEG within these bounds are decoded in this process: at most 16 passes over 65,536 pixels, a few ms.
-# A trip to the worker costs 0.1 ms, which would double the time of reading a folder of images of 32 x 32.
+# PNG and JPEG within these limits are decoded in this process: at most 16 passes over 65,536 pixels, a few ms. Sending
+# one to a worker takes 0.1 ms, which would double the time of reading a folder of 32 x 32 images.
 SMALL_BYTES, SMALL_PIXELS, FEW_SCANS = 1 << 16, 1 << 16, 16
 
 _DECODE = "hashret.worker.image:decode"
 
 
 def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image:
-    """An image upright, of at most 256 pixels a side, in mode "L" or "RGB", transparency over white.
+    """Return an upright image of at most 256 pixels per side, in mode "L" or "RGB", with a white background.
 
-    Files and bytes are decoded in a worker process. DataError where that finds no image or needs too much.
+    Files and bytes are decoded in a worker process; `name` is used in messages. Raises DataError if the content is not
+    a valid image or exceeds the limits.
     """
     from PIL import Image
 
@@ -52,17 +53,18 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image
     try:
         (mode, width, height), pixels = decoded(content)
     except FileNotFoundError:
-        raise DataError(f"no image at {name!r}") from None
+        raise DataError(f"image not found: {name!r}") from None
     except (OSError, worker.Unreadable) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{name!r} is not an image that can be read ({reason})") from error
+        raise DataError(f"{name!r} is not a readable image ({reason})") from error
     return Image.frombytes(mode, (width, height), pixels)
 
 
 def decoded(content: Path | bytes) -> tuple[Any, bytes]:
-    """[mode, width, height] and pixels of the image that `load` makes of a file or bytes.
+    """Return [mode, width, height] and the pixels of a decoded image, from a file or bytes.
 
-    OSError where the file cannot be read; worker.Unreadable, a DataError, where it is no image or needs too much.
+    Raises OSError if the file cannot be read, and worker.Unreadable, a DataError, if it is not a valid image or exceeds
+    the limits.
     """
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if size > MOST_BYTES:
@@ -73,14 +75,14 @@ def decoded(content: Path | bytes) -> tuple[Any, bytes]:
         return worker.call(_DECODE, size, b"", limits, path=worker.real(content), **arguments)
     raw = content if isinstance(content, bytes) else content.read_bytes()
     if _harmless(raw):
-        # what goes wrong here is found again by the worker, which knows how to say it
+        # on any error, let the worker decode it again: it reports the reason
         with contextlib.suppress(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError):
             return decode(raw, LARGEST, min(SMALL_PIXELS, MOST_PIXELS), limits.memory)
     return worker.call(_DECODE, size, raw, limits, **arguments)
 
 
 def _harmless(raw: bytes) -> bool:
-    """Whether an image is so small, by its bytes and by what its header claims, that decoding it cannot take long."""
+    """Whether an image is so small, by its size in bytes and by its header, that decoding it cannot take long."""
     if len(raw) > SMALL_BYTES:
         return False
     if raw.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -93,7 +95,7 @@ def _harmless(raw: bytes) -> bool:
 
 
 def _jpeg_size(raw: bytes) -> tuple[int, int]:
-    """Width and height from the first frame header of a JPEG; zeros where there is none."""
+    """Return width and height from the first frame header of a JPEG; zeros if there is none."""
     at = 2
     while at + 9 <= len(raw) and raw[at] == 0xFF:
         kind, length = raw[at + 1], int.from_bytes(raw[at + 2 : at + 4], "big")
@@ -104,7 +106,7 @@ def _jpeg_size(raw: bytes) -> tuple[int, int]:
 
 
 def thumbnail(image: Image) -> bytes:
-    """A small copy: exact (PNG) where the image is small already, else JPEG of at most 64 pixels a side."""
+    """Return a small copy: a lossless PNG if the image is at most 64 pixels per side, otherwise a JPEG of that size."""
     buffer = io.BytesIO()
     if max(image.size) <= THUMBNAIL:
         image.save(buffer, "PNG")
@@ -116,7 +118,7 @@ def thumbnail(image: Image) -> bytes:
 
 
 def is_grey(image: Image) -> bool:
-    """Whether all three channels are the same everywhere."""
+    """Whether the image is grey: mode "L", or equal channels in all pixels."""
     if image.mode == "L":
         return True
     values = np.asarray(image)

@@ -1,8 +1,8 @@
-"""Length: how many bits the codes of a corpus need, found without labels.
+"""Choose the code length of a corpus without labels.
 
-Codes of the LENGTHS are learned in turn. Each is judged by the share of a document's K nearest, by the views of the
-features, that are among its K nearest by code, equal distances in expectation, in the mean of a sample of documents.
-The first that a code of twice its length beats by less than GAIN of that share is long enough.
+Codes of the lengths in LENGTHS are learned in turn. The quality of a length is the share of a document's K nearest
+neighbours by features that are also among its K nearest by code (in expectation over ties), averaged over a sample of
+documents. The chosen length is the first for which doubling it improves this share by less than a factor of 1 + GAIN.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from hashret.runtime import Program
 
 LENGTHS = (16, 32, 64, 128)
 GAIN = 0.1
-K = 100  # at most, and at most a tenth of the documents
-SAMPLE = 1000  # documents judged by
-ROWS = 100  # of them at once
+K = 100  # neighbours, but at most a tenth of the documents
+SAMPLE = 1000  # documents to measure with
+ROWS = 100  # documents of the sample per chunk
 
 log = logging.getLogger("hashret")
 
 
 def long_enough(fit: Callable[[int], Program], features: Features, seed: int) -> Program:
-    """The program that `fit` gives for the shortest length that is long enough; the reason goes to the log.
+    """Return the program that `fit` returns for the shortest sufficient length, and log the reason.
 
-    Longer lengths that the encoder refuses with UsageError are not considered.
+    If the encoder rejects a length with UsageError, the previous one is used.
     """
     n = len(features)
     views: Sequence[View] = features.views or (features.input,)
@@ -43,12 +43,12 @@ def long_enough(fit: Callable[[int], Program], features: Features, seed: int) ->
         try:
             longer = fit(length)
         except UsageError as error:
-            said = f"the encoder has no more ({error})"
+            said = f"longer codes are not possible ({error})"
             break
         gained = kept(longer.encode(features.input), rows, wanted)
         told.append(f"{length} bits {gained:.1%}")
         if gained < (1 + GAIN) * share:
-            said = f"{length} gain less than {GAIN:.0%} of that"
+            said = f"{length} bits gain less than {GAIN:.0%}"
             break
         best, share = longer, gained
     what = f"{', '.join(told)} of the {wanted.shape[1]} nearest documents"
@@ -57,7 +57,7 @@ def long_enough(fit: Callable[[int], Program], features: Features, seed: int) ->
 
 
 def kept(codes: Codes, rows: Numbers, wanted: KNNGraph) -> float:
-    """Of the documents wanted [r, k] for each of the rows [r], the share among its k nearest others by code."""
+    """Return the share of the neighbours `wanted` [r, k] of documents `rows` [r] among their k nearest by code."""
     k, total = wanted.shape[1], 0.0
     for start in range(0, len(rows), ROWS):
         own, others = rows[start : start + ROWS], wanted[start : start + ROWS]
@@ -66,6 +66,6 @@ def kept(codes: Codes, rows: Numbers, wanted: KNNGraph) -> float:
         far[np.arange(len(own)), own] = np.iinfo(np.int32).max
         edge = np.partition(far, k - 1, axis=1)[:, k - 1 : k]
         nearer, level = (far < edge).sum(axis=1), (far == edge).sum(axis=1)
-        chance = (k - nearer) / level  # that one at the edge is among the k
+        chance = (k - nearer) / level  # probability that a document at the k-th distance is among the k nearest
         total += float(((theirs < edge).sum(axis=1) + chance * (theirs == edge).sum(axis=1)).sum())
     return total / wanted.size

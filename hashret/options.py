@@ -1,7 +1,7 @@
-"""Options: the keywords of an encoder, a vectorizer or a schedule, declared once.
+"""Options: the parameters of an encoder, a vectorizer or a schedule, declared once.
 
-A class lists its options as dataclass fields made by `option`; its parameters, its repr, its saved form, the help text
-and the command line's `-o key=value` all come from that list.
+A class declares its options as dataclass fields with `option`. Its constructor, its repr, its saved form, the help text
+and `-o key=value` of the command line are all derived from them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from hashret.errors import UsageError, shown, unknown
 
-MAX_SEED = 2**32 - 1  # what numpy, torch, scikit-learn and openTSNE all take
+MAX_SEED = 2**32 - 1  # limit shared by NumPy, torch, scikit-learn and openTSNE
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -21,23 +21,23 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 def option(
     default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """A dataclass field with its help text and its bounds, both inclusive.
+    """Return a dataclass field with a help text, allowed choices and inclusive bounds.
 
-    A default of None means that the value is chosen automatically; the text "auto" or "none" stands for it.
+    A default of None means that the value is chosen automatically; it can be written as "auto" or "none".
     """
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Options:
-    """Base of all that has options."""
+    """Base class of encoders, vectorizers and schedules. Checks the option values when an instance is created."""
 
     def __post_init__(self) -> None:
         for name, value in self.params().items():
             setattr(self, name, self.check(name, value))
 
     def params(self) -> dict[str, Any]:
-        """Each option's value; what `from_params` takes, and JSON can hold."""
+        """Return the value of each option, JSON-serializable; `from_params` accepts it."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def __repr__(self) -> str:
@@ -45,17 +45,17 @@ class Options:
 
     @classmethod
     def options(cls) -> dict[str, Any]:
-        """Each option's name and default."""
+        """Return the name and default of each option."""
         return {f.name: f.default for f in fields(cls)}
 
     @classmethod
     def help_of(cls, name: str) -> str:
-        """One option's help text."""
+        """Return the help text of an option."""
         return next(str(f.metadata["help"]) for f in fields(cls) if f.name == name)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
-        """An instance from option values or their texts; UsageError for unknown names and values out of bounds."""
+        """Create an instance from values or their texts. Raises UsageError for unknown names or invalid values."""
         for name in params:
             if name not in cls.options():
                 raise unknown("option", name, cls.options())
@@ -63,7 +63,7 @@ class Options:
 
     @classmethod
     def check(cls, name: str, value: Any) -> Any:
-        """The value, converted to the option's type; UsageError where it does not fit."""
+        """Return the value converted to the type of the option. Raises UsageError if it is invalid."""
         metadata, default = next((f.metadata, f.default) for f in fields(cls) if f.name == name)
         wanted = get_type_hints(cls)[name]
         if default is None and str(value).lower() in ("auto", "none"):
@@ -83,7 +83,7 @@ class Options:
 
 
 def convert(value: Any, wanted: Any) -> Any:
-    """A value or its text as the type `wanted`: bool, int, float, str or a tuple; ValueError where it is none."""
+    """Convert a value or its text to `wanted`: bool, int, float, str or a tuple. Raises ValueError if not possible."""
     if get_origin(wanted) is tuple:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, Iterable):
@@ -104,14 +104,14 @@ def convert(value: Any, wanted: Any) -> Any:
 
 
 def describe(wanted: Any) -> str:
-    """A type in words."""
+    """Return a type in words, for messages."""
     if get_origin(wanted) is tuple:
-        return "whole numbers with commas between, such as 512,256"
+        return "whole numbers separated by commas, such as 512,256"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[wanted]
 
 
 def bounds(low: float | None, high: float | None) -> str:
-    """Bounds in words."""
+    """Return bounds in words, for messages."""
     if low is None:
         return f"at most {high}"
     return f"at least {low}" if high is None else f"{low} to {high}"

@@ -1,7 +1,7 @@
-"""Progress: long work says how far it has come, and whoever shows it listens.
+"""Progress reports of long operations.
 
-Library code calls `track` around its loops and knows no terminal; the command line puts a listener in place with
-`listening`. Without one, nothing happens.
+Library code wraps its loops in `track`. The command line sets a listener with `listening`, which displays the progress.
+Without a listener, nothing happens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Called at each step: which work, how many steps are done, of how many (None: unknown); it ends when all are."""
+    """Callback for each step: label, steps done, total steps (None: unknown). Finished when done == total."""
 
     def __call__(self, label: str, done: int, total: int | None, note: str = "") -> None: ...
 
@@ -25,7 +25,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Have `listener` told of all progress inside the block."""
+    """Send all progress reports inside the block to `listener`."""
     token = _listener.set(listener)
     try:
         yield
@@ -34,13 +34,13 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report(label: str, done: int, total: int | None = None, note: str = "") -> None:
-    """Say that `done` of `total` steps of the work called `label` are done."""
+    """Report that `done` of `total` steps of the work called `label` are finished."""
     if (listener := _listener.get()) is not None:
         listener(label, done, total, note)
 
 
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """The items, each reported once it has been dealt with; after the last one all are done, however many it were."""
+    """Yield the items and report each one after it was processed; at the end, report the actual number as the total."""
     done = 0
     for done, item in enumerate(items, 1):
         yield item

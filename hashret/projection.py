@@ -1,4 +1,4 @@
-"""Projection: principal components of dense or sparse features."""
+"""Principal components of dense or sparse features."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import numpy as np
 from hashret.errors import DataError
 from hashret.features import CSRMatrix, Features, Floats, mean_of
 
-EXACT_DIM = 2048  # up to here the covariance matrix is small enough to decompose whole
-SMALL_VALUES = 1 << 22  # up to here a sparse matrix may as well be dense
+EXACT_DIM = 2048  # up to this dimension, the full covariance matrix is decomposed
+SMALL_VALUES = 1 << 22  # up to this number of values, a sparse matrix is made dense
 
 
 def principal(features: Features, count: int, seed: int) -> tuple[Floats, Floats]:
-    """Mean [dim] and the directions of greatest variance [found, dim], found <= min(count, dim, n - 1).
+    """Return the mean [dim] and the principal components [found, dim], found <= min(count, dim, n - 1).
 
-    Centred, unit length, greatest first; exact where the matrix or its covariance is small, else by Lanczos iteration
-    (sparse) or a randomized decomposition (dense; Halko, Martinsson & Tropp 2011).
+    Components have unit length and are sorted by decreasing variance. They are exact if the matrix or its covariance is
+    small, otherwise computed by Lanczos iteration (sparse) or a randomized decomposition (dense; Halko, Martinsson &
+    Tropp 2011). Raises DataError for fewer than two documents.
     """
     matrix = features.input
     n, dim = len(matrix), int(np.prod(features.shape))
@@ -30,17 +31,17 @@ def principal(features: Features, count: int, seed: int) -> tuple[Floats, Floats
         _, vectors = np.linalg.eigh(_scatter(matrix, mean))
         return mean, _signed(vectors[:, ::-1][:, :found].T)
     if isinstance(matrix, CSRMatrix):
-        found = min(found, dim - 1)  # as many as Lanczos iteration can find
+        found = min(found, dim - 1)  # limit of Lanczos iteration
     from sklearn.decomposition import PCA
 
     how = "arpack" if isinstance(matrix, CSRMatrix) else "full" if n * dim <= SMALL_VALUES else "randomized"
-    with np.errstate(invalid="ignore"):  # equal documents have no variance to take shares of
+    with np.errstate(invalid="ignore"):  # scikit-learn divides by a variance of 0 if all documents are equal
         components = PCA(found, svd_solver=how, random_state=seed).fit(as_scipy(matrix)).components_
     return mean, _signed(components)
 
 
 def _scatter(matrix: Floats | CSRMatrix, mean: Floats) -> np.ndarray:
-    """n times the covariance matrix, float64 [dim, dim]."""
+    """Return n times the covariance matrix, float64 [dim, dim]."""
     if isinstance(matrix, CSRMatrix):
         sparse = as_scipy(matrix).astype(np.float64)
         centre = mean.astype(np.float64)
@@ -50,7 +51,7 @@ def _scatter(matrix: Floats | CSRMatrix, mean: Floats) -> np.ndarray:
 
 
 def as_scipy(matrix: Floats | CSRMatrix) -> Any:
-    """The same matrix as scipy and scikit-learn know it."""
+    """Return a sparse matrix as a SciPy array, for SciPy and scikit-learn; a dense one unchanged."""
     if not isinstance(matrix, CSRMatrix):
         return matrix
     from scipy.sparse import csr_array
@@ -59,7 +60,7 @@ def as_scipy(matrix: Floats | CSRMatrix) -> Any:
 
 
 def _signed(directions: np.ndarray) -> Floats:
-    """Each direction turned so that its largest entry is positive: the same data always give the same signs."""
+    """Flip each direction so that its entry of largest size is positive, which makes the signs deterministic."""
     largest = np.abs(directions).argmax(axis=1)
     signs = np.sign(directions[np.arange(len(directions)), largest])
     return np.ascontiguousarray(directions * signs[:, None], dtype=np.float32)

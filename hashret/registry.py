@@ -1,7 +1,7 @@
-"""Registry: names of encoders, vectorizers, sources and searchers, resolved only when used.
+"""Registry: names of encoders, vectorizers, sources and searchers, imported only when used.
 
-An entry reads "name = module:Class", so that listing names imports nothing. Other packages add their own through entry
-points of the registry's group.
+An entry is "name = module:Class", so that listing names imports nothing. Other packages add classes through entry
+points in the group of the registry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """The classes of one kind by name."""
+    """The classes of one kind, by name."""
 
     def __init__(self, kind: str, group: str, entries: tuple[str, ...]) -> None:
         self.kind = kind
@@ -24,11 +24,11 @@ class Registry(Generic[T]):
         self.entries = dict(entry.split(" = ") for entry in entries)
 
     def names(self) -> list[str]:
-        """All names, ours first, then those of other packages."""
+        """Return all names: those of hashret first, then those of other packages."""
         return [*self.entries, *(point.name for point in self._foreign() if point.name not in self.entries)]
 
     def get(self, name: str) -> type[T]:
-        """The class of that name; UsageError, with the nearest name, where there is none."""
+        """Return the class with this name. Raises UsageError, with the most similar name, if it is unknown."""
         if name in self.entries:
             module, attribute = self.entries[name].split(":")
             return cast("type[T]", getattr(importlib.import_module(module), attribute))

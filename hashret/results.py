@@ -1,4 +1,4 @@
-"""Hits: what an index answers."""
+"""Search results: `Hit` and `Hits`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hashret.documents import Document
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result: the document, the Hamming distance of its code in bits, and its rank, from 1.
+    """One result: the document, the Hamming distance of its code in bits, and its rank, counted from 1.
 
     `score` is what put it at its rank, None if that was the distance; scores compare within one query only. `parts`
     has the values that the score was made of: the BM25 of "words", the asymmetric distance of "codes" in bits, the
@@ -42,15 +42,16 @@ class Hit:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Whatever else is known of the document."""
+        """The document's metadata."""
         return self.document.metadata
 
 
 class Hits(list[Hit]):
     """The results of one query as a list, nearest first, ties in order of insertion.
 
-    Attributes: `exact`, whether these are the nearest documents for certain; `searcher`, the name of the search method;
-    `ties_at_k`, how many documents have the distance of the last result, listed or not (None if all are listed).
+    Attributes: `exact`, whether these are guaranteed to be the nearest documents; `searcher`, the name of the search
+    method; `ties_at_k`, the number of documents at the distance of the last result, listed or not (None if all are
+    listed).
 
     Example:
         >>> hits = hashret.Index.open("indexes/mine").search("wheat was dear", k=1)
@@ -61,5 +62,5 @@ class Hits(list[Hit]):
     def __init__(self, hits: Iterable[Hit], exact: bool, searcher: str, ties_at_k: int | None = None) -> None:
         super().__init__(hits)
         self.exact = exact
-        self.searcher = searcher  # how it was reached
-        self.ties_at_k = ties_at_k  # documents at the last hit's distance, listed or not; None: all are listed
+        self.searcher = searcher
+        self.ties_at_k = ties_at_k

@@ -1,8 +1,8 @@
-"""Program: a fitted encoder as a short list of operations on saved tensors, run by numpy alone.
+"""Program: a fitted encoder as a short list of operations on saved tensors, run with NumPy.
 
-Torch only trains. Every stored code and every query's code comes from here, so that both are made by the same
-arithmetic and a query loads no training library. An operation is a function of the running value and of tensors named
-in its line; `OPERATIONS` is the whole language. An image travels as [n, channels, height, width].
+Torch is used only for training. The codes of documents and of queries are both computed here, so that they come from
+the same arithmetic and a query does not import torch. An operation is a function of the current value and of the
+tensors named in its line; `OPERATIONS` lists all of them. Images have the shape [n, channels, height, width].
 """
 
 from __future__ import annotations
@@ -20,46 +20,49 @@ from hashret.errors import StoreError
 from hashret.features import CSRMatrix, Floats
 
 Line = Mapping[str, Any]
-"""One operation: its "op", its tensors' names and its numbers, as JSON holds them."""
+"""One operation as JSON: its name ("op"), the names of its tensors, and its numbers."""
 
-CHUNK_VALUES = 1 << 22  # of the widest step held at once: 16 MiB of float32
-MAX_VALUES = 1 << 24  # of one row in its widest step: 64 MiB of float32
+CHUNK_VALUES = 1 << 22  # values of the widest step per chunk: 16 MiB of float32
+MAX_VALUES = 1 << 24  # values of the widest step per row: 64 MiB of float32
 MAX_LINES = 1000
 
 
 @dataclass(frozen=True)
 class Program:
-    """Features in, logits or codes out. The last line is a threshold with one value a bit."""
+    """Computes logits and codes from features. The last line is a threshold with one value per bit.
+
+    Raises StoreError if the operations are unknown, do not fit each other, or need too much memory.
+    """
 
     lines: tuple[Line, ...]
     tensors: Mapping[str, Floats]
-    shape: tuple[int, ...]  # of one row of the features
+    shape: tuple[int, ...]  # shape of one row of the features
 
     def __post_init__(self) -> None:
-        _ = self.steps  # raises what is wrong before any memory is taken
+        _ = self.steps  # check the program before it allocates memory
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """Values that each operation makes of one row, by the shapes alone.
+        """Number of values that each operation produces for one row, computed from the shapes.
 
-        StoreError where the operations do not fit each other, or one makes more than MAX_VALUES.
+        Raises StoreError if the operations do not fit each other, or one produces more than MAX_VALUES.
         """
         if not 0 < len(self.lines) <= MAX_LINES:
-            raise StoreError(f"an encoder has 1 to {MAX_LINES} operations, got {len(self.lines)}")
+            raise StoreError(f"an encoder must have 1 to {MAX_LINES} operations, got {len(self.lines)}")
         if not self.shape or not all(_whole(size, 1) for size in self.shape):
-            raise StoreError(f"the shape of an encoder's input must be whole numbers from 1, got {self.shape!r}")
+            raise StoreError(f"the shape of an encoder's input must be positive whole numbers, got {self.shape!r}")
         shape, values = self.shape, [prod(self.shape)]
         for number, line in enumerate(self.lines, 1):
             _check_line(line, self.tensors)
             if (line["op"] == "threshold") != (number == len(self.lines)):
-                raise StoreError("an encoder's last operation must be its threshold, and no other")
+                raise StoreError("the last operation of an encoder, and no other, must be a threshold")
             step = SHAPES.get(line["op"], _unchanged)(shape, line, self.tensors)
             if step is None:
                 raise StoreError(f"the encoder's operation {number}, {_shown(line)}, does not fit rows of {shape}")
             shape, held = step
             values.append(max(held, prod(shape)))
         if max(values) > MAX_VALUES:
-            raise StoreError(f"the encoder takes {max(values)} values for one row; at most {MAX_VALUES} are allowed")
+            raise StoreError(f"the encoder needs {max(values)} values for one row; allowed: at most {MAX_VALUES}")
         return tuple(values[1:])
 
     @property
@@ -69,7 +72,7 @@ class Program:
 
     @property
     def bits(self) -> int:
-        """Length of the codes."""
+        """Length of the codes in bits."""
         return len(self.threshold)
 
     def logits(self, features: Floats | CSRMatrix) -> Floats:
@@ -82,7 +85,7 @@ class Program:
         return pack(self.logits(features) > self.threshold)
 
     def margins(self, features: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n, bits]: logits less their thresholds, above 0 where the bit is 1."""
+        """Features [n, dim] -> float32 [n, bits]: logits minus thresholds, positive where the bit is 1."""
         return self.logits(features) - self.threshold
 
     def _run(self, features: Floats | CSRMatrix) -> Floats:
@@ -97,7 +100,7 @@ class Program:
         return np.asarray(value, np.float32)
 
     def _chunks(self, features: Floats | CSRMatrix) -> Iterator[Floats | CSRMatrix]:
-        """Consecutive rows, few enough that the widest step stays small."""
+        """Yield consecutive rows, in chunks small enough to limit the memory of the widest step."""
         widest = max([int(np.prod(self.shape)), *(t.shape[1] for t in self.tensors.values() if t.ndim == 2)])
         if any(line["op"] == "conv2d" for line in self.lines):
             widest *= 9 * max(t.shape[0] for t in self.tensors.values() if t.ndim == 4)
@@ -117,13 +120,13 @@ class Program:
 
 
 def _linear(x: Floats | CSRMatrix, line: Line, tensors: Mapping[str, Floats]) -> Floats:
-    weight = tensors[line["weight"]]  # [in, out]: the rows that a sparse input picks lie together
+    weight = tensors[line["weight"]]  # [in, out], so that the rows used by a sparse input are contiguous
     y: Floats = x.matmul(weight) if isinstance(x, CSRMatrix) else x @ weight
     return y + tensors[line["bias"]] if "bias" in line else y
 
 
 def _conv2d(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
-    """Zero padding; [n, in, h, w] -> [n, out, h', w'], as one matrix product over all windows."""
+    """2-D convolution with zero padding, [n, in, h, w] -> [n, out, h', w'], as one matrix product over all windows."""
     weight, pad, stride = tensors[line["weight"]], line.get("padding", 0), line.get("stride", 1)  # [out, in, kh, kw]
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(2, 3))
@@ -135,7 +138,7 @@ def _conv2d(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
 
 
 def _pool(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
-    """Largest value of each size x size square; rows and columns that fill no square are left out."""
+    """Maximum of each size x size square; rows and columns of incomplete squares are dropped."""
     size = line["size"]
     n, channels, height, across = x.shape
     whole = x[:, :, : height // size * size, : across // size * size]
@@ -149,7 +152,7 @@ def _flatten(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
 
 def _affine(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
     scale, shift = tensors[line["scale"]], tensors[line["shift"]]
-    # one value a unit, a channel or a pixel
+    # one value per unit, channel or pixel
     column = (-1,) + (1,) * (x.ndim - 2) if len(scale) == x.shape[1] else x.shape[1:]
     return x * scale.reshape(column) + shift.reshape(column)
 
@@ -171,13 +174,13 @@ def _sine(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
 
 
 def _normalize(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
-    """Each row to length 1; a row of zeros stays."""
+    """Scale each row to length 1; rows of zeros stay unchanged."""
     length = np.linalg.norm(x, axis=1, keepdims=True)
     return np.asarray(x / np.where(length > 0, length, 1), np.float32)
 
 
 def _threshold(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
-    return x  # the last line; `encode` compares
+    return x  # `encode` compares the logits with the thresholds
 
 
 OPERATIONS: Mapping[str, Callable[[Any, Line, Mapping[str, Floats]], Floats]] = {
@@ -194,7 +197,7 @@ OPERATIONS: Mapping[str, Callable[[Any, Line, Mapping[str, Floats]], Floats]] = 
     "threshold": _threshold,
 }
 
-ROLES: Mapping[str, tuple[str, ...]] = {  # the tensors that an operation names
+ROLES: Mapping[str, tuple[str, ...]] = {  # tensors that an operation requires
     "linear": ("weight",),
     "conv2d": ("weight", "bias"),
     "affine": ("scale", "shift"),
@@ -203,7 +206,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # the tensors that an operation names
 
 Shape = tuple[int, ...]
 Step = tuple[Shape, int] | None
-"""The shape of a row after an operation, and the values that the operation holds meanwhile; None: it does not fit."""
+"""Row shape after an operation and number of its temporary values; None if the operation does not fit its input."""
 
 
 def _whole(value: Any, low: int) -> TypeGuard[int]:
@@ -215,13 +218,13 @@ def _shown(line: Any) -> str:
 
 
 def _check_line(line: Any, tensors: Mapping[str, Floats]) -> None:
-    """StoreError where the operation is unknown or lacks a tensor."""
+    """Raise StoreError if the operation is unknown or a tensor is missing."""
     if not isinstance(line, Mapping) or line.get("op") not in [*OPERATIONS]:
-        raise StoreError(f"the encoder's operation {_shown(line)} is unknown; a newer hashret may know it")
+        raise StoreError(f"the encoder's operation {_shown(line)} is unknown; it may need a newer version of hashret")
     roles = [*ROLES.get(line["op"], ()), *(["bias"] if "bias" in line else [])]
     for name in [line.get(role) for role in roles]:
         if not isinstance(name, str) or name not in tensors or tensors[name].dtype.kind != "f":
-            raise StoreError(f"the encoder's operation {_shown(line)} lacks a number or a tensor of floats")
+            raise StoreError(f"the encoder's operation {_shown(line)} has no tensor of floats for each of its roles")
 
 
 def _unchanged(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
@@ -284,7 +287,7 @@ SHAPES: Mapping[str, Callable[[Shape, Line, Mapping[str, Floats]], Step]] = {
 
 
 def linear_program(weight: Floats, bias: Floats, shape: tuple[int, ...]) -> Program:
-    """The program of a linear projection whose signs are the bits: weight [dim, bits], bias [bits]."""
+    """Return the program of a linear projection with weight [dim, bits] and bias [bits]; the bits are its signs."""
     lines = [
         *([{"op": "flatten"}] if len(shape) > 1 else []),
         {"op": "linear", "weight": "weight", "bias": "bias"},

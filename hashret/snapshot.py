@@ -1,7 +1,7 @@
-"""Snapshot: a call sees one generation of an index from beginning to end, whatever other threads change meanwhile.
+"""Snapshots: a method call sees one generation of an index, even if other threads change the index meanwhile.
 
-A method marked `on_snapshot` runs on a copy of its object. What is computed once per generation, such as a searcher, is
-in a `Made` that the copies share.
+A method marked `on_snapshot` runs on a copy of its object. Values computed once per generation, such as a searcher, are
+stored in a `Made` that the copies share.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_moment = threading.Lock()  # held for microseconds, while attributes are read or written together
-_making = threading.RLock()  # held while a value of a generation is made
+_moment = threading.Lock()  # held briefly, while attributes are read or written together
+_making = threading.RLock()  # held while a value of a generation is computed
 for lock in (_making, _moment):
-    if hasattr(os, "register_at_fork"):  # a child must not find it held by a thread that it does not have
+    if hasattr(os, "register_at_fork"):  # a lock held by another thread would stay locked in the child forever
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 def on_snapshot(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Let a method see the attributes of one moment, among them `store`."""
+    """Decorator: run a method on a snapshot of its object, with consistent attributes such as `store`."""
 
     @wraps(method)
     def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -34,13 +34,13 @@ def on_snapshot(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[
 
 
 class Made:
-    """What is computed once for a generation, by whichever thread needs it first; the others wait for it."""
+    """Values computed once per generation, by the first thread that needs them; other threads wait."""
 
     def __init__(self, **values: Any) -> None:
         self.values = values
 
     def get(self, name: str, make: Callable[[], R]) -> R:
-        """The value of this name, made if need be."""
+        """Return the value with this name; call `make` to compute it the first time."""
         with _making:
             if name not in self.values:
                 self.values[name] = make()
@@ -49,7 +49,7 @@ class Made:
 
 
 def snapshot(thing: S) -> S:
-    """The same attributes in another object, as they are together at this moment."""
+    """Return a shallow copy of an object, taken atomically."""
     own = object.__new__(type(thing))
     with _moment:
         own.__dict__.update(thing.__dict__)
@@ -57,7 +57,7 @@ def snapshot(thing: S) -> S:
 
 
 def become(thing: Any, attributes: Mapping[str, Any], if_: Callable[[Any], bool]) -> bool:
-    """Set attributes at one moment, if that holds; whether it did."""
+    """Set attributes atomically if `if_(thing)` is true; return whether it was."""
     with _moment:
         if holds := if_(thing):
             thing.__dict__.update(attributes)

@@ -1,10 +1,10 @@
-"""Words: what counts as one, which of them a corpus is known by, and how often a text holds each.
+"""Tokenize texts, select a vocabulary and count words.
 
-The text is brought to one form (Unicode NFKC, case folded); a word is a run of letters, digits and marks of 2 to 40
-characters. Characters that nobody sees (Unicode category Cf: soft hyphens, joiners, marks of direction) are dropped;
-the zero width space separates words. Scripts that put no spaces between words (Chinese, Japanese, Korean, Thai) give
-each pair of neighbouring characters. There is no stop list and no stemming: words in more than half of the documents,
-and words in one document only, are left out, and of the rest the most frequent are kept.
+The text is normalised (Unicode NFKC) and case-folded. A word is a run of 2 to 40 letters, digits and combining marks.
+Invisible characters (Unicode category Cf: soft hyphens, joiners, direction marks) are dropped; the zero-width space
+separates words. Scripts without spaces between words (Chinese, Japanese, Korean, Thai) yield pairs of adjacent
+characters. There is no stop list and no stemming. By default, words in more than half of the documents or in only one
+are ignored, and the most frequent of the others are kept.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from hashret.features import CSRMatrix, Floats
 from hashret.progress import track
 
 SHORTEST, LONGEST = 2, 40  # characters of a word
-PIECE = 1 << 20  # characters of a text that are taken apart at once
-MARKS = 30  # combining marks in a row, as in Unicode's stream-safe text process (UAX 15): sorting more takes long
-FEW = 20  # documents, below which every word counts
+PIECE = 1 << 20  # characters tokenized at once
+MARKS = 30  # consecutive combining marks (the stream-safe text format of UAX 15): sorting more is slow
+FEW = 20  # with fewer documents, all words are kept
 
 # Thai to Myanmar, Khmer, Tai, kana, Han, Hangul: no spaces between words, or between what would be words elsewhere
 UNSPACED = re.compile(
@@ -34,17 +34,17 @@ UNSPACED = re.compile(
 )
 
 
-# where a text may be cut: before an ASCII or a full-width separator, which neither joins a word nor composes with
-# what comes before it
+# a text may be cut before an ASCII or full-width separator, which is not part of a word and does not compose with the
+# preceding character
 _CUT = re.compile("[\x00-/:-@\\[-`{-\x7f\u3000-\u3002\uff01-\uff0f]")
-# combining marks, and what is no letter either; the last two are letters that normalise to marks
+# combining marks and other characters that are not letters; the last two are letters that normalise to marks
 _MARK = re.compile("[^\\w\\s\x00-\x7f]|[\uff9e\uff9f]")
 _SOME_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS // 2 + 1}}}")
 _MANY_MARKS = re.compile(f"(?:{_MARK.pattern}){{{MARKS + 1},}}+")
 
 
 def tokens(text: str) -> Iterator[str]:
-    """The words of a text, in order."""
+    """Return an iterator over the words of a text, in order."""
     if len(text) <= PIECE:
         return _tokens(text)
     return (word for piece in pieces(text) for word in _tokens(piece))
@@ -68,14 +68,14 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def _form(text: str) -> str:
-    """The one form."""
+    """Return the normalised, case-folded text."""
     return (text if text.isascii() else unicodedata.normalize("NFKC", _few_marks(text))).casefold()
 
 
 def _few_marks(text: str) -> str:
-    """A text with at most 30 combining marks in a row."""
-    # a longer run holds one of every 31st characters, and the 15 before that one or the 15 after it: in most texts that
-    # is all that has to be looked at
+    """Limit runs of combining marks to MARKS."""
+    # a run of more than 30 marks contains one of every 31st characters and 15 neighbours on one side of it, so in most
+    # texts only those characters have to be checked
     for hit in _MARK.finditer(text[:: MARKS + 1]):
         place = hit.start() * (MARKS + 1)
         if _SOME_MARKS.match(text, place) or _SOME_MARKS.match(text, max(0, place - MARKS // 2)):
@@ -84,7 +84,7 @@ def _few_marks(text: str) -> str:
 
 
 def _first_marks(run: str) -> str:
-    """A run of marks and other characters with at most 30 marks in a row."""
+    """Limit the marks in a run of marks and other characters."""
     marks = [c for c in sorted(set(run)) if unicodedata.combining(unicodedata.normalize("NFKD", c)[0])]
     if not marks:
         return run
@@ -97,17 +97,17 @@ def _unspaced(text: str) -> bool:
 
 
 def _runs(text: str) -> list[str]:
-    """Runs of letters, digits and marks, of any length."""
+    """Return the runs of letters, digits and marks, of any length."""
     return text.translate(_SEPARATED).split()
 
 
 def _mixed(text: str) -> Iterator[str]:
-    """The words of a text that is not, or not all, in a script with spaces."""
+    """Yield the words of a text that is at least partly in a script without spaces."""
     unspaced: list[str] = []
     for number, part in enumerate(UNSPACED.split(text)):
         if number % 2:
             unspaced.append(part)
-        elif separated := part.translate(_SEPARATED):  # else there was nothing to be seen between two unspaced parts
+        elif separated := part.translate(_SEPARATED):  # invisible characters do not separate two unspaced parts
             yield from _pairs("".join(unspaced))
             unspaced.clear()
             yield from (run for run in separated.split() if SHORTEST <= len(run) <= LONGEST)
@@ -137,7 +137,7 @@ def runs(text: str) -> Iterator[tuple[str, bool]]:
 
 
 class _Separated(dict[int, str]):
-    """Letters, digits and marks as they are, nothing for what is invisible, a space for the rest; filled when met."""
+    """Translation table, filled on demand: keeps letters, digits and marks, drops invisibles, maps others to spaces."""
 
     def __missing__(self, code: int) -> str:
         kind = unicodedata.category(chr(code))
@@ -151,9 +151,10 @@ _SEPARATED = _Separated()
 def vocabulary(
     texts: Sequence[str], max_features: int, min_df: int, max_df: float
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The words kept, most frequent first, and the number of texts that hold each.
+    """Return the vocabulary, most frequent words first, and the number of texts that contain each word, int64 [words].
 
-    A word must occur in `min_df` texts and in at most a share `max_df` of them; DataError where no text has a word.
+    A word must occur in at least `min_df` texts and in at most a share `max_df` of them. If no word does, or there are
+    fewer than FEW texts, all words qualify. At most `max_features` are kept. Raises DataError if no text has a word.
     """
     frequency: Counter[str] = Counter()
     for text in track(texts, "counting words", len(texts)):
@@ -168,10 +169,10 @@ def vocabulary(
 
 
 def count(texts: Iterable[str], number: dict[str, int]) -> CSRMatrix:
-    """How often each text holds each word of a vocabulary (word -> column), sparse [n, words]."""
+    """Count the words of each text; `number` maps a word to its column. Returns a sparse matrix [n, words]."""
     width = len(number)
     found: list[npt.NDArray[np.int64]] = []
-    sums: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []  # places and counts of long texts
+    sums: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []  # flat positions and counts of long texts
     for row, text in enumerate(texts):
         if len(text) <= PIECE:
             found.append(_columns(text, number))
@@ -203,19 +204,19 @@ def _sum(text: str, number: dict[str, int]) -> tuple[npt.NDArray[np.int64], npt.
 
 
 def _columns(text: str, number: dict[str, int]) -> npt.NDArray[np.int64]:
-    """The column of each word of a text, in order; -1 for a word that has none."""
+    """Return the column of each word of a text, in order; -1 for an unknown word."""
     text = _form(text)
-    found = _mixed(text) if _unspaced(text) else _runs(text)  # what is too short or long for a word has no column
+    found = _mixed(text) if _unspaced(text) else _runs(text)  # runs of the wrong length are unknown words
     return np.fromiter(map(number.get, found, repeat(-1)), np.int64)
 
 
 def rarity(df: npt.NDArray[np.int64], n: int) -> Floats:
-    """Inverse document frequency of words that occur in df of n texts: 1 + ln((1 + n) / (1 + df))."""
+    """Return the inverse document frequency of words that occur in df of n texts: 1 + ln((1 + n) / (1 + df))."""
     return (1 + np.log((1 + n) / (1 + df.astype(np.float64)))).astype(np.float32)
 
 
 def weigh(counts: CSRMatrix, idf: Floats) -> CSRMatrix:
-    """tf-idf, sublinear: (1 + ln tf) idf, each row to length 1; a text without a known word is a row of zeros."""
+    """Return sublinear tf-idf, (1 + ln tf) idf, with rows of length 1; a text without known words is a row of zeros."""
     values = (1 + np.log(counts.data)) * idf[counts.indices]
     rows = np.repeat(np.arange(len(counts)), np.diff(counts.offsets))
     length = np.sqrt(np.bincount(rows, weights=values.astype(np.float64) ** 2, minlength=len(counts)))

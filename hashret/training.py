@@ -1,9 +1,9 @@
-"""Training: one loop for every net.
+"""Training: one loop for all neural networks.
 
     train(net, features, [(net.loss, net.parameters())], schedule)
 
-takes one optimiser step a batch for each pair in turn, holds some documents out, keeps the state that reconstructs them
-best and stops once that no longer improves. It never sees a label.
+takes one optimiser step per batch for each pair in turn. It holds out some documents, keeps the state with the lowest
+loss on them, and stops early when that loss no longer improves. Labels are never used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import islice
 from threading import RLock
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that busy-wait slow each other down
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from hashret.options import MAX_SEED, Options, option
 from hashret.progress import report
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""loss(x [batch, dim], rows [batch]) -> scalar; rows are the documents' numbers."""
+"""loss(x [batch, dim], rows [batch]) -> scalar; `rows` are the numbers of the documents."""
 
 USUAL: Mapping[str, float] = {
     "epochs": 30,
@@ -39,46 +39,49 @@ USUAL: Mapping[str, float] = {
     "max_steps": 6000,
     "validation_fraction": 0.05,
 }
-"""The schedule where neither it nor the encoder says anything else."""
+"""Defaults of the schedule, used if neither the schedule nor the encoder sets a value."""
 
-GENERATOR = RLock()  # held by the thread that draws from torch's generator
+GENERATOR = RLock()  # held by the thread that uses the random generator of torch
 
-MOST_HELD_OUT = 2000  # enough to tell losses apart to a percent
+MOST_HELD_OUT = 2000  # documents; enough to measure the loss to about one percent
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Schedule(Options):
-    """How long, how fast and where a net is trained. An epoch is a share of the steps, after which it is judged."""
+    """How long, how fast and where a network is trained. The held-out loss is measured after each epoch.
 
-    epochs: int = option(None, "passes over the documents; auto: the encoder's own, as for the next five", low=1)
+    If `min_steps` or `max_steps` changes the number of steps, an epoch is an equal share of them.
+    """
+
+    epochs: int = option(None, "passes over the documents; auto: default of the encoder, also for the next five", low=1)
     batch_size: int = option(None, "documents per step", low=1)
-    learning_rate: float = option(None, "highest learning rate of the one cycle (Adam)", low=0.0)
-    min_steps: int = option(None, "steps that a small corpus gets, whatever its epochs", low=1)
-    max_steps: int = option(None, "steps that a large corpus gets, whatever its epochs", low=1)
-    validation_fraction: float = option(None, "share of the documents held out to stop training by", low=0.0, high=0.5)
-    patience: int = option(5, "epochs without a better held-out reconstruction before training stops", low=1)
-    sample: int = option(100_000, "documents to learn from, at most, drawn at random", low=1)
-    seed: int = option(0, "seed of all randomness", low=0, high=MAX_SEED)
-    device: str = option("auto", "where to train", choices=("auto", "cpu", "cuda"))
+    learning_rate: float = option(None, "maximum learning rate of the one-cycle schedule (Adam)", low=0.0)
+    min_steps: int = option(None, "lower limit of training steps, for small corpora", low=1)
+    max_steps: int = option(None, "upper limit of training steps, for large corpora", low=1)
+    validation_fraction: float = option(None, "share of the documents held out for early stopping", low=0.0, high=0.5)
+    patience: int = option(5, "epochs without a better held-out loss before training stops", low=1)
+    sample: int = option(100_000, "maximum number of documents to learn from, drawn at random", low=1)
+    seed: int = option(0, "random seed", low=0, high=MAX_SEED)
+    device: str = option("auto", "device to train on", choices=("auto", "cpu", "cuda"))
 
     def completed(self, usual: Mapping[str, float]) -> Schedule:
-        """This schedule with an encoder's own values, or else the usual ones, in place of None."""
+        """Return this schedule with the defaults of an encoder, or else the general ones, in place of None."""
         own: dict[str, Any] = {name: value for name, value in {**USUAL, **usual}.items() if getattr(self, name) is None}
         return replace(self, **own)
 
     def scaled(self, share: float) -> Schedule:
-        """This schedule with a share of its steps, for one of several phases of training."""
+        """Return this schedule with a share of its steps, for one of several training phases."""
         plan = self.completed({})
         steps = {name: max(1, round(share * getattr(plan, name))) for name in ("epochs", "min_steps", "max_steps")}
         return replace(plan, **steps)
 
     def steps(self, documents: int) -> int:
-        """Number of steps for so many documents."""
+        """Return the number of training steps for this number of documents."""
         wanted = self.epochs * -(-documents // self.batch_size)
         return min(max(wanted, self.min_steps), max(self.max_steps, self.min_steps))
 
     def torch_device(self) -> torch.device:
-        """The device itself; UsageError where CUDA is asked for and absent."""
+        """Return the torch device. Raises UsageError if CUDA is requested but not available."""
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("device 'cuda' is not available here; allowed: auto, cpu")
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
@@ -87,14 +90,14 @@ class Schedule(Options):
 
 @contextmanager
 def seeded(seed: int) -> Iterator[np.random.Generator]:
-    """Make torch's randomness in the block a function of the seed, and leave the caller's as it was.
+    """Seed torch inside the block, restore its random state afterwards, and yield a seeded NumPy generator.
 
-    One thread at a time: torch draws from one generator for the process. Blocks may be nested.
+    Only one thread at a time runs a block, because torch has one generator per process. Blocks may be nested.
     """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     with GENERATOR, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        torch.set_num_threads(torch.get_num_threads())  # takes effect in this thread; sums depend on it
+        torch.set_num_threads(torch.get_num_threads())  # applies the setting to this thread; sums depend on it
         yield np.random.default_rng(seed)
 
 
@@ -106,9 +109,10 @@ def train(
     on_step: Callable[[int, int], None] | None = None,
     label: str = "training",
 ) -> None:
-    """Train `net` in place; `on_step(step, steps)` is called after each batch, for what is annealed.
+    """Train `net` in place; `on_step(step, steps)` is called after each batch.
 
-    The first pair's loss is the one watched on the held-out documents. Batches are drawn by the schedule's seed.
+    The loss of the first pair is measured on the held-out documents. The seed of the schedule determines the batches.
+    Raises DataError if a loss is not finite.
     """
     schedule = schedule.completed({})
     rng = np.random.default_rng(schedule.seed)
@@ -125,7 +129,7 @@ def train(
         report(label, done, total, f"held-out loss {best:.4g}" if best < float("inf") else "")
         if on_step is not None:
             on_step(done, total)
-        if held and (done * schedule.epochs // total > (done - 1) * schedule.epochs // total):  # an epoch is over
+        if held and (done * schedule.epochs // total > (done - 1) * schedule.epochs // total):  # end of an epoch
             loss = _watch(net, features, steps[0][0], watched, schedule.batch_size, device)
             if loss < best * (1 - 1e-4):
                 best, best_state, waited = loss, copy.deepcopy(net.state_dict()), 0
@@ -138,8 +142,8 @@ def train(
 
 
 def batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Batches without end, each document once before any comes again; what fills no batch waits for the next round."""
-    rows = np.resize(rows, max(len(rows), 2))  # batch normalisation needs two
+    """Yield shuffled batches endlessly, reshuffling after each pass; the incomplete last batch of a pass is dropped."""
+    rows = np.resize(rows, max(len(rows), 2))  # batch normalisation needs at least two
     size = max(2, min(size, len(rows)))
     while True:
         drawn = rng.permutation(rows)
@@ -147,7 +151,7 @@ def batches(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[n
 
 
 def batch(features: Features, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The documents of these numbers as (x [batch, *shape], rows [batch]) on the device."""
+    """Return the documents with these numbers as (x [batch, *shape], rows [batch]) on the device."""
     x = torch.from_numpy(take(features.input, rows)).to(device)
     return x.reshape(len(rows), *features.shape), torch.from_numpy(rows).to(device)
 
@@ -155,7 +159,7 @@ def batch(features: Features, rows: np.ndarray, device: torch.device) -> tuple[T
 def _optimiser(
     parameters: Iterable[nn.Parameter], rate: float, total: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    adam = torch.optim.Adam(parameters, lr=rate, fused=True)  # one pass over the weights, not six
+    adam = torch.optim.Adam(parameters, lr=rate, fused=True)  # one pass over the weights instead of six
     return adam, torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=rate, total_steps=max(total, 2))
 
 
@@ -179,7 +183,7 @@ def _step(
 
 
 def _watch(net: nn.Module, features: Features, loss: Loss, rows: np.ndarray, size: int, device: torch.device) -> float:
-    """Mean loss over the held-out documents, nothing random in it that the net's eval mode switches off."""
+    """Return the mean loss over the held-out documents in eval mode."""
     net.eval()
     total = 0.0
     with torch.no_grad():

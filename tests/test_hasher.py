@@ -362,7 +362,7 @@ class TestOptions:
 
     def test_one_that_two_parts_know_needs_a_prefix(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(ENCODERS.entries, "greedy", f"{__name__}:Greedy")
-        with pytest.raises(UsageError, match=r"'patience' is known to encoder and schedule; say encoder.patience"):
+        with pytest.raises(UsageError, match=r"'patience' is known to encoder and schedule; use encoder.patience"):
             Settings("greedy", None, {"patience": 9})
         settings = Settings("greedy", None, {"encoder.patience": 9})
         assert (settings.encoder.params()["patience"], settings.schedule.patience) == (9, 5)

@@ -148,7 +148,7 @@ def test_pages(tmp_path: Path) -> None:
         {
             "comments.txt": 1,
             "open-tags.html": 1,
-            "nested.html": "nested.html (took more than 2.5 s of processor time)",
+            "nested.html": "nested.html (took more than 2.5 s of CPU time)",
             "attributes.html": 1,
             "end-tags.html": "no words",
             "formats.html": 1,
@@ -361,7 +361,7 @@ def test_parquet(tmp_path: Path) -> None:
         {
             "text": "took more than 192 MiB of memory",
             "list": "took more than 192 MiB of memory",
-            "rows": "claims 10,000,000 rows, and next to nothing is stored of them",
+            "rows": "claims 10,000,000 rows but has almost no data",
         },
     )
 
@@ -412,7 +412,7 @@ def test_arrays(tmp_path: Path) -> None:
     expect(
         measured(tmp_path, ["a.h5"]),
         {
-            "endless.h5": "s of processor time",
+            "endless.h5": "s of CPU time",
             "chunk.h5": "cannot be read as HDF5",
             "columns.npz": "is in column-major order and would unpack to 128,000,000 bytes",
             "header.npz": "has a damaged header",

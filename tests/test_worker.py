@@ -85,7 +85,7 @@ def test_a_call_that_takes_too_long_is_ended_and_the_next_has_a_child(monkeypatc
     (first,) = children()
     raw = nested(100_000)
     begun = time.monotonic()
-    with pytest.raises(Unreadable, match=r"took more than 0\.3 s of processor time"):
+    with pytest.raises(Unreadable, match=r"took more than 0\.3 s of CPU time"):
         call(PAGE, len(raw), raw, limits_for(len(raw), 0.3, 0))
     assert time.monotonic() - begun < 4
     assert page("next") == "next"

@@ -1,7 +1,7 @@
-"""Worker processes: parsers of outside formats run in them, so that no file can hang, fill or crash this process.
+"""Worker processes run the parsers of foreign formats, so that a bad file cannot hang or crash this process.
 
-`call` and `stream` run a function of `frames.FUNCTIONS` in a child process. A child serves one call after the other;
-a call that exceeds its processor time or memory, or is interrupted, costs the child, and the next call starts another.
+`call` and `stream` run a function of `frames.FUNCTIONS` in a child process. A child serves one call after another. If
+a call exceeds its CPU time or memory, or is interrupted, the child is killed and the next call starts a new one.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from hashret.errors import DataError, HashretError, MissingExtra
 from hashret.worker import frames
 
 MIB = 1 << 20
-SECONDS, SECONDS_PER_MIB = 3.0, 10.0  # processor time of a call
-MEMORY, MEMORY_FACTOR = 192 * MIB, 8  # bytes beyond what the child uses once its libraries are loaded
-KEPT_MEMORY = 64 * MIB  # a child that keeps more after a call is replaced
+SECONDS, SECONDS_PER_MIB = 3.0, 10.0  # CPU time of a call
+MEMORY, MEMORY_FACTOR = 192 * MIB, 8  # bytes in addition to what the child uses after loading its libraries
+KEPT_MEMORY = 64 * MIB  # a child that still uses more than this after a call is replaced
 LARGEST_ANSWER, ANSWER_FACTOR = 64 * MIB, 2  # bytes of one frame
-INTERVAL = 0.02  # seconds between two looks at a child
-IDLE_LOOKS = 50  # before the watchdog sleeps
+INTERVAL = 0.02  # seconds between checks of a child
+IDLE_LOOKS = 50  # checks without a running call before the watchdog sleeps
 SECOND = 4  # idle children kept
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from hashret.worker.__main__ import main; main()"
 
-# few threads, and pyarrow's memory from malloc, which takes no more than is asked for
+# one thread, and malloc for pyarrow, because it reserves no extra memory
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -45,17 +45,17 @@ _ENVIRONMENT = {
 
 
 class Unreadable(DataError):
-    """A file that its parser refuses or cannot read within its limits; the message is the reason alone."""
+    """A file that cannot be parsed, or not within the limits; the message is the reason without the file name."""
 
 
 class WorkerUnavailable(HashretError):
-    """No worker process can be started here."""
+    """A worker process cannot be started."""
 
 
 class Limits(NamedTuple):
-    """What a call may use."""
+    """Resource limits of a call."""
 
-    seconds: float  # of processor time
+    seconds: float  # CPU time
     memory: int  # bytes
     answer: int  # bytes of one frame
 
@@ -63,7 +63,7 @@ class Limits(NamedTuple):
 def limits_for(
     size: int, seconds: float = SECONDS, seconds_per_mib: float = SECONDS_PER_MIB, memory_factor: int = MEMORY_FACTOR
 ) -> Limits:
-    """The limits for an input of `size` bytes."""
+    """Return the limits for an input of `size` bytes; memory is at most half of the machine's."""
     memory = min(MEMORY + memory_factor * size, _machine_memory() // 2)
     return Limits(seconds + seconds_per_mib * size / MIB, memory, LARGEST_ANSWER + ANSWER_FACTOR * size)
 
@@ -78,9 +78,9 @@ def _machine_memory() -> int:
 def call(
     function: str, size: int, raw: bytes = b"", limits: Limits | None = None, **arguments: Any
 ) -> tuple[Any, bytes]:
-    """Run a function on an input of `size` bytes in a child; returns its (JSON value, raw bytes).
+    """Run a function on an input of `size` bytes in a child process; return its (JSON value, raw bytes).
 
-    Unreadable with the reason, MissingExtra where a package is missing, WorkerUnavailable.
+    Raises Unreadable with the reason, MissingExtra if a package is missing, and WorkerUnavailable.
     """
     pool = _pool
     child = pool.take(function)
@@ -101,34 +101,34 @@ def stream(function: str, size: int, raw: bytes = b"", **arguments: Any) -> Gene
             yield answer["result"], out
             answer, out = child.more()
     finally:
-        child.stop()  # where the caller left it before its end
+        child.stop()  # needed if the caller stopped iterating early
         pool.give(child)
 
 
 def require(module: str, extra: str, purpose: str) -> None:
-    """Raise MissingExtra where a package that a child needs is not installed, without importing it here."""
+    """Raise MissingExtra if a package is not installed, without importing it in this process."""
     if importlib.util.find_spec(module) is None:
         raise MissingExtra(f"{purpose} needs {module}; install it with: pip install 'hashret[{extra}]'")
 
 
 def real(path: Path) -> str:
-    """A path as a child can open it: /dev/fd/3 means something else there."""
+    """Return a path that a child can open; /dev/fd/3, for example, is a different file there."""
     return os.path.realpath(path)
 
 
 class _Child:
-    """A worker process and what it works on; used by one thread at a time."""
+    """A worker process and the state of its current call; used by one thread at a time."""
 
     def __init__(self, pool: _Pool) -> None:
         import psutil
 
         if getattr(sys, "frozen", False) or not sys.executable:
-            raise WorkerUnavailable("files of this kind are read in a Python process of their own, and there is none")
+            raise WorkerUnavailable("this kind of file needs a separate Python process, and sys.executable is not set")
         home = str(Path(__file__).absolute().parent.parent.parent)
         paths = [path for path in sys.path if path]  # without "", the working folder
         try:
             self.process = subprocess.Popen(
-                # -I: neither the working folder nor the environment choose what is imported
+                # -I: neither the working folder nor the environment affects imports
                 [sys.executable, "-I", "-c", _START, json.dumps(paths if home in paths else [*paths, home])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -142,25 +142,25 @@ class _Child:
         self.answers = cast(IO[bytes], self.process.stdout)
         self.alive, self.reason = True, ""
         self.loaded: set[str] = set()
-        self.baseline = self.memory = 0  # bytes, after the libraries were loaded and now
-        self.calls, self.timed, self.begun = 0, 0, 0.0  # `timed`: the call that began at `begun` seconds
-        self.limits = Limits(60.0, MEMORY, LARGEST_ANSWER)  # of loading a library
+        self.baseline = self.memory = 0  # bytes used after loading the libraries, and now
+        self.calls, self.timed, self.begun = 0, 0, 0.0  # call number `timed` started at `begun` seconds of CPU time
+        self.limits = Limits(60.0, MEMORY, LARGEST_ANSWER)  # for loading libraries
         try:
             self.info = psutil.Process(self.process.pid)
             self._read()
         except (psutil.Error, Unreadable) as error:
             self.kill()
-            raise WorkerUnavailable(f"the worker process does not start ({sys.executable} -I)") from error
+            raise WorkerUnavailable(f"the worker process does not start; try {sys.executable} -I") from error
 
     def load(self, function: str) -> None:
-        """Import what a function needs, so that its memory is no part of a call's."""
+        """Import the libraries of a function before a call, so that their memory does not count for the call."""
         self.limits = self.limits._replace(seconds=60.0)
         self._ask({"load": function})
         self.loaded.add(function)
         self.baseline = self.memory = self.info.memory_info().rss
 
     def request(self, function: str, limits: Limits, raw: bytes, arguments: dict[str, Any]) -> tuple[Any, bytes]:
-        """Begin a call and wait for its first answer."""
+        """Start a call and wait for its first answer."""
         self.limits = limits
         self.calls += 1
         seconds, memory, largest = limits
@@ -168,24 +168,24 @@ class _Child:
         return self._ask(request, raw)
 
     def more(self) -> tuple[Any, bytes]:
-        """Wait for the next step of a stream."""
+        """Request the next result of a stream and wait for it."""
         return self._ask({"more": True, "largest": self.limits.answer})
 
     def stop(self) -> None:
-        """Leave a stream where it is."""
+        """Stop a stream that was not read to its end."""
         if self.alive and os.getpid() == self.pool.process:
             with contextlib.suppress(Unreadable):
                 self._ask({"stop": True})
 
     def _ask(self, request: dict[str, Any], raw: bytes = b"") -> tuple[Any, bytes]:
         if not self.alive:
-            raise Unreadable("the process that read it is gone")
+            raise Unreadable("its worker process has ended; read it again")
         self.pool.watch(self)
         try:
             with contextlib.suppress(OSError):  # the child is dead (EPIPE; EINVAL on Windows), and reading says why
                 frames.write(self.requests, request, raw)
             answer, out = self._read()
-        except BaseException:  # Ctrl-C among them: the child may be in the middle of anything
+        except BaseException:  # including KeyboardInterrupt: the child may be in any state
             self.kill()
             raise
         finally:
@@ -204,14 +204,14 @@ class _Child:
             raise Unreadable(self.reason or _ending(self.process.returncode, self.limits)) from error
 
     def look(self) -> None:
-        """Kill the process where its call has used more than it may; called by the watchdog."""
+        """Kill the process if its call exceeds the limits; called by the watchdog."""
         import psutil
 
         call = self.calls
         try:
             with self.info.oneshot():
                 used, self.memory = sum(self.info.cpu_times()[:2]), self.info.memory_info().rss
-        except psutil.Error:  # it has ended
+        except psutil.Error:  # the process has ended
             return
         if self.timed != call:
             self.timed, self.begun = call, used
@@ -227,7 +227,7 @@ class _Child:
                 self.process.kill()
 
     def kill(self) -> None:
-        """End the process now."""
+        """Kill the process and close its pipes."""
         if self.alive and os.getpid() == self.pool.process:
             self.alive = False
             self.process.kill()
@@ -237,7 +237,7 @@ class _Child:
                     pipe.close()
 
     def forget(self) -> None:
-        """After a fork: the process is the parent's child; let go of its pipes without a word to it."""
+        """After a fork, close the pipes in the new process without stopping the child, which belongs to the parent."""
         self.alive = False
         self.process.returncode = 0
         for pipe in (self.requests, self.answers):
@@ -245,14 +245,14 @@ class _Child:
                 os.close(pipe.fileno())
 
     def heavy(self) -> bool:
-        """Whether it has kept so much memory that the next call should not begin with it."""
+        """Whether the child kept too much memory to be used for another call."""
         if self.memory - self.baseline > KEPT_MEMORY:
             self.memory = self.info.memory_info().rss
         return self.memory - self.baseline > KEPT_MEMORY
 
 
 class _Pool:
-    """The children of this process."""
+    """The worker processes of this process, with the watchdog thread that enforces their limits."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
@@ -264,7 +264,7 @@ class _Pool:
         self.watchdog: threading.Thread | None = None
 
     def take(self, function: str) -> _Child:
-        """A child of the caller's own, with the function's libraries loaded."""
+        """Return a child for exclusive use, with the libraries of the function loaded."""
         with self.lock:
             child = self.free.pop() if self.free else None
         if child is not None and (child.process.poll() is not None or child.heavy()):
@@ -283,7 +283,7 @@ class _Pool:
         return child
 
     def give(self, child: _Child) -> None:
-        """Take a child back."""
+        """Return a child to the pool after use."""
         with self.lock:
             if child.alive and len(self.free) < SECOND and self is _pool:
                 self.free.append(child)
@@ -296,7 +296,7 @@ class _Pool:
             self.all.discard(child)
 
     def watch(self, child: _Child) -> None:
-        """Have the watchdog look at a child."""
+        """Let the watchdog check a child, starting the watchdog if needed."""
         with self.lock:
             self.busy.add(child)
             if self.watchdog is None:
@@ -306,7 +306,7 @@ class _Pool:
                 self.work.set()
 
     def unwatch(self, child: _Child) -> None:
-        """Look at it no more."""
+        """Stop checking a child."""
         with self.lock:
             self.busy.discard(child)
 
@@ -325,7 +325,7 @@ class _Pool:
                 child.look()
 
     def close(self) -> None:
-        """End all children."""
+        """Kill all children."""
         for child in list(self.all):
             child.kill()
         self.free.clear()
@@ -348,7 +348,7 @@ atexit.register(lambda: _pool.close())
 
 
 def _too_long(limits: Limits) -> str:
-    return f"took more than {limits.seconds:.1f} s of processor time"
+    return f"took more than {limits.seconds:.1f} s of CPU time"
 
 
 def _too_much(limits: Limits) -> str:
@@ -356,8 +356,8 @@ def _too_much(limits: Limits) -> str:
 
 
 def _ending(status: int, limits: Limits) -> str:
-    """Why a child ended that nobody ended here."""
+    """Return the reason why a child ended that the watchdog did not kill."""
     if hasattr(signal, "SIGXCPU") and status == -signal.SIGXCPU:
         return _too_long(limits)
     how = f"signal {-status}" if status < 0 else f"exit code {status}"
-    return f"the library that reads it crashed ({how})"
+    return f"its parser crashed ({how})"

@@ -1,4 +1,4 @@
-"""The worker: runs one function after the other until its standard input closes."""
+"""The worker process: runs one function after another until its standard input closes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hashret.errors import MissingExtra
 from hashret.worker import frames
 
 NO_LIMIT = 1 << 62
-SLACK = 32 << 20  # bytes allocated and not used
+SLACK = 32 << 20  # bytes that may be allocated without being used
 
 
 class _Worker:
     def __init__(self) -> None:
-        # a library that prints, or reads standard input, must not touch the frames
+        # move the frames to other descriptors, away from libraries that print or read standard input
         self.requests, self.answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
@@ -31,7 +31,7 @@ class _Worker:
         while True:
             try:
                 request, raw = frames.read(self.requests, NO_LIMIT)
-            except EOFError:  # the process that uses this one has ended
+            except EOFError:  # the parent process has ended
                 return
             try:
                 answer, out = self._answer(request, raw)
@@ -39,11 +39,11 @@ class _Worker:
                 answer, out = {"error": "missing", "reason": str(error)}, b""
             except MemoryError:
                 answer, out = {"error": "memory"}, b""
-            except Exception as error:  # noqa: BLE001  a foreign library may raise anything for a damaged file
+            except Exception as error:  # noqa: BLE001  a parser may raise anything for a damaged file
                 answer, out = {"error": "damaged", "reason": _brief(error)}, b""
             del raw
             if len(out) > request.get("largest", NO_LIMIT):
-                reason = f"holds more than {request['largest'] >> 20} MiB in one piece"
+                reason = f"has an item of more than {request['largest'] >> 20} MiB"
                 answer, out = {"error": "damaged", "reason": reason}, b""
             if "error" in answer:
                 self.open = None
@@ -79,19 +79,19 @@ def _function(name: str) -> Any:
 
 
 def _limit(seconds: float, memory: int) -> None:
-    """Bound the processor time and the memory of a call, also when nobody watches any more.
+    """Limit the CPU time and memory of a call through the kernel, so that the limits hold without the watchdog.
 
-    The watchdog gives better reasons and comes first, but for time of which the kernel counts whole seconds and memory
-    that is filled between two of its looks.
+    The watchdog usually acts first and reports a better reason. The kernel counts time in full seconds, and also stops
+    memory that grows between two checks of the watchdog.
     """
     try:
         import resource
-    except ImportError:  # Windows; there the watchdog alone limits a call
+    except ImportError:  # Windows, where only the watchdog limits a call
         return
     _lower(resource.RLIMIT_CPU, int(time.process_time() + seconds) + 2)
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[5])
-    except OSError:  # no Linux; other systems do not hold to RLIMIT_DATA
+    except OSError:  # not Linux; other systems do not enforce RLIMIT_DATA
         return
     _lower(resource.RLIMIT_DATA, pages * resource.getpagesize() + memory + SLACK)
 
@@ -112,7 +112,7 @@ def _no_core_files() -> None:
 
 
 def _brief(error: Exception) -> str:
-    """An exception in one short line that a terminal may show."""
+    """Return an exception as one short printable line."""
     text = " ".join(str(error).split())[:200]
     if not isinstance(error, frames.Refused):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -121,12 +121,12 @@ def _brief(error: Exception) -> str:
 
 def main() -> None:
     """Answer requests until standard input closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that uses this one, which ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and kills this process
     _no_core_files()
     worker = _Worker()
     frames.write(worker.answers, {"ready": sys.version_info[:2]})
     worker.run()
-    os._exit(0)  # libraries may hang when they are torn down
+    os._exit(0)  # some libraries hang in their exit handlers
 
 
 if __name__ == "__main__":

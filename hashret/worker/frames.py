@@ -1,4 +1,4 @@
-"""Frames: a JSON header and raw bytes, the form of every message between this process and a worker."""
+"""Frames: the messages between this process and a worker, a JSON header followed by raw bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 import struct
 from typing import IO, Any
 
-_LENGTHS = struct.Struct("<QQ")  # bytes of the header, raw bytes
+_LENGTHS = struct.Struct("<QQ")  # lengths in bytes of the header and of the raw bytes
 
-# the functions that a worker may run; each takes raw bytes and keywords that JSON can hold, and returns, or yields,
-# pairs of (what JSON can hold, raw bytes)
+# the functions that a worker may run; each takes raw bytes and JSON-serializable keywords, and returns or yields
+# pairs of (JSON-serializable value, raw bytes)
 FUNCTIONS = frozenset(
     {
         "hashret.store.hdf5:places",
@@ -26,7 +26,7 @@ FUNCTIONS = frozenset(
 
 
 class Refused(ValueError):
-    """Why a file cannot be read, in words that a user understands; raised by the functions above."""
+    """A file cannot be read, with a reason for the user; raised by the functions in FUNCTIONS."""
 
 
 def write(stream: IO[bytes], header: Any, raw: bytes = b"") -> None:
@@ -38,7 +38,7 @@ def write(stream: IO[bytes], header: Any, raw: bytes = b"") -> None:
 
 
 def read(stream: IO[bytes], largest: int) -> tuple[Any, bytes]:
-    """Read one frame; EOFError where the stream ends, ValueError for a frame of more than `largest` bytes."""
+    """Read one frame. Raises EOFError if the stream ends, ValueError for a frame of more than `largest` bytes."""
     text, raw = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
     if text + raw > largest:
         raise ValueError(f"a frame of {text + raw:,} bytes, more than {largest:,}")

@@ -1,4 +1,4 @@
-"""The arrays of HDF5 files, by h5py; runs in a worker, for libhdf5 loops for ever on some damaged files."""
+"""Read the arrays of HDF5 files with h5py. Runs in a worker, because libhdf5 loops forever on some damaged files."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import h5py
 import numpy as np
 
-MAX_PACKING = 2000  # how many times smaller HDF5 may store an array; deflate reaches 1032
-CACHE = 32 << 20  # bytes; a chunk that does not fit is unpacked again for every block of rows
+MAX_PACKING = 2000  # largest allowed compression ratio of an array; deflate reaches 1032
+CACHE = 32 << 20  # bytes; a chunk that does not fit is decompressed again for every block of rows
 
 
 def arrays(raw: bytes, path: str) -> tuple[Any, bytes]:
-    """[name, shape, dtype, problem] of each array; a problem says why it must not be read."""
+    """Return [name, shape, dtype, problem] of each array; `problem` is the reason why it cannot be read, or None."""
     with h5py.File(path, "r") as file:
         return [[name, *_described(item)] for name, item in _items(file)], b""
 
 
 def rows(raw: bytes, path: str, names: list[str], block: int) -> Iterator[tuple[Any, bytes]]:
-    """The named arrays, which are equally long, `block` rows at a time: a frame an array, in turn.
+    """Yield `block` rows at a time of the named arrays, which must have equal lengths: one frame per array, in turn.
 
-    Numbers are [dtype, shape] and their bytes, texts a list.
+    A frame of numbers is [dtype, shape] with their bytes, one of texts is a list.
     """
     with h5py.File(path, "r", rdcc_nbytes=CACHE) as file:
         datasets = [file[name] for name in names]
@@ -39,7 +39,7 @@ def _items(file: Any) -> list[tuple[str, Any]]:
     links: dict[str, Any] = {}
 
     def visit(name: str, link: Any) -> None:
-        links[name] = link  # nothing more: h5py does not survive what is raised in here
+        links[name] = link  # do nothing else here: h5py crashes if the callback raises
 
     file.visititems_links(visit)
     found = []
@@ -63,7 +63,7 @@ def _described(dataset: Any) -> tuple[tuple[int, ...], str, str | None]:
     else:
         kind = dtype.str
     if dataset.is_virtual or dataset.external:
-        return shape, kind, "takes its numbers from other files; copy them into this one"
+        return shape, kind, "reads its data from other files; copy it into this one"
     if math.prod(shape) * dtype.itemsize > MAX_PACKING * (dataset.id.get_storage_size() + 1024):
-        return shape, kind, f"claims {shape} of {dtype} but next to nothing is stored of it"
+        return shape, kind, f"claims {shape} of {dtype} but the file has almost no data of it"
     return shape, kind, None

@@ -1,4 +1,4 @@
-"""Images as Pillow sees them, small and plain; runs in a worker, but for images too small to do harm."""
+"""Decode images with Pillow to a small size. Runs in a worker, except for images too small to be harmful."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from hashret.worker.frames import Refused
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # no others are opened: some start other programs
-AT_ONCE, STRIP = 4 * 10**6, 10**6  # pixels; an image larger than the first is converted in parts of the second
-_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}  # in Pillow's memory; 4 of all other modes
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # only these: Pillow reads others with other programs
+AT_ONCE, STRIP = 4 * 10**6, 10**6  # pixels; images larger than AT_ONCE are converted in strips of STRIP
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}  # in Pillow's memory; other modes take 4
 
 
 def decode(raw: bytes, largest: int, most: int, memory: int, path: str = "") -> tuple[Any, bytes]:
-    """[mode, width, height] and pixels of an image, from bytes or a path, at most `largest` pixels a side.
+    """Return [mode, width, height] and the pixels of an image, from bytes or a path, at most `largest` pixels per side.
 
-    It is upright, in mode "L" or "RGB", transparency over white. Refused where its header claims more than `most`
-    pixels, or as many as need more than `memory` bytes.
+    The image is rotated upright and converted to mode "L" or "RGB", with a white background. Raises Refused if its
+    header claims more than `most` pixels, or if decoding needs more than `memory` bytes.
     """
-    # from a file as it is, Pillow would allocate as many bytes as a damaged one claims to have
+    # read the bytes here: from a file object, Pillow would allocate any size that a damaged file claims
     image = shrunk(Path(path).read_bytes() if path else raw, largest, most, memory)
     return [image.mode, *image.size], image.tobytes()
 
 
 def shrunk(raw: bytes, largest: int, most: int, memory: int) -> Image:
-    """`decode` as an image."""
+    """Do the work of `decode`; return a Pillow image."""
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
@@ -41,7 +41,7 @@ def shrunk(raw: bytes, largest: int, most: int, memory: int) -> Image:
         with opened as image:
             if image.width * image.height > most:
                 raise Refused(f"{image.width} x {image.height} pixels, more than {most:,}")
-            image.draft(None, (largest, largest))  # JPEG is decoded at a fraction of its size
+            image.draft(None, (largest, largest))  # decode a JPEG at a reduced size
             needed = image.width * image.height * _PIXEL_BYTES.get(image.mode, 4)
             if needed > memory:
                 raise Refused(f"needs {needed >> 20} MiB of memory, more than {memory >> 20}")
@@ -57,7 +57,7 @@ def _small(image: Image, largest: int) -> Image:
 
 
 def _reduced(image: Image, largest: int) -> Image:
-    """A large image at 2 to 3 times its final size, converted in strips: a copy of all of it would be too much."""
+    """Reduce a large image to 2 to 3 times its final size, in strips, to avoid a second copy in memory."""
     from PIL import Image
 
     width, height = image.size
@@ -75,7 +75,7 @@ def _reduced(image: Image, largest: int) -> Image:
 
 
 def _upright(image: Image, orientation: int) -> Image:
-    """An image turned as its EXIF orientation says."""
+    """Rotate or flip an image according to its EXIF orientation."""
     from PIL.Image import Transpose
 
     turn = {
@@ -91,7 +91,7 @@ def _upright(image: Image, orientation: int) -> Image:
 
 
 def _brightest(image: Image) -> float:
-    """The value that stands for white in a mode of more than 8 bits."""
+    """Return the value of white in a mode of more than 8 bits."""
     if not (image.mode.startswith("I") or image.mode == "F"):
         return 255
     highest = image.getextrema()[1]
@@ -99,7 +99,7 @@ def _brightest(image: Image) -> float:
 
 
 def _plain(image: Image, top: float | None = None) -> Image:
-    """Mode "L" or "RGB"."""
+    """Convert to mode "L" or "RGB", with a white background."""
     from PIL import Image
 
     if image.mode.startswith("I") or image.mode == "F":

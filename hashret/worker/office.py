@@ -1,4 +1,4 @@
-"""The text of PDF and Word files, by pypdf and python-docx; runs in a worker."""
+"""Extract the text of PDF and Word files with pypdf and python-docx. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hashret.worker.frames import Refused
 
 
 def pdf_text(raw: bytes, path: str) -> tuple[Any, bytes]:
-    """The text of a PDF's pages as UTF-8."""
+    """Return the text of all pages of a PDF as UTF-8."""
     pypdf = need("pypdf", "documents", "reading PDF")
     pages = pypdf.PdfReader(io.BytesIO(Path(path).read_bytes())).pages
     return None, _utf8("\n".join(page.extract_text() for page in pages))
 
 
 def docx_text(raw: bytes, path: str, most: int) -> tuple[Any, bytes]:
-    """The paragraphs and tables of a Word file that unpacks to at most `most` bytes, as UTF-8."""
+    """Return the paragraphs and tables of a Word file as UTF-8; raises Refused if it unpacks to more than `most`."""
     docx = need("docx", "documents", "reading Word files")
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > most:

@@ -1,4 +1,4 @@
-"""HTML without its tags, by selectolax; runs in a worker, for a tree of nested tags takes quadratic time."""
+"""Extract the text of HTML with selectolax. Runs in a worker, because deeply nested tags take quadratic time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SPACES = re.compile(r"[^\S\n]+")
 
 
 def text(raw: bytes) -> tuple[Any, bytes]:
-    """The words of a page, its title among them, both as UTF-8; scripts and styles left out, a line a block."""
+    """Return the text of a page with its title, one line per block, without scripts and styles; UTF-8 in and out."""
     root = LexborHTMLParser(raw.decode()).root
     rows = (_SPACES.sub(" ", row).strip() for row in "".join(_pieces(root)).split("\n"))
     return None, "\n".join(row for row in rows if row).encode("utf-8", "replace")
 
 
 def _pieces(root: Any) -> Iterator[str]:
-    """The texts under a node, with a line break wherever a block begins or ends; without recursion."""
+    """Yield the texts under a node, with a line break wherever a block starts or ends. Not recursive."""
     node = root
     while node is not None:
         if node.is_text_node:

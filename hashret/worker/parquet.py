@@ -1,4 +1,4 @@
-"""The rows of Parquet files, by pyarrow; runs in a worker."""
+"""Read the rows of Parquet files with pyarrow. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from typing import Any
 from hashret.errors import need
 from hashret.worker.frames import Refused
 
-BATCH, BATCH_BYTES = 1024, 8 << 20  # rows read at once, and the size that they should have unpacked
-ROWS, ROWS_PER_BYTE = 10**5, 8  # more than so many, and so many times the bytes of the file, are a bomb
-FRAME = 4 << 20  # bytes of one frame, but for a row that is longer
+BATCH, BATCH_BYTES = 1024, 8 << 20  # rows read at once, and their intended size in memory
+ROWS, ROWS_PER_BYTE = 10**5, 8  # a file may claim at most ROWS plus ROWS_PER_BYTE rows per byte
+FRAME = 4 << 20  # bytes of one frame, unless a single row is larger
 MAX_ROW = 16 << 20  # bytes
-MAX_VALUES = 10**6  # in a row
+MAX_VALUES = 10**6  # per row
 
 
 def count(raw: bytes, path: str) -> tuple[Any, bytes]:
-    """The rows that the footer claims."""
+    """Return the number of rows given in the footer."""
     with _open(path) as table:
         return int(table.metadata.num_rows), b""
 
 
 def rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
-    """Some rows at a time, as columns: [names, {place: [dtype, shape]}, n], n bytes of JSON, and arrays.
+    """Yield some rows at a time as columns: [names, {column: [dtype, shape]}, n], then n bytes of JSON and arrays.
 
-    The JSON is a list of columns. One that is in the mapping holds nulls there, and its values are rows of an array
-    that follows. Dates, times, durations and decimals are texts, and so are bytes that are UTF-8; other bytes are
-    {"\\0": base64}.
+    The JSON is a list of columns. A column in the mapping is all nulls there; its values are the rows of an array after
+    the JSON. Dates, times, durations, decimals and UTF-8 bytes become texts; other bytes become {"\\0": base64}.
     """
     with _open(path) as table:
         about = table.metadata
         if about.num_rows > ROWS + ROWS_PER_BYTE * Path(path).stat().st_size:
-            raise Refused(f"claims {about.num_rows:,} rows, and next to nothing is stored of them")
+            raise Refused(f"claims {about.num_rows:,} rows but has almost no data")
         total = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
         batch_size = max(16, min(BATCH, BATCH_BYTES * about.num_rows // max(1, total)))
         for batch in table.iter_batches(batch_size=batch_size, use_threads=False):
@@ -67,7 +66,7 @@ def _frames(batch: Any) -> Iterator[tuple[Any, bytes]]:
 
 
 def _matrix(column: Any) -> Any:
-    """Lists of numbers, all of one length and none missing, as an array [rows, length]; None for any other column."""
+    """Return a column of number lists of equal length, without nulls, as an array [rows, length]; otherwise None."""
     import pyarrow.types as kinds
 
     kind = column.type
@@ -84,7 +83,7 @@ def _matrix(column: Any) -> Any:
 
 def _open(path: str) -> Any:
     parquet = need("pyarrow.parquet", "parquet", "reading Parquet")
-    return parquet.ParquetFile(Path(path).open("rb"))  # pyarrow by itself opens UTF-8 names only
+    return parquet.ParquetFile(Path(path).open("rb"))  # pyarrow cannot open file names that are not UTF-8
 
 
 def _values(value: Any) -> int:
@@ -94,7 +93,7 @@ def _values(value: Any) -> int:
 
 
 def _plain(array: Any) -> Any:
-    """A column as values that JSON can hold."""
+    """Convert a column to JSON-serializable values."""
     import pyarrow
 
     kinds, kind = pyarrow.types, array.type
@@ -111,7 +110,7 @@ def _plain(array: Any) -> Any:
     if kinds.is_map(kind):
         return _lists(array, [list(pair) for pair in zip(_plain(array.keys), _plain(array.items), strict=True)])
     if _simple(kind) or (kinds.is_nested(kind) and _simple(kind.value_type)):
-        with contextlib.suppress(UnicodeDecodeError):  # a column of texts may hold bytes that are none
+        with contextlib.suppress(UnicodeDecodeError):  # a text column may contain bytes that are not UTF-8
             return array.to_pylist()
     if kinds.is_list(kind) or kinds.is_large_list(kind):
         return _lists(array, _plain(array.values))
@@ -141,7 +140,7 @@ def _there(array: Any) -> Any:
 
 
 def _lists(array: Any, values: list[Any]) -> list[Any]:
-    """The lists of an array whose values, all in one, are known."""
+    """Split the concatenated `values` of a list array into its lists."""
     offsets = array.offsets.to_pylist()
     return [
         values[first:last] if there else None
@@ -150,7 +149,7 @@ def _lists(array: Any, values: list[Any]) -> list[Any]:
 
 
 def _dates(array: Any) -> list[Any]:
-    """Dates, times and durations as text; Python holds neither nanoseconds nor the years after 9999."""
+    """Convert dates, times and durations to text, also those with nanoseconds or years after 9999."""
     import pyarrow
 
     found = []
