@@ -483,11 +483,11 @@ def test_lists_are_lists(tmp_path: Path) -> None:
 def test_one_of_a_list_is_told_of_at_length() -> None:
     [told] = rows(hashret("encoders", "sparse"))
     assert "KL(rho" in told["method"]
-    assert {"name": "rho", "default": 0.1, "help": "mean activation aimed at"} in told["options"]
+    assert {"name": "rho", "default": 0.1, "help": "target mean activation"} in told["options"]
     [bar] = told["reproductions"]
     assert set(bar["reached"].values()) <= {True, False}
     page = hashret("encoders", "sparse", "--format", "table").stdout
-    assert all(what in page for what in ("KL(rho", "mean activation aimed at", *bar["figures"], *bar["reached"]))
+    assert all(what in page for what in ("KL(rho", "target mean activation", *bar["figures"], *bar["reached"]))
     [told] = rows(hashret("vectorizers", "tfidf"))
     assert told["reproductions"] == []
     assert "did you mean 'sparse'? allowed: neighborhood" in hashret("encoders", "sprase", code=2).stderr

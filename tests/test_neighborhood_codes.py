@@ -35,7 +35,7 @@ def test_few_texts_are_warned_of_and_equal_ones_have_equal_codes(
         documents[-1] = Document("again", documents[0].content)
     with caplog.at_level(logging.WARNING, "hashret"):
         hasher = Hasher.fit(documents, bits=8, options=fast | SMALL | {"min_steps": 20})
-    assert f"{count} documents: codes learned from fewer than 500 are rough" in caplog.text
+    assert f"{count} documents: codes learned from fewer than 500 are inaccurate" in caplog.text
     codes = hasher.encode([*documents, Document("new", documents[0].content), Document("none", "")])
     assert codes.shape == (count + 2, 1)
     assert (codes[[count - 1, count]] == codes[0]).all() if count > 1 else (codes[1] == codes[0]).all()

@@ -116,4 +116,4 @@ def test_parts_that_do_not_fit_the_vectors_are_refused(damage: dict[str, object]
 def test_few_documents_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "hashret"):
         Text().fit(corpus(30))
-    assert "30 documents: codes learned from fewer than 500 are rough" in caplog.text
+    assert "30 documents: codes learned from fewer than 500 are inaccurate" in caplog.text

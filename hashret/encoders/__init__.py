@@ -1,4 +1,4 @@
-"""Encoders: features -> codes, one file each; `ENCODERS` lists them."""
+"""Encoders compute codes from features, one file each; `ENCODERS` is their registry."""
 
 import json
 from pathlib import Path
@@ -39,6 +39,6 @@ DEFAULT = "neighborhood"
 
 
 def measured(name: str) -> list[dict[str, Any]]:
-    """What `scripts/reproduce_encoders.py` measured an encoder to do; nothing where it has no bar for it."""
+    """Return the results that `scripts/reproduce_encoders.py` measured for an encoder; empty if there are none."""
     told: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("measured.json").read_text("utf-8"))
     return told.get(name, [])

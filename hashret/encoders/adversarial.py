@@ -21,12 +21,10 @@ from hashret.training import Schedule, seeded, train
 
 
 class Prior(NamedTuple):
-    """What codes shall look like, and how they take its range."""
-
-    draw: Callable[[int, int], Tensor]  # how many documents, how many bits -> [documents, bits]
-    code: Callable[[Tensor, bool], Tensor]  # logits [batch, bits], whether what is whole is drawn -> [batch, bits]
+    draw: Callable[[int, int], Tensor]  # number of documents and of bits -> samples [documents, bits]
+    code: Callable[[Tensor, bool], Tensor]  # logits [batch, bits], whether to sample -> codes [batch, bits]
     whole: bool = False  # all values are 0 or 1
-    even: bool = False  # logits are as often above 0 as below
+    even: bool = False  # symmetric: logits are above 0 as often as below
 
 
 PRIORS: Mapping[str, Prior] = {
@@ -51,36 +49,38 @@ PRIORS: Mapping[str, Prior] = {
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Adversarial(Autoencoder):
-    """A code that a second net cannot tell from draws of a prior fixed in advance (Makhzani et al. 2015).
+    """A code with the distribution of a given prior, enforced by a discriminator network (Makhzani et al. 2015).
 
-    In turn, with D the second net and z' a draw of the prior:
+    Three training steps in turn, with the discriminator D and a sample z' of the prior:
     encoder, decoder    reconstruction of x from its code z
     D                   - log D(z') - log(1 - D(z))
     encoder             - log D(z)
-    Coins and categories are drawn, by chances that are sigmoid or softmax of the logits, with the straight-through
-    gradient; once trained, the likeliest is taken. With fair coins as the prior the code is balanced bits. Bit j is 1
-    where logit j is above 0, for the priors that are even about 0; else above its median.
+
+
+    Bernoulli and categorical codes are sampled with the sigmoid or softmax of the logits as probabilities and the
+    straight-through gradient; after training, the most likely value is used. With the Bernoulli prior, the bits are
+    balanced. Bit j is 1 if logit j is above 0 for priors that are symmetric about 0, otherwise if above its median.
     """
 
-    prior: str = option("bernoulli", "what the code should look like", choices=tuple(PRIORS))
+    prior: str = option("bernoulli", "distribution of the codes", choices=tuple(PRIORS))
     hidden: tuple[int, ...] = option((1000, 1000), "units of the layers between input and code", low=1)
-    discriminator_hidden: tuple[int, ...] = option((1000, 1000), "units of the second net", low=1)
+    discriminator_hidden: tuple[int, ...] = option((1000, 1000), "units of the layers of the discriminator", low=1)
     sharp: float = option(
-        1.0, "gain of the logits of coins and categories; higher: more even buckets, worse neighbours of texts", low=0.1
+        1.0, "gain of the logits of discrete priors; higher: more even buckets, but worse neighbours of texts", low=0.1
     )
-    blur: float = option(0.1, "noise on what the second net sees", low=0.0)
+    blur: float = option(0.1, "noise on the input of the discriminator", low=0.0)
 
     usual = {"learning_rate": 1e-3, "max_steps": 3000, "validation_fraction": 0.0}
     name = "adversarial"
-    summary = "a code like draws of a prior, by a game of two nets: balanced buckets"
+    summary = "codes with the distribution of a prior, by adversarial training: balanced buckets"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """Hidden layers each way; the logits normalised, which keeps the game even."""
+        """Hidden layers in encoder and decoder; batch normalisation of the logits stabilises adversarial training."""
         body, decoder = mirrored(shape, self.hidden, bits, "relu", self.sparse)
         return nn.Sequential(body, nn.BatchNorm1d(bits)), decoder
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Three steps in turn a batch."""
+        """Take three steps in turn for each batch."""
         self.build(features, bits)
         second = mlp((bits, *self.discriminator_hidden, 1), "relu").to(schedule.torch_device())
         draw = PRIORS[self.prior].draw
@@ -102,23 +102,23 @@ class Adversarial(Autoencoder):
         train(self, features, [(self.loss, self.parameters()), *game], schedule)
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
-        """The code, of the prior's range; coins and categories are drawn while training."""
+        """The code in the range of the prior; discrete codes are sampled during training."""
         prior = PRIORS[self.prior]
         gain = self.sharp if prior.whole else 1.0
         return prior.code(gain * self.logits(x), self.training)
 
     def thresholds(self, logits: Floats) -> Floats:
-        """The middle of an even prior."""
+        """0 for a symmetric prior, otherwise the medians."""
         even = PRIORS[self.prior].even
         return np.zeros(logits.shape[1], np.float32) if even else super().thresholds(logits)
 
     def sample(self, count: int, seed: int = 0) -> Floats:
-        """float32 [count, dim], decoded from draws of the prior."""
+        """Return float32 [count, dim], decoded from samples of the prior."""
         bits = next(iter(self.decoder.parameters())).shape[1]
         with seeded(seed), torch.no_grad():
             return np.asarray(self.shown(self.decode(PRIORS[self.prior].draw(count, bits))).numpy(), np.float32)
 
 
 def called(logits: Tensor, real: bool) -> Tensor:  # [batch, 1] -> []
-    """The loss of calling them real, or made."""
+    """Return the cross-entropy of classifying all as real, or all as generated."""
     return binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))

@@ -1,6 +1,7 @@
-"""Encoder: features -> a Program whose bits are the codes. Loads no training library; nets build on `net.py`.
+"""The base class `Encoder`, which learns a `Program` that computes codes, and the protocols of other capabilities.
 
-What an encoder can do beyond codes is a method each, which those have that can: `CAPABILITIES` lists them.
+This module does not import torch; neural encoders subclass `nn.net.Autoencoder`. A capability other than codes is a
+method that only some encoders have; `CAPABILITIES` lists them.
 """
 
 from __future__ import annotations
@@ -20,64 +21,64 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Encoder(Options, ABC):
-    """Learns from features, without labels, how to make N bits of a document."""
+    """Base class of encoders, which learn from features, without labels, to compute codes of N bits."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
     accepted_types: ClassVar[tuple[str, ...]] = ("unit", "counts", "real")  # of features.FEATURE_TYPES, best first
-    trained: ClassVar[bool] = True  # whether a net is trained, so that the schedule matters
+    trained: ClassVar[bool] = True  # whether it trains a network and uses the schedule
 
     @abstractmethod
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
-        """Learn from features [n, dim]; the same features, bits and seed give the same program."""
+        """Learn from features [n, dim] and return self; equal features, bits and seed produce the same program."""
 
     @abstractmethod
     def program(self) -> Program:
-        """What was learned, to be run without this class."""
+        """Return the learned program, which computes codes without this class."""
 
     def state(self) -> Mapping[str, Floats]:
-        """What was learned, by name, where more than the program is needed for what the encoder can do beyond codes."""
+        """Return the learned tensors by name that capabilities other than codes need; empty if there are none."""
         return {}
 
     def restore(self, like: Features, bits: int, state: Mapping[str, Floats]) -> Self:
-        """Take up what `state` gave; `like` has the shape and kind of the features it was fitted on, and no rows."""
+        """Load what `state` returned and return self; `like` is empty, with shape and type of the fitted features."""
         return self
 
     def bits_to_project(self, features: Features, bits: int) -> int:
-        """The length of code to fit where only `project` is wanted, for an index of so many bits."""
+        """Return the code length to fit if only `project` is needed, for an index with codes of `bits` bits."""
         return bits
 
 
 @runtime_checkable
 class Reconstructs(Protocol):
-    """Makes documents again from what it keeps of them."""
+    """Encoders that reconstruct documents from their codes."""
 
     def reconstruct(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> what is left of them, float32 [n, dim]; of sparse words, their shares of a document."""
+        """Features [n, dim] -> reconstruction, float32 [n, dim]; for sparse words, their shares in a document."""
         ...
 
 
 @runtime_checkable
 class ScoresOutliers(Protocol):
-    """Tells how unlike the documents it learned from others are."""
+    """Encoders that score how unusual documents are."""
 
     def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n], the greater the more unlike."""
+        """Features [n, dim] -> float32 [n]; a higher score means more different from the training documents."""
         ...
 
 
 @runtime_checkable
 class Assigns(Protocol):
-    """Has found clusters."""
+    """Encoders that assign documents to clusters."""
 
     def assign(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n, clusters], how much of each cluster a document is; a row's sum is 1."""
+        """Features [n, dim] -> float32 [n, clusters], the membership of each document; each row sums to 1."""
         ...
 
 
 @runtime_checkable
 class Projects(Protocol):
-    """Draws documents in a plane."""
+    """Encoders that map documents to two dimensions."""
 
     def project(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, 2]."""
@@ -86,10 +87,10 @@ class Projects(Protocol):
 
 @runtime_checkable
 class Samples(Protocol):
-    """Makes documents that never were."""
+    """Encoders that generate new documents."""
 
     def sample(self, count: int, seed: int = 0) -> Floats:
-        """float32 [count, dim], as `reconstruct` gives them."""
+        """Return float32 [count, dim], in the format of `reconstruct`."""
         ...
 
 
@@ -103,5 +104,5 @@ CAPABILITIES: Mapping[str, type] = {
 
 
 def abilities(kind: type[Encoder] | Encoder) -> list[str]:
-    """The capabilities that an encoder has."""
+    """Return the names of the capabilities of an encoder."""
     return [name for name in CAPABILITIES if hasattr(kind, name)]

@@ -1,4 +1,4 @@
-"""The autoencoder whose codes and errors follow a Gaussian mixture."""
+"""The autoencoder with a Gaussian mixture over codes and errors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule
 
-RIDGE = 1e-6  # added to variances, so that a component of few documents has a density
-SHORTEST = 1e-6  # length below which a document counts as that long, when errors are told relative to it
+RIDGE = 1e-6  # added to variances, so that a component with few documents has a density
+SHORTEST = 1e-6  # smallest length used as a denominator of relative errors
 
 Mixture = tuple[Tensor, Tensor, Tensor]
 """Shares [k], means [k, dim] and Cholesky factors of the covariances [k, dim, dim]."""
@@ -23,32 +23,32 @@ Mixture = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class DAGMM(Autoencoder):
-    """A mixture over code and error tells what is rare, learned together with the code (Zong et al. 2018).
+    """Outliers by a Gaussian mixture over code and error, trained jointly with the code (Zong et al. 2018).
 
     z = body(x), x' = decoder(z), u = [z, |x - x'| / |x|, cos(x, x')], g = softmax(estimation(u)), dropout .5 in it;
-    component k has the share mean g_k, and mean m_k and covariance S_k of u weighted by g_k, over the batch;
+    component k has the share mean g_k, and the mean m_k and covariance S_k of u weighted by g_k, over the batch;
     E(u) = - log sum_k share_k N(u; m_k, S_k);
     loss = reconstruction + energy mean E(u) + even sum_kj 1 / (S_k)_jj;
-    outliers by E, the mixture then that of all documents.
+    The outlier score is E, with the mixture of all documents.
     """
 
     hidden: tuple[int, ...] = option((256, 128), "units of the layers between input and code", low=1)
-    estimation: tuple[int, ...] = option((10,), "units of the layers that tell a document's component", low=1)
-    components: int = option(4, "of the mixture", low=1)
+    estimation: tuple[int, ...] = option((10,), "units of the layers that predict the component of a document", low=1)
+    components: int = option(4, "components of the mixture", low=1)
     energy: float = option(0.1, "weight of the energy", low=0.0)
-    covariance_weight: float = option(0.005, "weight of the penalty of small variances", low=0.0)
+    covariance_weight: float = option(0.005, "weight of the penalty on small variances", low=0.0)
 
     # batches large enough for covariances
     usual = {"learning_rate": 1e-3, "batch_size": 256, "min_steps": 1000, "max_steps": 1200}
     name = "dagmm"
-    summary = "outliers by a Gaussian mixture over code and error"
+    summary = "outlier detection with a Gaussian mixture over code and error"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """The compression net: tanh layers down to the code and the same back."""
+        """The compression network: tanh layers to the code and mirrored layers back."""
         return mirrored(shape, self.hidden, bits, "tanh", self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
-        """The layers, the estimation net, and a place for the mixture of all documents."""
+        """Create the layers, the estimation network, and buffers for the mixture of all documents."""
         super().build(features, bits)
         self.membership = mlp((bits + 2, *self.estimation, self.components), "tanh", dropout=0.5)
         self.register_buffer("shares", torch.ones(self.components, dtype=torch.float64) / self.components)
@@ -56,22 +56,22 @@ class DAGMM(Autoencoder):
         self.register_buffer("factors", torch.eye(bits + 2, dtype=torch.float64).repeat(self.components, 1, 1))
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Train, then take the mixture of all documents."""
+        """Train, then compute the mixture of all documents."""
         super().learn(features, bits, schedule)
         self.settle(features)
 
     def settle(self, features: Features) -> None:
-        """The mixture of these documents."""
+        """Compute and store the mixture of these documents."""
         u = torch.from_numpy(self.over(features.input, lambda x: self.described(x)[0]))
         with torch.no_grad():
             self.shares, self.means, self.factors = self.mixture(u)
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
-        """The logits themselves."""
+        """The logits."""
         return self.logits(x)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """Reconstruction, energy and the penalty of small variances."""
+        """Reconstruction plus energy plus the penalty on small variances."""
         u, output = self.described(x)
         shares, means, factors = self.mixture(u)
         variances = factors.square().sum(2)  # [k, bits + 2]
@@ -83,18 +83,18 @@ class DAGMM(Autoencoder):
         )
 
     def described(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [batch, *shape] -> [batch, bits + 2], [batch, dim]
-        """u, and the decoder's output."""
+        """Return u and the output of the decoder."""
         z = self.logits(x)
         output = self.decode(z)
         x, again = x.flatten(1), self.shown(output)
         if self.sparse:
-            x = x / x.sum(1, keepdim=True).clamp_min(SHORTEST)  # of words the decoder tells the shares
+            x = x / x.sum(1, keepdim=True).clamp_min(SHORTEST)  # for words, the decoder outputs shares
         error = (x - again).norm(dim=1) / x.norm(dim=1).clamp_min(SHORTEST)
         cosine = torch.cosine_similarity(x, again, eps=SHORTEST)
         return torch.cat([z, error[:, None], cosine[:, None]], 1), output
 
     def mixture(self, u: Tensor) -> Mixture:  # [n, bits + 2]
-        """Of these documents, each weighted by what the estimation net says of it; in float64, for the factors."""
+        """Return the mixture of documents, weighted by the estimation network; float64, for the Cholesky factors."""
         g = self.membership(u).double().softmax(1)  # [n, k]
         total, u = g.sum(0).clamp_min(SHORTEST), u.double()
         means = g.T @ u / total[:, None]
@@ -111,7 +111,7 @@ class DAGMM(Autoencoder):
 
 
 def energies(u: Tensor, mixture: Mixture) -> Tensor:  # [n, dim] -> [n]
-    """- log of the mixture's density."""
+    """Return - log of the density of the mixture."""
     shares, means, factors = mixture
     apart = (u.double() - means[:, None]).mT  # [k, dim, n]
     distances: Tensor = torch.linalg.solve_triangular(factors, apart, upper=False).square().sum(1)  # [k, n]

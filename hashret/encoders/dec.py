@@ -19,24 +19,24 @@ from hashret.training import Schedule, train
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class DEC(Autoencoder):
-    """A stack of denoising autoencoders whose codes z = body(x) then gather about centres (Xie et al. 2016).
+    """Stacked denoising autoencoders; their codes z = body(x) are then pulled towards centres (Xie et al. 2016).
 
-    layer by layer  |h - g(f(h'))|^2, h what the layer is given, h' with some of it left out (Vincent et al. 2010)
-    the whole       reconstruction of x from z
-    centres         mu_j, by k-means over z
-    clusters        sum_ij p_ij log(p_ij / q_ij), over body and centres,
-                    q_ij ~ 1 / (1 + |z_i - mu_j|^2), p_ij ~ q_ij^2 / sum_i q_ij, each row's sum 1,
-                    p computed anew every `refresh` steps
+    each layer  |h - g(f(h'))|^2 with the input h of the layer and h' with some of it dropped (Vincent et al. 2010)
+    all layers  reconstruction of x from z
+    centres     mu_j, by k-means over z
+    clusters    sum_ij p_ij log(p_ij / q_ij), minimised over body and centres,
+                q_ij ~ 1 / (1 + |z_i - mu_j|^2), p_ij ~ q_ij^2 / sum_i q_ij, each row sums to 1,
+                p is recomputed every `refresh` steps
     """
 
     hidden: tuple[int, ...] = option((500, 500, 2000), "units of the layers between input and code", low=1)
     clusters: int = option(10, "clusters to find", low=1)
-    dropout: float = option(0.2, "share of its input that a layer is not shown", low=0.0, high=0.9)
-    centre: bool = option(True, "take the mean off what is not words; false, as published, serves images on black")
-    refresh: int = option(140, "steps after which the target distribution is computed anew", low=1)
+    dropout: float = option(0.2, "share of the input of a layer that is dropped in pretraining", low=0.0, high=0.9)
+    centre: bool = option(True, "subtract the mean (not of words); false, as published, suits images on black")
+    refresh: int = option(140, "steps between updates of the target distribution", low=1)
 
     name = "dec"
-    summary = "clusters, found while the codes gather about their centres"
+    summary = "clustering: codes are pulled towards cluster centres"
     usual = {
         "epochs": 15,
         "batch_size": 256,
@@ -47,27 +47,27 @@ class DEC(Autoencoder):
     }
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """The stack, its code linear, and its mirror."""
+        """The stack, with a linear code, and its mirror."""
         return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
     def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
-        """With the mean taken off, or not."""
+        """Standardisation, with or without subtracting the mean."""
         return Standardize.of(x, self.centre)
 
     def build(self, features: Features, bits: int) -> None:
-        """The layers, and the centres."""
+        """Create the layers and the centres."""
         super().build(features, bits)
         self.centres = nn.Parameter(torch.zeros(self.clusters, bits))
         self.register_buffer("used", torch.ones(self.clusters))
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """The four phases; last the decoder follows the codes to where they went."""
+        """Run the phases, then train the decoder on the final codes."""
         self.pretrain(features, bits, schedule)
         self.gather(features, schedule)
         train(self, features, [(self.loss, self.decoder.parameters())], schedule.scaled(1 / 8), label="decoder")
 
     def pretrain(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Each layer with a quarter of the steps, the whole with all of them, then the centres."""
+        """Train each layer for a quarter of the steps and all layers together for all steps, then find the centres."""
         self.build(features, bits)
         for number in range(len(self.hidden) + 1):
             pair = nn.ModuleList(self.pair(number)[1:])
@@ -78,7 +78,7 @@ class DEC(Autoencoder):
         self.centres.data = centres
 
     def gather(self, features: Features, schedule: Schedule) -> None:
-        """Codes and centres, by a tenth of the rate and half of the steps."""
+        """Train body and centres on the clusters, with a tenth of the learning rate and half of the steps."""
 
         def refresh(done: int, steps: int) -> None:
             if done % self.refresh == 0:
@@ -92,14 +92,14 @@ class DEC(Autoencoder):
         del self.target
 
     def pair(self, number: int) -> tuple[nn.Module, nn.Module, nn.Module]:
-        """What comes before a layer of the stack, the layer, and the one of the decoder that undoes it."""
+        """Return the layers before a layer of the stack, the layer, and its counterpart in the decoder."""
         assert isinstance(self.body, nn.Sequential)
         assert isinstance(self.decoder, nn.Sequential)
-        place = 2 * (len(self.hidden) - number)  # in the decoder; in the body the same from its end
+        place = 2 * (len(self.hidden) - number)  # position in the decoder, and in the body counted from its end
         return self.body[: -1 - place], self.body[-1 - place], self.decoder[place]
 
     def denoising(self, number: int, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """What a layer is given, made again from a part of it and then a part of the layer's own output."""
+        """Reconstruction of the input of a layer, with dropout on its input and its output."""
         before, forward, back = self.pair(number)
         with torch.no_grad():
             given = before(self.input(x))  # [batch, width before]
@@ -109,17 +109,17 @@ class DEC(Autoencoder):
         return self.reconstruction(output, x) if number == 0 else (output.relu() - given).square().sum(1).mean()
 
     def divergence(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """KL(P, Q), a mean over documents."""
+        """KL(P, Q), averaged over documents."""
         p = self.target[rows.cpu()].to(x.device)  # [batch, clusters]
-        q = self.shares(x).clamp_min(1e-12)  # of centres not in use it is 0, which has no logarithm
+        q = self.shares(x).clamp_min(1e-12)  # q is 0 for unused centres
         return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1).mean()
 
     def shares(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, clusters]
-        """Q."""
+        """Return Q, the memberships of a batch."""
         return student_t(self.logits(x), self.centres, self.get_buffer("used"))
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
-        """The code as it is."""
+        """The code without an activation."""
         return self.logits(x)
 
     def assign(self, x: Floats | CSRMatrix) -> Floats:

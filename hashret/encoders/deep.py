@@ -16,27 +16,27 @@ from hashret.training import Schedule
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Deep(Stacked):
-    """Several layers down to a linear code and the same back (Hinton & Salakhutdinov 2006).
+    """Several layers to a linear code and mirrored layers back (Hinton & Salakhutdinov 2006).
 
-    code = f_L(... f_1(x)), f_L linear, output = g_1(... g_L(code)); bit j is unit j above its median.
+    code = f_L(... f_1(x)), f_L linear, output = g_1(... g_L(code)); bit j is 1 if unit j is above its median.
     """
 
     usual = {"learning_rate": 1e-3}
     name = "deep"
-    summary = "several layers each way, pretrained one by one: the deep autoencoder"
+    summary = "the deep autoencoder: several layers, pretrained one by one"
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The linear code."""
         return self.logits(x)
 
     def build(self, features: Features, bits: int) -> None:
-        """With the layers, the plane that `project` draws on."""
+        """Create the layers and buffers for the plane of `project`."""
         super().build(features, bits)
         self.register_buffer("centre", torch.zeros(bits))
         self.register_buffer("axes", torch.zeros(2, bits))
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Train, then find the plane of greatest variance of the codes."""
+        """Train, then find the first two principal components of the codes."""
         super().learn(features, bits, schedule)
         codes = self.over(features.input, self.logits)
         if len(codes) > 1:
@@ -45,6 +45,6 @@ class Deep(Stacked):
             self.get_buffer("axes")[: len(axes)] = torch.from_numpy(axes)
 
     def project(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n, 2]: the code in its plane of greatest variance; of two units, the code."""
+        """Features [n, dim] -> float32 [n, 2]: the first two principal components of the codes."""
         codes = self.over(x, self.logits) - self.get_buffer("centre").numpy()
         return np.asarray(codes @ self.get_buffer("axes").numpy().T, np.float32)

@@ -16,22 +16,22 @@ from hashret.options import option
 class Denoising(Autoencoder):
     """Reconstructs its input from a corrupted copy (Vincent et al. 2008).
 
-    loss = reconstruction of x from the code of x', x' being x with
-    masking          each value set to 0 with chance `amount`
-    gaussian         noise of standard deviation `amount`, in units of the values' own, added
-    salt-and-pepper  each value set to the lowest or highest of the batch with chance `amount`
+    loss = reconstruction of x from the code of x', where x' is x with
+    masking          each value set to 0 with probability `amount`
+    gaussian         noise added, with `amount` times the standard deviation of the values
+    salt-and-pepper  each value set to the minimum or maximum of the batch with probability `amount`
     """
 
     noise: str = option("masking", "how inputs are corrupted", choices=tuple(CORRUPTIONS))
-    amount: float = option(0.3, "how much", low=0.0, high=1.0)
+    amount: float = option(0.3, "strength of the corruption", low=0.0, high=1.0)
     hidden: tuple[int, ...] = option((512,), "units of the layers between input and code", low=1)
 
     usual = {"learning_rate": 2e-3}
     name = "denoising"
-    summary = "reconstructs what was hidden: answers noisy queries"
+    summary = "reconstructs corrupted inputs: robust to noisy queries"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """The hidden layers, and the same back."""
+        """The hidden layers and their mirror."""
         return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []

@@ -1,4 +1,4 @@
-"""The autoencoder whose codes have a density, so that rare documents stand out."""
+"""The autoencoder with outlier scores from the density of the codes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule
 
-KEPT = 4000  # codes: each scored document is compared with all of them
+KEPT = 4000  # training codes stored; a document is compared with all of them
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Density(Autoencoder):
-    """One hidden layer, then how far a code is from the others (Cao, Nicolau & McDermott 2016).
+    """One hidden layer; the outlier score is the distance or density of the code (Cao, Nicolau & McDermott 2016).
 
     loss = reconstruction from the code, tanh(W x + b) or W x + b
-    s = (code - mean) / deviation, mean and deviation over the training documents
+    s = (code - mean) / deviation, with mean and deviation over the training documents
     centroid    score = |s|
-    kde         score = - log mean_i N(s; s_i, w^2 I), width w = sqrt(h / 2) of h units, s_i of at most KEPT documents
+    kde         score = - log mean_i N(s; s_i, w^2 I), width w = sqrt(h / 2) for h units, s_i of at most KEPT documents
     """
 
-    units: str = option("tanh", "of the code; tanh draws what is far together", choices=("tanh", "linear"))
-    by: str = option("centroid", "what a code's rarity is told by", choices=("centroid", "kde"))
+    units: str = option("tanh", "activation of the code; tanh compresses distant codes", choices=("tanh", "linear"))
+    by: str = option("centroid", "how the outlier score is computed", choices=("centroid", "kde"))
 
     usual = {"learning_rate": 2e-3}
     name = "density"
-    summary = "one hidden layer, outliers by the density of the codes"
+    summary = "one hidden layer; outlier detection by the density of the codes"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """One linear layer each way."""
+        """One linear layer in the encoder and one in the decoder."""
         dim = prod(shape)
         return mlp((dim, bits), "tanh", flatten=len(shape) > 1, sparse=self.sparse), mlp((bits, dim), "tanh")
 
@@ -45,14 +45,14 @@ class Density(Autoencoder):
         return self.logits(x).tanh() if self.units == "tanh" else self.logits(x)
 
     def build(self, features: Features, bits: int) -> None:
-        """The layers, and the codes' figures."""
+        """Create the layers and buffers for statistics of the codes."""
         super().build(features, bits)
         self.register_buffer("mean", torch.zeros(bits))
         self.register_buffer("deviation", torch.ones(bits))
         self.register_buffer("kept", torch.zeros(0, bits))  # [at most KEPT, bits], standardised
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Train, then look at the codes once."""
+        """Train, then compute the statistics of the training codes."""
         super().learn(features, bits, schedule)
         codes = torch.from_numpy(self.over(features.input, self.bottleneck))  # [n, bits]
         self.mean, self.deviation = codes.mean(0), codes.std(0, correction=0).clamp_min(1e-4)
@@ -60,11 +60,11 @@ class Density(Autoencoder):
         self.kept = (codes[chosen] - self.mean) / self.deviation
 
     def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n]: how far the code is from the others."""
+        """Features [n, dim] -> float32 [n]: the distance or negative log density of the code."""
         return self.over(x, lambda rows: self.rarity((self.bottleneck(rows) - self.mean) / self.deviation))
 
     def rarity(self, s: Tensor) -> Tensor:  # [batch, bits] -> [batch]
-        """Length, or - log density."""
+        """Return |s| or - log density of standardised codes."""
         if self.by == "centroid":
             length: Tensor = torch.linalg.vector_norm(s, dim=1)
             return length

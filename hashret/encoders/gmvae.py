@@ -1,4 +1,4 @@
-"""The variational autoencoder whose prior is a mixture of Gaussians."""
+"""The variational autoencoder with a Gaussian mixture prior."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule, train
 
-EXTREME = 8.0  # of a variance's logarithm
+EXTREME = 8.0  # bound of log variances
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class GMVAE(Autoencoder):
-    """Clusters as a latent variable (Dilokthanakul et al. 2016); the paper's y and x are x and v here.
+    """Clusters as a latent variable (Dilokthanakul et al. 2016); y and x in the paper are x and v here.
 
     p: w ~ N(0, I), z ~ 1 / K, v ~ N(m_z(w), s_z(w)), x from decoder(v)
     q: v ~ N(body(x), ...), w ~ N(...), and z by Bayes' rule, q(z|x) ~ N(v; m_z(w), s_z(w))
-    first  reconstruction of x from the mean of v alone, and clusters about the centres of k-means over it, without
-           which all documents soon share a few (so Jiang et al. 2017)
+    first  reconstruction of x from the mean of v; clusters are then initialised with the centres of k-means over it,
+           because otherwise most clusters soon become unused (as in Jiang et al. 2017)
     then   reconstruction + sum_z q(z|x) KL(q(v|x), p(v|w,z)) + KL(q(w|x), p(w)) + max(least, KL(q(z|x), p(z)))
-           + cv H(q(z|x)), whose information, at least, and entropy make the clusters differ
+           + cv H(q(z|x)); the last two terms make the clusters differ
     """
 
     hidden: tuple[int, ...] = option((500,), "units of the layers between input and code", low=1)
-    clusters: int = option(16, "K, clusters at most", low=1)
-    style: int = option(150, "dimensions of w, which says how the clusters lie", low=1)
-    least: float = option(0.5, "of KL(q(z|x), p(z)), what costs nothing", low=0.0)
-    cv: float = option(0.4, "weight of the entropy of a document's clusters", low=0.0)
+    clusters: int = option(16, "K, maximum number of clusters", low=1)
+    style: int = option(150, "dimensions of w, which determines the clusters", low=1)
+    least: float = option(0.5, "part of KL(q(z|x), p(z)) that is not penalised", low=0.0)
+    cv: float = option(0.4, "weight of the entropy of the cluster memberships", low=0.0)
 
     name = "gmvae"
-    summary = "clusters as a latent variable: finds them, and makes new documents"
+    summary = "clusters as a latent variable: clustering and new documents"
     usual = {
         "epochs": 25,
         "batch_size": 100,
@@ -50,11 +50,11 @@ class GMVAE(Autoencoder):
     }
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """The layers to the mean of v, and from v back."""
+        """The layers from the input to the mean of v, and from v to the output."""
         return mirrored(shape, self.hidden, bits, "relu", self.sparse)
 
     def build(self, features: Features, bits: int) -> None:
-        """The layers, those to the other figures of q, and those from w to the clusters."""
+        """Create the layers, the heads of the other parameters of q, and the layers from w to the clusters."""
         super().build(features, bits)
         last = (prod(features.shape), *self.hidden)[-1]
         self.spread = nn.Linear(last, bits)
@@ -62,7 +62,7 @@ class GMVAE(Autoencoder):
         self.prior = mlp((self.style, 500, 2 * self.clusters * bits), "tanh")
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """A quarter of the steps for the first phase, all of them for the second."""
+        """Use a quarter of the steps for the first phase and all steps for the second."""
         self.build(features, bits)
         train(self, features, [(self.plain, self.parameters())], schedule.scaled(1 / 4), label="first layers")
         self.place(self.over(features.input, self.logits), schedule.seed)
@@ -73,7 +73,7 @@ class GMVAE(Autoencoder):
         return self.reconstruction(self.decode(self.logits(x)), x)
 
     def place(self, v: Floats, seed: int) -> None:
-        """Have the clusters begin at the centres of v [n, bits], as wide as documents lie about those."""
+        """Initialise the clusters with the k-means centres of v [n, bits] and the variance of v around them."""
         centres, used = k_means(v, self.clusters, seed)
         points = torch.from_numpy(v)
         near = centres[student_t(points, centres, used).argmax(1)]
@@ -97,7 +97,7 @@ class GMVAE(Autoencoder):
         return mean, _bounded(spread)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """The five terms."""
+        """The five terms of the second phase."""
         v, v_spread, w, w_spread = self.posterior(x)
         code = drawn(v, v_spread) if self.training else v
         mean, spread = self.components(drawn(w, w_spread) if self.training else w)
@@ -118,12 +118,12 @@ class GMVAE(Autoencoder):
         return self.over(x, self.shares)
 
     def shares(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, clusters]
-        """The same of a batch."""
+        """Return the memberships q(z|x) of a batch."""
         v, _, w, _ = self.posterior(x)
         return log_density(v[:, None], *self.components(w)).softmax(1)
 
     def sample(self, count: int, seed: int = 0) -> Floats:
-        """float32 [count, dim], each from a cluster drawn evenly."""
+        """Return float32 [count, dim], decoded from samples of uniformly chosen clusters."""
         generator = torch.Generator().manual_seed(seed)
         z = torch.randint(self.clusters, (count,), generator=generator)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Iterative quantization: principal components, rotated towards the corners of a cube."""
+"""Iterative quantization: principal components, rotated towards the vertices of a hypercube."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class ITQ(Encoder):
-    """Minimises |B - V R|^2 over signs B and rotations R, V the principal components (Gong et al. 2013).
+    """Minimises |B - V R|^2 over signs B and rotations R; V are the principal components (Gong et al. 2013).
 
-    B = sign(V R), then R = the rotation nearest to V^T B (orthogonal Procrustes), in turn. Where there are fewer
-    components than bits, R is a frame of more vectors than dimensions.
+    Alternates B = sign(V R) and R = the rotation nearest to V^T B (orthogonal Procrustes). With fewer components than
+    bits, R has orthonormal rows and more columns than rows.
     """
 
-    rounds: int = option(50, "times that signs and rotation are improved in turn", low=1)
+    rounds: int = option(50, "alternating updates of signs and rotation", low=1)
 
     name = "itq"
-    summary = "principal components rotated towards bits: the yardstick to beat"
+    summary = "principal components rotated towards bits: a strong baseline"
     trained = False
 
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
-        """Find components and rotation."""
+        """Find the components and the rotation."""
         mean, components = principal(features, bits, schedule.seed)
         projected = linear_program(components.T, -components @ mean, features.shape).logits(features.input)
         rotation = self.rotate(projected.astype(np.float64), bits, schedule.seed)  # [found, bits]
@@ -41,7 +41,7 @@ class ITQ(Encoder):
         return self
 
     def rotate(self, v: np.ndarray, bits: int, seed: int) -> Floats:
-        """The rotation of v [n, found] that brings it nearest to signs -> [found, bits], rows orthonormal."""
+        """Return the rotation of v [n, found] that brings it closest to signs, [found, bits], with orthonormal rows."""
         start = np.random.default_rng(seed).standard_normal((bits, bits))
         rotation = np.linalg.qr(start)[0][: v.shape[1]]
         for _ in range(self.rounds):
@@ -51,5 +51,5 @@ class ITQ(Encoder):
         return rotation.astype(np.float32)
 
     def program(self) -> Program:
-        """One linear operation."""
+        """Return a program with one linear operation."""
         return linear_program(self.weight, -self.mean @ self.weight, self.shape)

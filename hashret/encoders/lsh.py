@@ -1,4 +1,4 @@
-"""Random hyperplanes: what bits reach when nothing is learned."""
+"""Random hyperplanes: a baseline that does not learn."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class LSH(Encoder):
-    """Bit j tells on which side of a random hyperplane through the mean a document lies (Charikar 2002).
+    """Bit j is the side of a random hyperplane through the mean (Charikar 2002).
 
     bit_j = [w_j (x - mean) > 0], w_j ~ N(0, I)
     """
 
     name = "lsh"
-    summary = "random hyperplanes: the yardstick that learns nothing"
+    summary = "random hyperplanes: the baseline without learning"
     trained = False
 
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
-        """Draw the hyperplanes."""
+        """Sample the hyperplanes and compute the mean."""
         dim = prod(features.shape)
         self.weight = np.random.default_rng(schedule.seed).standard_normal((dim, bits), np.float32)
         self.mean, self.shape = mean_of(features.input), features.shape
         return self
 
     def program(self) -> Program:
-        """One linear operation."""
+        """Return a program with one linear operation."""
         return linear_program(self.weight, -self.mean @ self.weight, self.shape)

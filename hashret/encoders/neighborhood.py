@@ -1,4 +1,4 @@
-"""The autoencoder whose codes agree for neighbours: the default."""
+"""The autoencoder trained on a nearest-neighbour graph: the default encoder."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from hashret.graph import neighbors
 from hashret.options import option
 from hashret.training import Schedule, train
 
-FINEST = 64
-IMAGES_WALK = 6  # images of one kind are a chain of small changes, and its ends no neighbours
+FINEST = 64  # minimum bits in all rounds but the last
+IMAGES_WALK = 6  # images of one kind form long chains of small changes, whose ends are not neighbours
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Neighborhood(BernoulliAutoencoder):
-    """Codes that agree for neighbours, with bits that are balanced and say different things.
+    """Similar codes for neighbours, with balanced and decorrelated bits.
 
-    For documents x and neighbours y drawn from a graph of the corpus, with p = sigmoid(body(.)), bits z = 2 b - 1 where
-    b ~ Bernoulli(p) with the straight-through gradient, m = 2 p - 1 their means, and N bits,
+    For documents x and neighbours y sampled from a graph of the corpus, with p = sigmoid(body(.)), bits z = 2 b - 1,
+    b ~ Bernoulli(p) with the straight-through gradient, means m = 2 p - 1, and N bits,
 
-        agreement       - log softmax_j(z_x z_y^j / N t) at the own neighbour, both ways (van den Oord et al. 2018)
+        agreement       - log softmax_j(z_x z_y^j / N t) at the true neighbour, both ways (van den Oord et al. 2018)
         decorrelation   sum over i != j of cov(m_i, m_j)^2 / N^2                                  (Zbontar et al. 2021)
         balance         sum over j of mean(m_j)^2 / N^2                                           (Weiss et al. 2008)
         reconstruction  of the input from z
 
         loss = agreement + e (decorrelation + balance) + r reconstruction
 
-    The codes then know more of the corpus than the views the graph was made of: a second graph takes their logits as a
-    view more, and the net is trained anew on it. All rounds but the last have at least FINEST bits, so that short codes
-    learn from what long ones found.
+    The codes then describe the corpus better than the views from which the graph was built, so a second graph uses
+    their logits as an additional view, and a new network is trained on it. All rounds but the last use at least FINEST
+    bits, so that short codes benefit from long ones.
     """
 
     hidden: tuple[int, ...] = option((1024,), "units of the layers between input and code", low=1)
-    neighbors: int = option(20, "neighbours of a document in the graph", low=1)
+    neighbors: int = option(20, "neighbours per document in the graph", low=1)
     walk: int = option(None, "steps in the graph from a document to its partner; auto: 6 for images, else 1", low=1)
-    rounds: int = option(2, "times that a graph is made and a net trained on it", low=1, high=10)
-    temperature: float = option(None, "t, of the agreement; auto: .2 for up to 8 bits, else .1", low=0.0)
+    rounds: int = option(2, "rounds of building a graph and training a network on it", low=1, high=10)
+    temperature: float = option(None, "t, temperature of the agreement; auto: .2 for up to 8 bits, else .1", low=0.0)
     decorrelation_weight: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
     reconstruction_weight: float = option(0.001, "r, weight of the reconstruction", low=0.0)
 
     name = "neighborhood"
-    summary = "bits that agree for neighbours (the default)"
+    summary = "similar codes for neighbours (the default)"
     accepted_types = ("real", "unit", "counts")
     convolved = (1, 3)
-    # no document is held out: the judge's sample is missed more than early stopping helps, .01 of P@100
+    # no documents are held out: training on them improves P@100 by .01 more than early stopping
     usual = {
         "epochs": 25,
         "batch_size": 512,
@@ -63,7 +63,7 @@ class Neighborhood(BernoulliAutoencoder):
     }
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """Rounds of a graph and a net; all but the last take half the steps."""
+        """Run the rounds; all but the last take half of the steps."""
         views = features.views or (features.input,)
         self.features = features
         for left in reversed(range(self.rounds)):
@@ -77,7 +77,7 @@ class Neighborhood(BernoulliAutoencoder):
         del self.features, self.graph
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """The four terms."""
+        """The weighted sum of the four terms."""
         both = torch.cat([x, self.drawn(rows).to(x.device).reshape(x.shape)])
         if self.training and len(self.shape) == 3:
             both = moved(both)
@@ -94,7 +94,7 @@ class Neighborhood(BernoulliAutoencoder):
         return agreement + even + self.reconstruction_weight * self.reconstruction(self.decode(z), both)
 
     def drawn(self, rows: Tensor) -> Tensor:  # [batch] -> [batch, dim]
-        """A partner of each document: where a walk in the graph leads while training, the nearest while watching."""
+        """Return a partner of each document: the end of a random walk in training, else the nearest neighbour."""
         rows = rows.cpu()
         steps = (self.walk or (IMAGES_WALK if len(self.shape) == 3 else 1)) if self.training else 1
         for _ in range(steps):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class PCA(Encoder):
-    """Bit j is the sign of principal component j (Gong et al. 2013 call it PCA-Direct).
+    """Bit j is the sign of principal component j (PCA-Direct in Gong et al. 2013).
 
     bit_j = [v_j (x - mean) > 0]
     """
@@ -31,7 +31,7 @@ class PCA(Encoder):
     trained = False
 
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
-        """Find the components; UsageError where there are fewer of them than bits."""
+        """Find the components. Raises UsageError if there are fewer than bits."""
         self.mean, self.components = principal(features, bits, schedule.seed)
         self.shape = features.shape
         if (found := len(self.components)) < bits:
@@ -41,27 +41,27 @@ class PCA(Encoder):
         return self
 
     def reconstruct(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n, dim], the nearest points of the components' space."""
+        """Features [n, dim] -> float32 [n, dim], the projection onto the space of the components."""
         return np.asarray(self.mean + self.program().logits(x) @ self.components, np.float32)
 
     def project(self, x: Floats | CSRMatrix) -> Floats:
-        """Features [n, dim] -> float32 [n, 2], the first two components; of a single one, a line."""
+        """Features [n, dim] -> float32 [n, 2], the first two components; the second is 0 if there is only one."""
         first = self.program().logits(x)[:, :2]
         return np.pad(first, ((0, 0), (0, 2 - first.shape[1])))
 
     def bits_to_project(self, features: Features, bits: int) -> int:
-        """Two components, or as many as there are."""
+        """Return 2, or fewer if there are fewer components."""
         return max(1, min(2, len(features) - 1, prod(features.shape)))
 
     def state(self) -> Mapping[str, Floats]:
-        """Mean and components."""
+        """Return mean and components."""
         return {"mean": self.mean, "components": self.components}
 
     def restore(self, like: Features, bits: int, state: Mapping[str, Floats]) -> Self:
-        """Take up mean and components."""
+        """Load mean and components."""
         self.mean, self.components, self.shape = state["mean"], state["components"], like.shape
         return self
 
     def program(self) -> Program:
-        """One linear operation."""
+        """Return a program with one linear operation."""
         return linear_program(self.components.T, -self.components @ self.mean, self.shape)

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Spectral(Encoder):
-    """Balanced, uncorrelated bits that cut few near pairs, were the data uniform (Weiss, Torralba & Fergus 2008).
+    """Balanced, uncorrelated bits that separate few near pairs of uniform data (Weiss, Torralba & Fergus 2008).
 
-    Along principal component i, of range [a, b], the graph Laplacian's eigenfunctions are
-    phi_k(v) = sin(pi / 2 + k pi (v - a) / (b - a)), their eigenvalues grow with (k / (b - a))^2; bit j is the sign of
-    the j-th smallest of all components and k = 1, 2, ...
+    Along principal component i with range [a, b], the eigenfunctions of the graph Laplacian are
+    phi_k(v) = sin(pi / 2 + k pi (v - a) / (b - a)), and their eigenvalues grow with (k / (b - a))^2. Bit j is the sign
+    of the eigenfunction with the j-th smallest eigenvalue over all components and k = 1, 2, ...
     """
 
     name = "spectral"
-    summary = "waves along principal components: balanced cuts of a graph"
+    summary = "sine waves along principal components: balanced graph cuts"
     trained = False
 
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
-        """Find components, their ranges and the waves."""
+        """Find the components, their ranges and the sine waves."""
         mean, components = principal(features, bits, schedule.seed)
         low, high = self.ranges(linear_program(components.T, -components @ mean, features.shape), features)
         waves = np.arange(1, bits + 1)[:, None] * np.pi / np.maximum(high - low, 1e-6)  # [k, components]
@@ -43,11 +43,11 @@ class Spectral(Encoder):
         return self
 
     def ranges(self, projected: Program, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest value along each component, float64 [components]."""
+        """Return the minimum and maximum along each component, float64 [components] each."""
         values = projected.logits(features.input).astype(np.float64)
         return values.min(axis=0), values.max(axis=0)
 
     def program(self) -> Program:
-        """A linear operation and a sine."""
+        """Return a program with a linear operation and a sine."""
         *before, cut = (linear := linear_program(self.weight, self.bias, self.shape)).lines
         return Program((*before, {"op": "sine"}, cut), linear.tensors, self.shape)

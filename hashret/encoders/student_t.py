@@ -1,4 +1,4 @@
-"""The variational autoencoder whose output has heavy tails."""
+"""The variational autoencoder with a heavy-tailed output distribution."""
 
 from __future__ import annotations
 
@@ -15,68 +15,68 @@ from hashret.encoders.nn.net import Autoencoder
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 
-DRAWS = 16  # of the code, for a document's likelihood
-LEAST = 1e-3  # of precision and degrees of freedom, above which the density is finite and smooth
+DRAWS = 16  # samples of the code to estimate the likelihood of a document
+LEAST = 1e-3  # lower bound of precision and degrees of freedom, which keeps the density finite and smooth
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class StudentT(Autoencoder):
-    """Each number follows Student's t, whose precision and tail the decoder tells (Takahashi et al. 2018).
+    """Each value has a Student's t distribution with parameters from the decoder (Takahashi et al. 2018).
 
     q(z | x) = N(mean, exp(log variance)), p(z) = N(0, I), m, a, v = decoder(z): centre, precision, degrees of freedom
     log p(x | z) = sum_i lgamma((v + 1) / 2) - lgamma(v / 2) + log(a / pi v) / 2 - (v + 1) / 2 log(1 + a d^2 / v)
-    with d = x_i - m; of the Gaussian, log(a / 2 pi) / 2 - a d^2 / 2
+    with d = x_i - m; for a Gaussian output, log(a / 2 pi) / 2 - a d^2 / 2
     loss = - log p(x | z) + KL(q || p) = - log p(x | z) + sum_j (mean^2 + variance - log variance - 1) / 2
-    outliers by - log p(x), estimated from DRAWS codes: p(x) = mean over z of q of p(x | z) p(z) / q(z | x).
-    All documents are taken as real numbers. A bit is the mean above its median.
+    The outlier score is - log p(x), estimated from DRAWS samples z of q: p(x) = mean of p(x | z) p(z) / q(z | x).
+    All features are treated as real numbers. Bit j is 1 if the mean is above its median.
     """
 
-    output: str = option("student-t", "what a number follows", choices=("student-t", "gaussian"))
+    output: str = option("student-t", "output distribution", choices=("student-t", "gaussian"))
     hidden: tuple[int, ...] = option((256,), "units of the layers between input and code", low=1)
-    activation: str = option("tanh", "between the layers", choices=tuple(ACTIVATIONS))
+    activation: str = option("tanh", "activation between the layers", choices=tuple(ACTIVATIONS))
 
     usual = {
         "learning_rate": 1e-3,
         "min_steps": 1000,
         "max_steps": 1500,
-    }  # with three outputs a word, minutes for texts
+    }  # with three outputs per word, texts take minutes
     name = "student-t"
-    summary = "variational, with an output of heavy tails"
+    summary = "variational, with a heavy-tailed output distribution"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """The mean's layers, and back to three numbers a dimension."""
+        """The layers to the mean, and back to three parameters per dimension."""
         dim = prod(shape)
         body = mlp((dim, *self.hidden, bits), self.activation, flatten=len(shape) > 1, sparse=self.sparse)
         return body, mlp((bits, *self.hidden[::-1], 3 * dim), self.activation)
 
     def build(self, features: Features, bits: int) -> None:
-        """The layers, the one of the code's log variance, and the noise of all likelihoods."""
+        """Create the layers, the head of the log variance, and fixed noise for likelihoods."""
         super().build(features, bits)
         self.spread = nn.Linear((prod(features.shape), *self.hidden)[-1], bits)
         self.register_buffer("noise", torch.randn(DRAWS, bits))
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """The negative evidence lower bound, from one draw; from the mean when it is watched."""
+        """The negative evidence lower bound, from one sample; from the mean in validation."""
         mean, log_variance = self.posterior(x)
         z = drawn(mean, log_variance) if self.training else mean
         apart = divergence(mean, log_variance, torch.zeros_like(mean), torch.zeros_like(mean))
         return (apart - self.log_density(x, z)).mean()
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [batch, *shape] -> [batch, bits] twice
-        """Mean and log variance of the code."""
+        """Return mean and log variance of the code."""
         assert isinstance(self.body, nn.Sequential)
         h = self.body[:-1](self.input(x))  # the last hidden layer
         return self.body[-1](h), self.spread(h)
 
     def log_density(self, x: Tensor, z: Tensor) -> Tensor:  # [batch, *shape], [batch, bits] -> [batch]
-        """log p(x | z)."""
+        """Return log p(x | z)."""
         m, a, v = self.decoder(z).chunk(3, dim=1)  # [batch, dim] each
         a, v = softplus(a) + LEAST, softplus(v) + LEAST
         squares = (self.input(x).flatten(1) - m).square()
         return log_t(squares, a, v).sum(1) if self.output == "student-t" else log_gaussian(squares, a).sum(1)
 
     def log_likelihood(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch]
-        """log p(x) of the standardised document, by importance sampling."""
+        """Return log p(x) of the standardised document, by importance sampling."""
         mean, log_variance = self.posterior(x)
         ratios = []
         for noise in self.get_buffer("noise"):  # [bits]
@@ -94,16 +94,16 @@ class StudentT(Autoencoder):
         return self.logits(x)
 
     def decode(self, code: Tensor) -> Tensor:  # [batch, bits] -> [batch, dim]
-        """The centres."""
+        """Return the centres of the output distribution."""
         centres: Tensor = self.decoder(code).chunk(3, dim=1)[0]
         return centres
 
     def shown(self, output: Tensor) -> Tensor:  # [batch, dim] -> [batch, dim]
-        """The centres as they were before they were standardised."""
+        """Return the centres in the original scale, with standardisation undone."""
         return self.input.undo(output) if isinstance(self.input, Standardize) else output
 
     def sample(self, count: int, seed: int = 0) -> Floats:
-        """float32 [count, dim]: the centres of codes drawn from the prior."""
+        """Return float32 [count, dim]: the output centres of codes sampled from the prior."""
         self.eval()
         with torch.no_grad():
             z = torch.randn(count, self.get_buffer("noise").shape[1], generator=torch.Generator().manual_seed(seed))
@@ -111,11 +111,11 @@ class StudentT(Autoencoder):
 
 
 def log_t(squares: Tensor, a: Tensor, v: Tensor) -> Tensor:
-    """log density of Student's t with precision a and v degrees of freedom, squares being (x - m)^2."""
+    """Return the log density of Student's t with precision a and v degrees of freedom; `squares` is (x - m)^2."""
     level = torch.lgamma((v + 1) / 2) - torch.lgamma(v / 2) + (a / (pi * v)).log() / 2
     return level - (v + 1) / 2 * (a * squares / v).log1p()
 
 
 def log_gaussian(squares: Tensor, a: Tensor) -> Tensor:
-    """log density of a Gaussian with precision a."""
+    """Return the log density of a Gaussian with precision a; `squares` is (x - m)^2."""
     return (a / (2 * pi)).log() / 2 - a * squares / 2

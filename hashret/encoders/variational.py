@@ -18,39 +18,39 @@ from hashret.options import option
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Variational(Autoencoder):
-    """A code that is a cloud, not a point (Kingma & Welling 2013).
+    """The code of a document is a normal distribution (Kingma & Welling 2013).
 
     q(z | x) = N(mu, s^2), mu and ln s^2 linear in the last hidden layer, z = mu + s e with e ~ N(0, I)
     loss = - E ln p(x | z) + beta KL(q || N(0, I)),  KL = 1/2 sum_j (mu_j^2 + s_j^2 - 1 - ln s_j^2)
 
-    Bit j is the sign of mu_j. `dynamic`: values of 0 to 1 are drawn as 0 or 1 anew at each step.
+    Bit j is the sign of mu_j. With `dynamic`, values from 0 to 1 are sampled as 0 or 1 at each step.
     """
 
     hidden: tuple[int, ...] = option((400,), "units of the layers between input and code, at least one", low=1)
     beta: float = option(1.0, "weight of the divergence from the prior", low=0.0)
-    dynamic: bool = option(False, "take values of 0 to 1 as chances, and draw pixels")
+    dynamic: bool = option(False, "sample pixels as 0 or 1, with their values as probabilities")
 
     usual = {"learning_rate": 1e-3}
     name = "variational"
-    summary = "a code drawn from a Gaussian: makes new documents"
+    summary = "codes sampled from a Gaussian: can generate new documents"
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
-        """Hidden layers down to mu, the same back; `spread` gives ln s^2."""
+        """Hidden layers to mu and mirrored layers back; `spread` computes ln s^2."""
         widths = (prod(shape), *(self.hidden or (400,)), bits)
         self.spread = nn.Linear(widths[-2], bits)
         return mlp(widths, "relu", flatten=len(shape) > 1, sparse=self.sparse), mlp(widths[::-1], "relu")
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [batch, *shape] -> two of [batch, bits]
-        """mu and ln s^2."""
+        """Return mu and ln s^2."""
         hidden = self.body[:-1](self.input(x))  # type: ignore[index]
         return self.body[-1](hidden), self.spread(hidden).clamp(-15, 15)  # type: ignore[index]
 
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
-        """The middle of the cloud."""
+        """The mean mu."""
         return self.logits(x)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
-        """The evidence lower bound, negated."""
+        """The negative evidence lower bound."""
         if self.dynamic and self.feature_type == "unit" and self.training:
             x = torch.bernoulli(x)
         mu, spread = self.posterior(x)
@@ -59,18 +59,18 @@ class Variational(Autoencoder):
         return self.surprise(self.decode(z), x) + self.beta * apart.mean()
 
     def thresholds(self, logits: Floats) -> Floats:
-        """The sign of mu."""
+        """Zeros: a bit is the sign of mu."""
         return np.zeros(logits.shape[1], np.float32)
 
     def sample(self, count: int, seed: int = 0) -> Floats:
-        """float32 [count, dim], decoded from draws of the prior."""
+        """Return float32 [count, dim], decoded from samples of the prior."""
         bits = self.spread.out_features
         z = torch.randn(count, bits, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
             return np.asarray(self.shown(self.decode(z)).numpy(), np.float32)
 
     def log_likelihood(self, x: Floats | CSRMatrix, draws: int = 200, seed: int = 0) -> Floats:
-        """ln p(x) of values 0 or 1, [n, dim] -> float32 [n], by importance sampling from q (Burda et al. 2016)."""
+        """Return ln p(x) of values 0 or 1, [n, dim] -> float32 [n], by importance sampling (Burda et al. 2016)."""
         generator = torch.Generator().manual_seed(seed)
 
         def estimate(rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Vectorizers: documents -> features, one file each; `VECTORIZERS` lists them."""
+"""Vectorizers convert documents to features, one file each; `VECTORIZERS` is their registry."""
 
 from hashret.registry import Registry
 from hashret.vectorizers.base import Vectorizer

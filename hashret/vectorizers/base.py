@@ -1,4 +1,4 @@
-"""Vectorizer: documents -> features, with numpy alone once fitted."""
+"""The base class `Vectorizer`, which converts documents to features; needs only NumPy once fitted."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from hashret.options import Options
 
 @dataclass(frozen=True)
 class State:
-    """What a fitted vectorizer has learned, in the three forms that are saved."""
+    """The state of a fitted vectorizer: facts, tensors and a vocabulary, which are saved separately."""
 
-    facts: Mapping[str, Any] = field(default_factory=dict)  # JSON
+    facts: Mapping[str, Any] = field(default_factory=dict)  # JSON-serializable
     tensors: Mapping[str, Floats] = field(default_factory=dict)
     vocabulary: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Vectorizer(Options, ABC):
-    """Turns documents of one kind into numbers."""
+    """Base class of vectorizers, which convert documents of one kind to features."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -36,20 +36,20 @@ class Vectorizer(Options, ABC):
 
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Features:
-        """Learn from the documents; their features."""
+        """Learn from the documents and return their features. Raises DataError for documents of another kind."""
 
     @abstractmethod
     def transform(self, documents: Sequence[Document]) -> Features:
-        """Features of any documents, one row each; DataError where one is of another kind."""
+        """Return the features of documents, one row each. Raises DataError for documents of another kind."""
 
     def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
-        """Of which documents, given their features [n, dim], it knows anything at all, bool [n]."""
+        """Return which documents have known content, such as known words, from their features [n, dim]: bool [n]."""
         return np.ones(len(features), bool)
 
     @abstractmethod
     def state(self) -> State:
-        """What was learned."""
+        """Return the learned state."""
 
     @abstractmethod
     def restore(self, state: State) -> None:
-        """Take up what was learned before; StoreError where it does not hang together."""
+        """Load a learned state. Raises StoreError if it is inconsistent."""

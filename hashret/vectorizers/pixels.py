@@ -1,4 +1,4 @@
-"""Pixels: an image as brightness values on a fixed grid."""
+"""Vectorizer of images: pixel values on a fixed grid."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from hashret.vectorizers.base import State, Vectorizer
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LARGEST = 32  # pixels a side, unless the option size says otherwise
-VIEW = 64  # dimensions that pixels are compared in
-LOOKED_AT = 200  # images that decide size and mode
+LARGEST = 32  # largest number of pixels per side, unless the option `size` is set
+VIEW = 64  # principal components of the pixels in the view for the neighbour graph
+LOOKED_AT = 200  # images examined to choose size and mode
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Pixels(Vectorizer):
-    """Every image resized to one size and mode, values 0 to 1, [channels, height, width]."""
+    """Resizes images to one size and mode; features are values from 0 to 1, [channels, height, width]."""
 
     size: int = option(
-        None, "pixels per side; auto: the images' own size where all share one of at most 32, else 32", low=1, high=256
+        None, "pixels per side; auto: the size of the images if equal and at most 32, else 32", low=1, high=256
     )
-    mode: str = option("auto", "auto: colour where any image has some", choices=("auto", "grey", "colour"))
+    mode: str = option("auto", "auto: colour if any image has colour", choices=("auto", "grey", "colour"))
 
     name = "pixels"
-    summary = "images as pixels of a fixed grid, grey or colour"
+    summary = "images as pixel values on a fixed grid, grey or colour"
     document_type = "image"
     centred = True
     feature_type = "unit"
 
     def fit(self, documents: Sequence[Document]) -> Features:
-        """Settle size and mode by a look at some of the images, spread evenly; views are pixels and shapes."""
+        """Choose size and mode from evenly spaced images; the views are principal components of pixels, and shapes."""
         from hashret.projection import principal
         from hashret.vectorizers.shapes import shapes
 
@@ -57,14 +57,14 @@ class Pixels(Vectorizer):
         values = self._matrix(track(documents, "reading images", len(documents)), len(documents))
         plain = Features(values, self.shape, self.feature_type)
         if len(values) < 2:
-            return plain  # nothing to be compared with
+            return plain  # a single image has no neighbours
         mean, directions = principal(plain, VIEW, 0)
         edges = shapes(values, self.shape)
         views = (values - mean) @ directions.T, edges - edges.mean(axis=0)
         return replace(plain, views=tuple(np.asarray(view, np.float32) for view in views))
 
     def transform(self, documents: Sequence[Document]) -> Features:
-        """Dense rows [n, channels * height * width]."""
+        """Return dense features [n, channels * height * width]. Raises DataError for documents other than images."""
         check_kind(documents, self.document_type, "pixels")
         return Features(self._matrix(documents, len(documents)), self.shape, self.feature_type)
 
@@ -79,19 +79,19 @@ class Pixels(Vectorizer):
         channels, height, across = self.shape
         image = image.convert("L" if channels == 1 else "RGB")
         if image.size != (across, height):
-            image = image.resize((across, height), resample=5)  # PIL.Image.HAMMING: sharp, and smooth when shrinking
+            image = image.resize((across, height), resample=5)  # PIL.Image.HAMMING: sharp, without aliasing
         values = np.asarray(image, np.float32) / 255
         return np.asarray(values.reshape(height, across, channels).transpose(2, 0, 1), np.float32)
 
     def state(self) -> State:
-        """The shape."""
+        """Return the shape."""
         return State(facts={"shape": list(self.shape)})
 
     def restore(self, state: State) -> None:
-        """Take up the shape."""
+        """Load the shape. Raises StoreError if it is invalid."""
         shape = tuple(state.facts.get("shape", ()))
         if len(shape) != 3 or shape[0] not in (1, 3) or not all(isinstance(s, int) and 0 < s <= 4096 for s in shape):
-            raise StoreError(f"an image's shape is 1 or 3 channels of at most 4096 x 4096 pixels, got {shape}")
+            raise StoreError(f"the shape of images must be 1 or 3 channels of at most 4096 x 4096 pixels, got {shape}")
         self.shape = cast("tuple[int, int, int]", shape)
 
 

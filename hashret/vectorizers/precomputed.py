@@ -1,4 +1,4 @@
-"""Precomputed: documents that are vectors already."""
+"""Vectorizer of documents that are already vectors."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hashret.vectorizers.base import State, Vectorizer
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Precomputed(Vectorizer):
-    """Vectors of one length, as they are."""
+    """Uses vectors of equal length unchanged."""
 
     name = "precomputed"
-    summary = "vectors made elsewhere, as they are"
+    summary = "vectors computed elsewhere, unchanged"
     document_type = "vector"
     feature_type = "real"
 
     def fit(self, documents: Sequence[Document]) -> Features:
-        """Settle the length by the first vector."""
+        """Take the length from the first vector. Raises DataError if a vector is empty or invalid."""
         check_kind(documents, self.document_type, "precomputed")
         self.dim = len(np.asarray(documents[0].content))
         if not self.dim:
@@ -31,7 +31,7 @@ class Precomputed(Vectorizer):
         return self.transform(documents)
 
     def transform(self, documents: Sequence[Document]) -> Features:
-        """Dense rows [n, dim]; DataError for another length, NaN or infinity."""
+        """Return dense features [n, dim]. Raises DataError for another length, NaN or infinity."""
         check_kind(documents, self.document_type, "precomputed")
         values = np.empty((len(documents), self.dim), np.float32)
         for row, document in zip(values, documents, strict=True):
@@ -40,20 +40,20 @@ class Precomputed(Vectorizer):
                 raise DataError(f"{document.id!r} holds {vector.dtype}; a vector must be of real numbers")
             if len(vector) != self.dim:
                 raise DataError(f"{document.id!r} has {len(vector)} dimensions, all must have {self.dim}")
-            with np.errstate(over="ignore"):  # beyond float32 is infinite, which is refused below
+            with np.errstate(over="ignore"):  # values beyond float32 become infinite, which raises below
                 row[:] = vector
         if not np.isfinite(values).all():
             bad = documents[int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])]
-            raise DataError(f"{bad.id!r} holds NaN or infinity; every value must be a finite number: mend or drop it")
+            raise DataError(f"{bad.id!r} holds NaN or infinity; all values must be finite; fix or remove it")
         return Features(values, (self.dim,), self.feature_type)
 
     def state(self) -> State:
-        """The length."""
+        """Return the length."""
         return State(facts={"dim": self.dim})
 
     def restore(self, state: State) -> None:
-        """Take up the length."""
+        """Load the length. Raises StoreError if it is invalid."""
         dim = state.facts.get("dim")
         if not isinstance(dim, int) or not 0 < dim <= 1 << 24:
-            raise StoreError(f"the vectors' length must be a whole number from 1 up, got {dim!r}")
+            raise StoreError(f"the length of vectors must be a whole number, 1 to {1 << 24}, got {dim!r}")
         self.dim = dim

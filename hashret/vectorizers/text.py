@@ -1,15 +1,14 @@
-"""Text: a document by what its words mean, learned from the corpus itself.
+"""Vectorizer of texts: word vectors and topics learned from the corpus.
 
-    meaning   the tf-idf-weighted sum of its word vectors, to length 1
-    topics    its coordinates in latent semantic analysis, to length 1
-    known     the same by word vectors of a model trained elsewhere, where one is given
+    meaning   the tf-idf-weighted sum of word vectors, scaled to length 1
+    topics    the coordinates in latent semantic analysis, scaled to length 1
+    known     like meaning, with word vectors of a model trained elsewhere, if one is given
     input     (meaning, share * topics, known)
 
-and for the graph of neighbours the views (meaning, topics, known, tf-idf). `share` is decided by the documents' length
-and by how much the first topics hold of what all hold: topics are counted from whole documents and say little of one
-that has a dozen words, where they only add noise to the net's input; where few topics lead, a corpus is made of few
-kinds of documents, and topics tell them apart better than words do. The graph, which adds up agreement, is not hurt by
-a weak view.
+The views for the neighbour graph are (meaning, topics, known, tf-idf). `share` depends on the length of the documents
+and on the weight of the first topics among all. Topics of documents with a dozen words are mostly noise, so they
+are left out of the input. If a few topics dominate, the corpus consists of few kinds of documents, which topics
+separate better than words do. The graph adds up similarities and does not suffer from a weak view.
 """
 
 from __future__ import annotations
@@ -28,32 +27,32 @@ from hashret.features import CSRMatrix, Features, Floats, unit
 from hashret.options import option
 from hashret.vectorizers.base import State, Vectorizer
 
-SHORT, LONG = 15, 50  # distinct words of the middle document: topics begin to tell, topics tell all they can
-LEAD = 0.27  # of what topics hold, in the first eighth of them; with more they count for more, at most twice as much
-FEW = 500  # documents; word vectors of fewer are rough
+SHORT, LONG = 15, 50  # median distinct words per document: the share of topics grows from 0 at SHORT to 1 at LONG
+LEAD = 0.27  # usual weight of the first eighth of the topics; more increases their share, up to a factor of 2
+FEW = 500  # documents; word vectors learned from fewer are inaccurate
 
 log = logging.getLogger("hashret")
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Text(Vectorizer):
-    """Word vectors and latent semantics, both learned from the documents; see `vectorizers/views.py`."""
+    """Word vectors and latent semantic analysis, both learned from the documents, see `vectorizers/views.py`."""
 
     max_features: int = option(10_000, "words kept, the most frequent first", low=1)
     min_df: int = option(2, "documents a word must occur in", low=1)
     max_df: float = option(0.5, "share of the documents that a word may occur in", low=0.0, high=1.0)
     dim: int = option(100, "dimensions of the word vectors", low=1, high=4096)
-    topics: int = option(128, "dimensions of the latent semantics", low=1, high=4096)
-    input: str = option("auto", "what feeds the net; auto: by length", choices=("auto", "words", "topics", "both"))
-    static: str = option("", "word vectors trained elsewhere beside: minilm, or the path of a model2vec model")
+    topics: int = option(128, "dimensions of latent semantic analysis", low=1, high=4096)
+    input: str = option("auto", "input of the network; auto: by length", choices=("auto", "words", "topics", "both"))
+    static: str = option("", "additional word vectors: minilm, or the path of a model2vec model")
 
     name = "text"
-    summary = "what words mean, learned from the corpus (the default for texts)"
+    summary = "word vectors and topics learned from the corpus (the default for texts)"
     document_type = "text"
     feature_type = "real"
 
     def fit(self, documents: Sequence[Document]) -> Features:
-        """Learn words and topics."""
+        """Learn the vocabulary, word vectors and topics. Logs a warning for few documents."""
         from hashret.vectorizers.static import static_vectors
         from hashret.vectorizers.views import latent, word_vectors
 
@@ -62,7 +61,7 @@ class Text(Vectorizer):
         texts = [str(document.content) for document in documents]
         kept, df = tokens.vocabulary(texts, self.max_features, self.min_df, self.max_df)
         if len(texts) < FEW:
-            log.warning("%d documents: codes learned from fewer than %d are rough", len(texts), FEW)
+            log.warning("%d documents: codes learned from fewer than %d are inaccurate", len(texts), FEW)
         counts = tokens.count(texts, {word: i for i, word in enumerate(kept)})
         idf = tokens.rarity(df, len(texts))
         weights = tokens.weigh(counts, idf)
@@ -77,12 +76,12 @@ class Text(Vectorizer):
         return Features(self._input(weights), self.shape, self.feature_type, (*views, weights))
 
     def _share(self, lengths: np.ndarray, held: np.ndarray) -> float:
-        """The weight of topics beside words, given each document's distinct words [n] and what each topic holds."""
+        """Return the weight of topics from the distinct words per document [n] and the weight `held` of each topic."""
         if self.input != "auto":
             return 0.0 if self.input == "words" else 1.0
         middle = max(float(np.median(lengths)), 1.0)
         by_length = np.clip(np.log(middle / SHORT) / np.log(LONG / SHORT), 0, 1)
-        # the very first is what all documents have in common
+        # without the first topic, which is common to all documents
         lead = held[1 : len(held) // 8].sum() / max(float(held[1:].sum()), 1e-12)
         return float(by_length * np.clip(lead / LEAD, 1, 2))
 
@@ -94,13 +93,13 @@ class Text(Vectorizer):
         self.shape = (self.vectors.shape[1],)
 
     def transform(self, documents: Sequence[Document]) -> Features:
-        """Dense rows [n, dim]; a text without a known word is a row of zeros."""
+        """Return dense features [n, dim]; a text without known words is a row of zeros."""
         check_kind(documents, self.document_type, self.name)
         counts = tokens.count((str(document.content) for document in documents), self.number)
         return Features(self._input(tokens.weigh(counts, self.idf)), self.shape, self.feature_type)
 
     def _input(self, weights: CSRMatrix) -> Floats:
-        """tf-idf [n, words] -> float32 [n, dim]."""
+        """tf-idf [n, words] -> input of the network, float32 [n, dim]."""
         values = weights.matmul(self.vectors)
         start = 0
         for width, share in zip(self.widths, self.shares, strict=True):
@@ -109,29 +108,29 @@ class Text(Vectorizer):
         return values
 
     def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
-        """Which documents have a word that was seen before, bool [n]."""
+        """Return which documents have a known word, bool [n]."""
         return np.asarray(np.asarray(features).any(axis=1), bool)
 
     def state(self) -> State:
-        """The words, their weights and vectors."""
+        """Return the words with their weights and vectors."""
         facts = {"shares": list(self.shares), "widths": self.widths}
         return State(facts, {"idf": self.idf, "vectors": self.vectors}, self.words)
 
     def restore(self, state: State) -> None:
-        """Take up words, weights and vectors."""
+        """Load words, weights and vectors. Raises StoreError if they do not fit each other."""
         idf, vectors = state.tensors.get("idf"), state.tensors.get("vectors")
         shares, widths = state.facts.get("shares"), state.facts.get("widths")
         n = len(state.vocabulary)
         if idf is None or vectors is None or idf.shape != (n,) or vectors.ndim != 2 or len(vectors) != n:
             raise StoreError(f"the vocabulary has {n} words, but their weights and vectors do not fit it")
         if not (isinstance(shares, list) and isinstance(widths, list) and 0 < len(shares) == len(widths)):
-            raise StoreError(f"the parts of the input need as many shares as widths, got {shares!r}, {widths!r}")
+            raise StoreError(f"the parts of the input must have as many shares as widths, got {shares!r}, {widths!r}")
         if not all(type(width) is int and width > 0 for width in widths) or sum(widths) != vectors.shape[1]:
-            raise StoreError(f"parts of widths {widths!r} are not those of vectors of {vectors.shape[1]} dimensions")
+            raise StoreError(f"parts of widths {widths!r} do not add up to vectors of {vectors.shape[1]} dimensions")
         parts = np.split(vectors, np.cumsum(widths)[:-1], axis=1)
         self._take_up(state.vocabulary, idf, parts, [float(share) for share in shares])
 
 
 def _centred(vectors: Floats, df: npt.NDArray[np.int64]) -> Floats:
-    """Word vectors less what the words of a document, met as often as they are, have in common."""
+    """Subtract the mean of the word vectors, weighted by document frequency."""
     return np.asarray(vectors - df @ vectors / max(int(df.sum()), 1), np.float32)

@@ -1,1 +1,1 @@
-"""What several neural encoders share: the base class of networks, layers, noise, losses."""
+"""Shared parts of neural encoders: base classes, layers, noise and losses."""

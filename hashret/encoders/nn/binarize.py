@@ -1,4 +1,4 @@
-"""Binarize: from real values to bits, while training and after."""
+"""Binarization of real values, in training and afterwards."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from hashret.features import Floats
 
 
 def straight_through(probability: Tensor, sample: bool) -> Tensor:
-    """Bits 0 or 1 with the gradient of their probability (Bengio et al. 2013): drawn while training, else rounded."""
+    """Return bits 0 or 1 with the gradient of their probability (Bengio et al. 2013); sampled or rounded."""
     cut = torch.rand_like(probability) if sample else torch.full_like(probability, 0.5)
     bits = (probability > cut).to(probability.dtype)
     return bits + probability - probability.detach()
 
 
 def category(probability: Tensor, sample: bool) -> Tensor:  # [n, k] -> [n, k]
-    """One 1 a row with the gradient of the probabilities: drawn while training, else where they are highest."""
+    """Return one-hot rows with the gradient of the probabilities; sampled, or the most likely category."""
     place = torch.multinomial(probability, 1) if sample else probability.argmax(1, keepdim=True)
     return torch.zeros_like(probability).scatter_(1, place, 1.0) + probability - probability.detach()
 
 
 def medians(logits: Floats) -> Floats:
-    """The threshold that halves each bit, or comes nearest to it: [n, bits] -> float32 [bits].
+    """Return the thresholds that split each bit most evenly: [n, bits] -> float32 [bits].
 
-    It lies half-way between two logits that clearly differ, so that no bit of a training document hangs on the last
-    digit of a sum, and equal documents fall on one side. Where all logits are the same, it lies above them.
+    A threshold is halfway between two clearly different logits, so that rounding errors do not change the bits of
+    training documents, and equal documents get equal bits. If all logits are equal, it is above them.
     """
     ordered = np.sort(logits.astype(np.float64), axis=0)
     size = np.abs(ordered).max(axis=0)
-    size = np.maximum(size, size.max() / 10)  # the last digit of a sum is that of its terms, however small the sum
+    size = np.maximum(size, size.max() / 10)  # rounding errors of a small sum are as large as those of its terms
     ordered = np.concatenate([ordered, ordered[-1:] + 2 * size + 1])  # [n + 1, bits]
     clear = np.diff(ordered, axis=0) > 1e-5 * (ordered[-2] - ordered[0]) + 1e-6 * size
     off_centre = np.abs(np.arange(1, len(ordered)) - len(logits) / 2)[:, None]

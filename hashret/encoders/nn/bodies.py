@@ -1,4 +1,4 @@
-"""Bodies: the layers between the features and the bits, and how they become a Program."""
+"""Bodies: the layers between features and bits, and their conversion to a Program."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hashret.runtime import Line, Program
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-SMALLEST_CONVOLVED = 16  # pixels: two halvings must leave something to see
+SMALLEST_CONVOLVED = 16  # pixels per side; smaller images are too small for two convolutions with stride 2
 
 
 def mlp(
     widths: Sequence[int], activation: str, dropout: float = 0.0, flatten: bool = False, sparse: bool = False
 ) -> nn.Sequential:
-    """Linear layers of these widths, an activation (and dropout) between: [n, widths[0]] -> [n, widths[-1]]."""
+    """Return linear layers with activations (and dropout) between them: [n, widths[0]] -> [n, widths[-1]]."""
     layers: list[nn.Module] = [nn.Flatten()] if flatten else []
     for number, (before, after) in enumerate(pairwise(widths)):
         if number:
@@ -37,7 +37,7 @@ def mlp(
 def mirrored(
     shape: tuple[int, ...], hidden: Sequence[int], bits: int, activation: str, sparse: bool
 ) -> tuple[nn.Sequential, nn.Sequential]:
-    """Layers down to the code, [n, *shape] -> [n, bits], and the same back, [n, bits] -> [n, dim]."""
+    """Return layers to the code, [n, *shape] -> [n, bits], and mirrored layers back, [n, bits] -> [n, dim]."""
     widths = (prod(shape), *hidden, bits)
     return mlp(widths, activation, flatten=len(shape) > 1, sparse=sparse), mlp(widths[::-1], activation)
 
@@ -51,9 +51,10 @@ def suited(
     sparse: bool,
     convolved: Sequence[int] = (3,),
 ) -> nn.Sequential:
-    """The body that suits the input unless `kind` says which.
+    """Return a body of the given kind, "conv" or "mlp", or with "auto" the one that suits the input.
 
-    Convolutional for images of some size with so many channels as `convolved` lists, else an MLP.
+    "auto" is convolutional for large enough images whose number of channels is in `convolved`, otherwise an MLP.
+    Raises UsageError for a convolutional body if the input is not images of at least 4 x 4 pixels.
     """
     if kind == "conv" and (len(shape) != 3 or min(shape[1:]) < 4):
         raise UsageError(f"a convolutional body needs images of at least 4 x 4 pixels, got rows of shape {shape}")
@@ -64,7 +65,7 @@ def suited(
 
 
 def convolutional(shape: tuple[int, ...], hidden: Sequence[int], bits: int) -> nn.Sequential:
-    """Two convolutions that halve the sides, then the hidden layers: [n, channels, h, w] -> [n, bits]."""
+    """Return two convolutions with stride 2 and the hidden layers: [n, channels, h, w] -> [n, bits]."""
     channels, height, across = shape
     return nn.Sequential(
         nn.Conv2d(channels, 16, 4, stride=2, padding=1),
@@ -76,9 +77,9 @@ def convolutional(shape: tuple[int, ...], hidden: Sequence[int], bits: int) -> n
 
 
 class SparseLinear(nn.Module):
-    """A linear layer whose input is nearly all zeros, as tf-idf is: it reads and updates only the words that occur.
+    """A linear layer for sparse inputs such as tf-idf, which reads and updates only the weights of words that occur.
 
-    `gain` multiplies the input, for those whose rates are made for words that are counted.
+    `gain` multiplies the input, for encoders with learning rates tuned for word counts.
     """
 
     def __init__(self, before: int, after: int) -> None:
@@ -89,7 +90,7 @@ class SparseLinear(nn.Module):
         self.register_buffer("gain", torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:  # [batch, before] -> [batch, after]
-        if x.requires_grad:  # a second derivative may be asked for, which the sum over few words has not
+        if x.requires_grad:  # a second derivative may be needed, which embedding_bag does not support
             return x @ self.by_word * self.get_buffer("gain") + self.bias
         row, word = x.nonzero(as_tuple=True)
         starts = torch.searchsorted(row, torch.arange(len(x), device=x.device))
@@ -99,7 +100,7 @@ class SparseLinear(nn.Module):
 
 
 def louder(body: nn.Module, features: Features) -> Features:
-    """Have a body take sparse words as large as counts, their mean weight at least 1; the features as it sees them."""
+    """Set the gain so that the mean word weight is at least 1, like counts; return the scaled features."""
     words = features.input
     if not isinstance(words, CSRMatrix):
         return features
@@ -111,7 +112,7 @@ def louder(body: nn.Module, features: Features) -> Features:
 
 
 def settle(body: nn.Module) -> None:
-    """Put the gain into the weights, once they are learned; not where others are tied to them."""
+    """Multiply the gain into the trained weights; not for tied weights."""
     for layer in body.modules():
         if isinstance(layer, SparseLinear):
             layer.by_word.data *= layer.get_buffer("gain")
@@ -119,11 +120,11 @@ def settle(body: nn.Module) -> None:
 
 
 class Tied(nn.Module):
-    """The layer back that has the weights of the layer down, turned round, and a bias of its own."""
+    """The transpose of a layer, which shares its weights but has its own bias."""
 
     def __init__(self, down: nn.Linear | SparseLinear) -> None:
         super().__init__()
-        self.down = (down,)  # in a tuple, so that its weights are not counted twice
+        self.down = (down,)  # in a tuple, so that torch does not register the weights twice
         width = len(down.by_word) if isinstance(down, SparseLinear) else down.in_features
         self.bias = nn.Parameter(torch.zeros(width))
 
@@ -134,7 +135,7 @@ class Tied(nn.Module):
 
 
 class Standardize(nn.Module):
-    """x -> (x - mean) * scale, one scale for all dimensions, so that distances keep their proportions."""
+    """Computes (x - mean) * scale with one scale for all dimensions, which preserves relative distances."""
 
     def __init__(self, mean: Floats, scale: float) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class Standardize(nn.Module):
 
     @classmethod
     def of(cls, matrix: Floats | CSRMatrix, centre: bool = True) -> Standardize:
-        """The scaling that gives a matrix mean 0 and, over all dimensions together, variance 1; or the latter alone."""
+        """Return the scaling to mean 0 (if `centre`) and variance 1, the mean over all dimensions."""
         mean = mean_of(matrix) * np.float32(centre)
         squares = matrix.data if isinstance(matrix, CSRMatrix) else matrix
         total = float(np.square(squares, dtype=np.float64).sum()) / len(matrix)
@@ -155,12 +156,12 @@ class Standardize(nn.Module):
         return flat.reshape(x.shape)
 
     def undo(self, y: Tensor) -> Tensor:  # [batch, dim] -> [batch, dim]
-        """The x that y was made of."""
+        """Invert the scaling."""
         return (y - self.get_buffer("shift")) / self.get_buffer("scale")
 
 
 def program(body: nn.Module, threshold: Floats, shape: tuple[int, ...]) -> Program:
-    """A trained body as a Program; its tensors keep the names they have in the body."""
+    """Convert a trained body to a Program, with the tensor names of the body. Raises TypeError for other layers."""
     lines: list[Line] = []
     tensors: dict[str, Floats] = {}
     for name, layer in body.named_modules():
@@ -172,7 +173,7 @@ def program(body: nn.Module, threshold: Floats, shape: tuple[int, ...]) -> Progr
 
 
 def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tensor]]:
-    """One layer as operations, and the tensors they name."""
+    """Return the operations of a layer and the tensors they use."""
     weight, bias = f"{name}.weight", f"{name}.bias"
     match layer:
         case nn.Sequential() | nn.Dropout() | nn.Identity():
@@ -195,11 +196,11 @@ def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tenso
             return [{"op": "pool", "size": int(np.max(layer.kernel_size))}], {}
         case nn.Flatten() | nn.ReLU() | nn.Tanh() | nn.Sigmoid():
             return [{"op": type(layer).__name__.lower()}], {}
-    raise TypeError(f"no operation stands for {type(layer).__name__}; build bodies from those that runtime.py has")
+    raise TypeError(f"no operation for layer {type(layer).__name__}; use layers that hashret.runtime supports")
 
 
 def _fold(layer: nn.BatchNorm1d | nn.BatchNorm2d, name: str) -> tuple[list[Line], dict[str, Tensor]]:
-    """Batch normalisation with its running figures: x * scale + shift."""
+    """Return batch normalisation with running statistics as x * scale + shift."""
     assert layer.running_mean is not None
     assert layer.running_var is not None
     scale = (layer.running_var + layer.eps).rsqrt()

@@ -1,4 +1,4 @@
-"""Self-expression: each document made of the others, and the clusters that this shows."""
+"""Self-expression: documents as combinations of other documents, and clusters of the resulting graph."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hashret.projection import as_scipy
 
 Numbers = npt.NDArray[np.int64]
 
-CANDIDATES = 50  # nearest documents that one is made of: others would hardly get a coefficient
-KEPT = 10  # of them, those with the largest coefficients
+CANDIDATES = 50  # nearest documents used to express a document; others would rarely get a coefficient
+KEPT = 10  # largest coefficients kept
 STEPS = 100
-LINK = 0.01  # of a document's links, spread over all others, so that no part of the graph stands alone
+LINK = 0.01  # weight of links to all documents, which keeps the graph connected
 
 
 def self_expression(matrix: Floats | CSRMatrix, penalty: float) -> tuple[Numbers, Floats]:
-    """Which documents each is made of, and how much of each: [n, k], float32 [n, k], sizes of a row's sum 1.
+    """Express each document by others: return their numbers [n, k] and coefficients, float32 [n, k], with row norm 1.
 
-    c minimises |x - X c|^2 / 2 + penalty max|X^T x| |c|_1 (sparse subspace clustering, Elhamifar & Vidal 2013), all
-    documents at length 1, X the nearest of them, by accelerated shrinkage (Beck & Teboulle 2009).
+    c minimises |x - X c|^2 / 2 + penalty max|X^T x| |c|_1 (sparse subspace clustering, Elhamifar & Vidal 2013) for
+    documents of length 1 with X the nearest ones, by accelerated shrinkage (Beck & Teboulle 2009). The norm is |c|_1.
     """
     near = neighbors([matrix], CANDIDATES)  # [n, m]
     known = as_scipy(unit(matrix))
@@ -32,7 +32,7 @@ def self_expression(matrix: Floats | CSRMatrix, penalty: float) -> tuple[Numbers
     gram = inner[near[:, :, None], near[:, None, :]]  # [n, m, m]
     towards = np.take_along_axis(inner, near, 1)  # [n, m]
     least = penalty * np.abs(towards).max(axis=1, keepdims=True)
-    slope = np.abs(gram).sum(axis=2).max(axis=1, keepdims=True).clip(1e-12)  # no eigenvalue is larger
+    slope = np.abs(gram).sum(axis=2).max(axis=1, keepdims=True).clip(1e-12)  # upper bound of the eigenvalues
     c, ahead, pace = np.zeros_like(towards), np.zeros_like(towards), 1.0
     for _ in range(STEPS):
         moved = ahead - (np.matmul(gram, ahead[..., None])[..., 0] - towards) / slope
@@ -46,7 +46,7 @@ def self_expression(matrix: Floats | CSRMatrix, penalty: float) -> tuple[Numbers
 
 
 def spectral(near: Numbers, share: Floats, clusters: int, seed: int) -> Numbers:
-    """The cluster of each document in the graph |C| + |C|^T, int [n] (Ng, Jordan & Weiss 2002)."""
+    """Return the cluster of each document in the graph |C| + |C|^T, int64 [n] (Ng, Jordan & Weiss 2002)."""
     from scipy.linalg import eigh
 
     n = len(near)

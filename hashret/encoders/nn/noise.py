@@ -1,4 +1,4 @@
-"""Noise: inputs corrupted on purpose while training."""
+"""Random corruption of inputs during training."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.nn.functional import affine_grid, grid_sample, normalize
 
 
 def hide_words(x: Tensor, most: float) -> Tensor:
-    """Texts with some of their words gone, as short questions are: x [batch, words] -> the same, rows of length 1.
+    """Hide random words of texts, to resemble short queries: x [batch, words] -> [batch, words], rows of length 1.
 
-    Of each text a share is hidden, drawn evenly from 0 to `most`.
+    The hidden share of each text is uniform from 0 to `most`.
     """
     row, word = x.nonzero(as_tuple=True)
     share = torch.rand(len(x), device=x.device) * most
@@ -22,14 +22,15 @@ def hide_words(x: Tensor, most: float) -> Tensor:
     return normalize(hidden, dim=1)
 
 
-TURN, GROW, SHIFT = 0.2, 0.1, 0.1  # radians, share of the size, share of half a side
-LIGHT = 0.2  # of a colour image's brightness and contrast
+TURN, GROW, SHIFT = 0.2, 0.1, 0.1  # limits in radians, share of the size, share of half a side
+LIGHT = 0.2  # limit of changes of brightness and contrast of colour images
 
 
 def moved(x: Tensor) -> Tensor:
-    """Images [batch, channels, height, width], each turned, scaled and shifted a little.
+    """Rotate, scale and shift images [batch, channels, height, width] slightly.
 
-    Colour ones are mirrored half of the time and their light changed as well; writing would become other writing.
+    Colour images are also mirrored half of the time and change in brightness and contrast. Grey ones are not,
+    because mirrored writing would have another meaning.
     """
     n, channels = x.shape[:2]
     angle, size, shift = (torch.rand(n, d, device=x.device) * 2 - 1 for d in (1, 1, 2))
@@ -47,17 +48,17 @@ def moved(x: Tensor) -> Tensor:
 
 
 def masked(x: Tensor, amount: float) -> Tensor:  # [batch, ...] -> [batch, ...]
-    """Each value 0 with the chance `amount`."""
+    """Set each value to 0 with probability `amount`."""
     return x * (torch.rand_like(x) >= amount)
 
 
 def gaussian(x: Tensor, amount: float) -> Tensor:  # [batch, ...] -> [batch, ...]
-    """Normal noise, `amount` times as wide as the values are."""
+    """Add normal noise with `amount` times the standard deviation of the values."""
     return x + torch.randn_like(x) * (amount * x.std())
 
 
 def salted(x: Tensor, amount: float) -> Tensor:  # [batch, ...] -> [batch, ...]
-    """Each value the lowest or the highest there is, with the chance `amount`."""
+    """Set each value to the minimum or maximum of the batch with probability `amount`."""
     extreme = torch.where(torch.rand_like(x) < 0.5, x.min(), x.max())
     return torch.where(torch.rand_like(x) < amount, extreme, x)
 

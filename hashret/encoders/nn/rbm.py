@@ -1,10 +1,10 @@
 """Restricted Boltzmann machines, trained by one step of contrastive divergence (Hinton 2002).
 
 p(h_j = 1 | v) = sigmoid(c_j + sum_i v_i W_ij)                hidden units, all binary
-                 N(c_j + sum_i v_i W_ij, 1)                   or linear with unit variance
-E[v_i | h]     = sigmoid(b_i + sum_j W_ij h_j)                visible units of values 0 to 1
-                 b_i + sum_j W_ij h_j                         real ones of unit variance
-                 M softmax_i(b_i + sum_j W_ij h_j)            words of a text of M words, the constrained Poisson
+                 N(c_j + sum_i v_i W_ij, 1)                   or linear, with unit variance
+E[v_i | h]     = sigmoid(b_i + sum_j W_ij h_j)                visible units from 0 to 1
+                 b_i + sum_j W_ij h_j                         real, with unit variance
+                 M softmax_i(b_i + sum_j W_ij h_j)            words of a text with M words, the constrained Poisson
                                                               model (Salakhutdinov & Hinton 2009)
 
 dW ~ <v h>_data - <v h>_reconstruction
@@ -23,45 +23,45 @@ from hashret.features import Features
 from hashret.progress import report
 from hashret.training import Schedule, batch, batches
 
-UNITS = ("binary", "real", "words")  # of the visible layer
-RATES = {"binary": 0.1, "words": 0.02, "real": 0.001}  # higher ones come apart (Hinton 2010, section 13.2)
-MOMENTUM, CALM = 0.9, 0.5  # after, and in the first tenth of the steps
-DECAY = 2e-4  # of the weights, a step
+UNITS = ("binary", "real", "words")  # types of the visible units
+RATES = {"binary": 0.1, "words": 0.02, "real": 0.001}  # learning rates; higher ones diverge (Hinton 2010, section 13.2)
+MOMENTUM, CALM = 0.9, 0.5  # momentum after and during the first tenth of the steps
+DECAY = 2e-4  # weight decay per step
 
 
 class RBM(nn.Module):
-    """One machine: weight [visible, hidden], a bias each side."""
+    """A restricted Boltzmann machine: weight [visible, hidden] and biases of both layers."""
 
     def __init__(self, visible: int, hidden: int, units: str = "binary", linear: bool = False) -> None:
         super().__init__()
         self.units, self.linear = units, linear
-        spread = visible**-0.5 / 3**0.5  # as a linear layer starts; smaller, and few steps leave the code at one point
+        spread = visible**-0.5 / 3**0.5  # as in nn.Linear; with smaller weights, the code collapses to a point
         self.weight = nn.Parameter(torch.randn(visible, hidden) * spread, requires_grad=False)
         self.below = nn.Parameter(torch.zeros(visible), requires_grad=False)
         self.above = nn.Parameter(torch.zeros(hidden), requires_grad=False)
 
     def up(self, v: Tensor) -> Tensor:  # [batch, visible] -> [batch, hidden]
-        """Means of the hidden units."""
+        """Return the means of the hidden units."""
         inputs = v @ self.weight + self.above
         return inputs if self.linear else inputs.sigmoid()
 
     def drawn(self, mean: Tensor) -> Tensor:  # [batch, hidden] -> [batch, hidden]
-        """Hidden units drawn about their means."""
+        """Sample the hidden units from their means."""
         return mean + torch.randn_like(mean) if self.linear else torch.bernoulli(mean)
 
     def down(self, h: Tensor, words: Tensor) -> Tensor:  # [batch, hidden], [batch, 1] -> [batch, visible]
-        """Means of the visible units; `words`: how many each text has."""
+        """Return the means of the visible units; `words` is the number of words of each text."""
         inputs = h @ self.weight.T + self.below
         if self.units == "words":
             return words * inputs.softmax(1)
         return inputs if self.units == "real" else inputs.sigmoid()
 
     def free_energy(self, v: Tensor) -> Tensor:  # [batch, visible] -> [batch]
-        """-ln sum_h exp(-E(v, h)), for binary units on both sides."""
+        """Return -ln sum_h exp(-E(v, h)) for binary visible and hidden units."""
         return -(v @ self.below) - nn.functional.softplus(v @ self.weight + self.above).sum(1)
 
     def gradient(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # [batch, visible] -> as the parameters
-        """Where one step of contrastive divergence moves weight, below and above."""
+        """Return the updates of weight, below and above from one step of contrastive divergence."""
         h = self.up(v)
         again = self.down(self.drawn(h), v.sum(1, keepdim=True))
         h_again = self.up(again)
@@ -70,7 +70,7 @@ class RBM(nn.Module):
 
 
 def pretrain(stack: Sequence[RBM], features: Features, schedule: Schedule, steps: int, scale: nn.Module) -> None:
-    """Train the machines from the bottom up, so many steps each, every one on what those below it make of the data."""
+    """Train the machines from the bottom up for `steps` each, on the outputs of those below."""
     device = schedule.torch_device()
     scale.to(device)
     for level, machine in enumerate(stack):
@@ -95,9 +95,9 @@ def pretrain(stack: Sequence[RBM], features: Features, schedule: Schedule, steps
 
 
 def log_partition(machine: RBM, chains: int, temperatures: int, seed: int) -> float:
-    """ln Z of a machine of binary units, estimated by annealed importance sampling (Salakhutdinov & Murray 2008).
+    """Estimate ln Z of a machine with binary units by annealed importance sampling (Salakhutdinov & Murray 2008).
 
-    From the machine without weights, whose Z is known, to the machine itself in small steps of b W, b from 0 to 1.
+    Starts at the machine without weights, whose Z is known, and scales the weights W to b W, b from 0 to 1.
     """
     generator = torch.Generator().manual_seed(seed)
     v = torch.bernoulli(machine.below.sigmoid().expand(chains, -1), generator=generator)

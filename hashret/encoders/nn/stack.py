@@ -1,9 +1,9 @@
-"""Stacked: the base of those whose layers are first trained one by one, as restricted Boltzmann machines.
+"""`Stacked`, the base class of autoencoders with layers that are pretrained as restricted Boltzmann machines.
 
     features --RBM--> hidden 1 --RBM--> ... --RBM, linear--> logits
 
-Each machine is trained on what those below it make of the documents; then all are unrolled, body down and decoder up
-with the same weights, and fine-tuned together by the variant's loss (Hinton & Salakhutdinov 2006).
+Each machine is trained on the outputs of those below it. Then their weights initialise body and decoder, which are
+fine-tuned together with the loss of the subclass (Hinton & Salakhutdinov 2006).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from hashret.training import Schedule, train
 
 @dataclass(kw_only=True, repr=False, eq=False)
 class Stacked(Autoencoder):
-    """Layers of sigmoid units, pretrained."""
+    """Base class of autoencoders with pretrained sigmoid layers."""
 
     hidden: tuple[int, ...] = option((512, 256), "units of the layers between input and code", low=1)
-    activation: str = option("sigmoid", "between the layers; pretraining is for sigmoid", choices=tuple(ACTIVATIONS))
+    activation: str = option("sigmoid", "of the layers; only sigmoid layers are pretrained", choices=tuple(ACTIVATIONS))
     pretraining: float = option(
-        0.33, "steps that each layer is trained alone, as a share of all; 0: start at random", low=0.0
+        0.33, "pretraining steps of each layer, as a share of all steps; 0: no pretraining", low=0.0
     )
 
     def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
@@ -38,13 +38,13 @@ class Stacked(Autoencoder):
         return mirrored(shape, self.hidden, bits, self.activation, self.sparse)
 
     def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
-        """Values of 0 to 1 go in as they are: they are the chances of binary units."""
+        """Values from 0 to 1 are not scaled, because they are probabilities of binary units."""
         return super().scaling(x) if self.feature_type == "real" else nn.Identity()
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
-        """One machine a layer, from below; then all together."""
+        """Pretrain the layers from the bottom up, then train all of them together."""
         self.build(features, bits)
-        counted = louder(self.body, features)  # what the machines' rates are made for
+        counted = louder(self.body, features)  # the learning rates of the machines are tuned for counts
         steps = int(schedule.steps(len(features)) * self.pretraining)
         if steps and self.activation == "sigmoid":
             stack = self.machines(prod(features.shape), bits)
@@ -54,7 +54,7 @@ class Stacked(Autoencoder):
         settle(self.body)
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
-        """Untrained, from the input to the code."""
+        """Return untrained machines, from the input to the code."""
         bottom = "words" if self.sparse else "real" if self.feature_type == "real" else "binary"
         widths = list(pairwise((dim, *self.hidden, bits)))
         return [
@@ -63,7 +63,7 @@ class Stacked(Autoencoder):
         ]
 
     def unroll(self, stack: list[RBM]) -> None:
-        """Give body and decoder the machines' weights."""
+        """Copy the weights of the machines to body and decoder."""
         down = [layer for layer in self.body.modules() if isinstance(layer, nn.Linear | SparseLinear)]
         up = [layer for layer in self.decoder.modules() if isinstance(layer, nn.Linear)]
         with torch.no_grad():
