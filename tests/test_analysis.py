@@ -113,7 +113,7 @@ class TestOutliers:
         assert len(learned) == 3
 
     def test_what_cannot_score_says_who_can(self, texts_index: Index) -> None:
-        with pytest.raises(UsageError, match=r"'itq' has no outlier_scores; these have: .*deep"):
+        with pytest.raises(UsageError, match=r"'itq' has no outlier_scores; encoders with it: .*deep"):
             outliers(texts_index, encoder="itq")
 
     def test_numbers_that_make_no_sense(self, texts_index: Index) -> None:
@@ -121,7 +121,7 @@ class TestOutliers:
             outliers(texts_index, k=0)
         with pytest.raises(UsageError, match="choose one of the two"):
             outliers(texts_index, codes=True, encoder="deep")
-        with pytest.raises(UsageError, match="name one beside epochs"):
+        with pytest.raises(UsageError, match="name one for epochs"):
             outliers(texts_index, options={"epochs": 3})
 
     def test_vectors_are_compared_by_their_codes_alone(self, vectors_index: Index) -> None:
@@ -146,7 +146,7 @@ class TestClusters:
         assert len({"ship", "wave", "harbour", "sail", "tide", "anchor", "sailor", "storm"} & set(sea.words)) >= 3
 
     def test_more_groups_than_documents_are_refused(self, texts_index: Index) -> None:
-        with pytest.raises(UsageError, match="must be 1 to 203, the documents there are, got 204"):
+        with pytest.raises(UsageError, match="must be 1 to 203, the number of documents, got 204"):
             clusters(texts_index, 204)
 
     def test_images_have_no_words(self, images_index: Index) -> None:

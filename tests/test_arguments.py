@@ -127,4 +127,4 @@ class TestSeeds:
 def test_a_gate_must_be_a_value_that_a_measure_can_have(value: str) -> None:
     result = CliRunner().invoke(app, ["eval", "queries.jsonl", "--min", f"P@10={value}"])
     assert result.exit_code == 2
-    assert "--min takes" in result.stderr
+    assert "--min must be" in result.stderr

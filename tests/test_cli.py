@@ -250,7 +250,7 @@ def test_a_hasher_fitted_once_serves_many_indexes(data: Path, tmp_path: Path) ->
 
 
 def test_the_index_is_found_by_environment_and_configuration(data: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    assert "no index under ./indexes" in hashret("info", code=2).stderr
+    assert "no index in ./indexes" in hashret("info", code=2).stderr
     for name in ("a", "b"):
         hashret("index", data / "test.jsonl.gz", "--encoder", "lsh", "-i", tmp_path / "indexes" / name)
     assert "several indexes: indexes/a, indexes/b" in hashret("info", code=2).stderr
@@ -406,7 +406,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
             2,
             "unknown option 'hiden'; did you mean 'hidden'? allowed: batch_size, ",
         ),
-        (("index", "TRAIN", "-o", "hidden"), 2, "-o takes KEY=VALUE"),
+        (("index", "TRAIN", "-o", "hidden"), 2, "-o must be KEY=VALUE"),
         (("index", "TRAIN", "-o", "epochs=many"), 2, "epochs must be a whole number or auto, got 'many'"),
         (("index", "TRAIN", "-o", "epochs=-1"), 2, "epochs must be at least 1, got -1"),
         (("index", "TRAIN", "--device", "tpu"), 2, "unknown device 'tpu'"),
@@ -436,7 +436,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("query", "--like", "nobody", "-i", "INDEX"), 1, "no document has the id 'nobody'"),
         (("query", "--file", "nowhere.txt", "-i", "INDEX"), 2, "no such file"),
         (("eval", "TEST", "-m", "Q@10", "-i", "INDEX"), 2, "unknown measure 'Q@10'"),
-        (("eval", "TEST", "--min", "P@10", "-i", "INDEX"), 2, "--min takes MEASURE=VALUE"),
+        (("eval", "TEST", "--min", "P@10", "-i", "INDEX"), 2, "--min must be MEASURE=VALUE"),
         (("show", "nobody", "-i", "INDEX"), 1, "no document has the id"),
         (("delete", "nobody", "-i", "INDEX"), 1, "no document has the id"),
         (("add", "nowhere", "-i", "INDEX"), 2, "no such file"),
@@ -500,7 +500,7 @@ def test_too_little_memory_is_one_line_with_what_to_do(data: Path, monkeypatch: 
     monkeypatch.setattr(Index, "open", fail)
     result = hashret("query", "wheat", "-i", data / "index", code=1)
     assert result.stdout == ""
-    wanted = "hashret: out of memory; take fewer documents at once, or -o sample=N to learn from fewer\n"
+    wanted = "hashret: out of memory; use fewer documents at once, or -o sample=N to learn from fewer\n"
     assert result.stderr == wanted
 
 

@@ -85,4 +85,4 @@ def test_the_command_line_takes_auto_and_numbers_alone(tmp_path: Path) -> None:
         assert index.bits == 32
     result = CliRunner().invoke(app, [*words, "many"])
     assert result.exit_code == 2
-    assert "--bits takes a number from 1 to 4096, or auto, got 'many'" in result.output
+    assert "--bits must be a number from 1 to 4096, or auto, got 'many'" in result.output

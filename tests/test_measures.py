@@ -289,11 +289,11 @@ def test_what_cannot_be_measured_is_refused() -> None:
     labels = [["a"], ["b"]]
     with pytest.raises(DataError, match="none of 2 queries"):
         evaluate(codes, labels, codes, [[], []], ["AP"])
-    with pytest.raises(DataError, match="as many"):
+    with pytest.raises(DataError, match="equal lengths"):
         evaluate(codes, labels[:1], codes, labels, ["AP"])
     wrong: Any
     for wrong in ("ab", b"ab", {"a": 1, "b": 2}):
-        with pytest.raises(DataError, match="labels must be one collection of str a document, got"):
+        with pytest.raises(DataError, match="labels must be one collection of str per document, got"):
             evaluate(codes, wrong, codes, labels, ["AP"])
     for wrong in (b"a", {"a": 1}, None, [None], [b"a"], [["a"]]):
         with pytest.raises(DataError, match=r"labels? must be"):

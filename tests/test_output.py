@@ -178,5 +178,5 @@ class TestConfiguration:
         for arguments in (["delete", "plain"], ["add", "new.jsonl"], ["compact"], ["refit"], ["index", "new.jsonl"]):
             found = run(tmp_path, *arguments)
             assert found.returncode == 2
-            assert b"may not choose one that is changed; name it with -i INDEX" in found.stderr
+            assert b"for a command that changes it; give it with -i INDEX" in found.stderr
         assert (folder / "indexes" / "one" / "manifest.json").read_bytes() == before

@@ -106,7 +106,7 @@ class TestCommands:
         assert seen.code == 0
         assert any("reading" in screen for screen in seen.earlier)
         remarks = (
-            "hashret: 120 documents: codes learned from fewer than 500 are rough"
+            "hashret: 120 documents: codes learned from fewer than 500 are inaccurate"
             "hashret: indexed 120 documents in 64-bit codes by lsh in indexes/train; "
             "search it with: hashret query -i indexes/train ..."
         )
@@ -123,7 +123,7 @@ class TestCommands:
         )  # fmt: skip
         assert seen.code == 0
         assert any("training" in screen for screen in seen.earlier) == (other == "bernoulli")
-        assert "rough" in seen.screen[0]
+        assert "inaccurate" in seen.screen[0]
         rule = next(place for place, line in enumerate(seen.screen) if set(line) == {"─"})
         names = "encoder bits seed measure value worst best queries empty fit (s) encode (s)"
         assert sorted(" ".join(seen.screen[1:rule]).split()) == sorted(names.split())
@@ -195,7 +195,7 @@ class TestCommands:
             (("query", "hi", "there"), "TEXT is one argument, got 2; put it in quotes: hashret query 'hi there'"),
             (("show", "text-3"), "no document has the id 'text-3'; did you mean 'text-3.txt'?"),
             (("query", "--like", "TEXT-3.TXT"), "no document has the id 'TEXT-3.TXT'; did you mean 'text-3.txt'?"),
-            (("show", "zzz"), "no document has the id 'zzz'; hashret info shows what ids look like"),
+            (("show", "zzz"), "no document has the id 'zzz'; hashret info shows examples of ids"),
             (("query", "x", "-i", "mime"), "no index at 'mime'; did you mean 'indexes/mine'?"),
             (("query", "x", "-i", "zzz"), "no index at 'zzz'; create it with: hashret index SOURCE -i zzz"),
             (("query", "x", "--format", "JSON"), "unknown format 'JSON'; did you mean 'json'?"),

@@ -157,12 +157,12 @@ def test_qrels_of_beir_packed(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("q 0 a 1\nq 0 b\n", ":2: expected 4 columns"),
-        ("q\ta\t1\n", ":1: expected 4 columns.*BEIR's header"),
+        ("q\ta\t1\n", ":1: expected 4 columns.*BEIR header"),
         ("q 0 a high\n", ":1: expected a whole number as grade, got 'high'"),
         ("q 0 a 1.5\n", ":1: expected a whole number"),
         ("q 0 a 1\n\nq 0 a 2\n", ":3: expected one grade"),
-        ("query-id\tcorpus-id\tscore\nq a 1\n", ":2: expected query-id, corpus-id and score with tabs"),
-        ("", "holds no judgements"),
+        ("query-id\tcorpus-id\tscore\nq a 1\n", ":2: expected query-id, corpus-id and score separated by tabs"),
+        ("", "has no judgements"),
     ],
 )
 def test_bad_qrels_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -179,7 +179,7 @@ def test_bad_qrels_are_named(tmp_path: Path, text: str, message: str) -> None:
         ("q Q0 a 1 near x\n", ":1: expected a number as score, got 'near'"),
         ("q Q0 a 1 nan x\n", ":1: expected a finite number"),
         ("q Q0 a 1 3 x\nq Q0 a 2 2 x\n", ":2: expected document 'a' once"),
-        (" \n", "holds no ranking"),
+        (" \n", "has no rankings"),
     ],
 )
 def test_bad_runs_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Analysis: what an index tells of its documents as a whole, one question a file."""
+"""Analysis of the documents of an index: clusters, outliers and a map, one file each."""
 
 from hashret.analysis.clusters import Cluster, clusters
 from hashret.analysis.map import Point, draw, plane

@@ -1,4 +1,4 @@
-"""What the questions share: an encoder that can answer, and the documents of an index as it takes them."""
+"""Shared by the analyses: fit an encoder with a capability, and compute the features of an index."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Ability = TypeVar("Ability")  # one of the protocols of CAPABILITIES
 def able(
     index: Index, encoder: str, ability: type[Ability], options: Mapping[str, Any] | None = None, seed: int = 0
 ) -> tuple[Ability, Floats | CSRMatrix]:
-    """An encoder that has the ability, fitted on the documents of the index; and their features [n, dim].
+    """Return an encoder with the capability, fitted on the documents of the index, and their features [n, dim].
 
-    It is the index's own where it is named so and no options are given, else one learned now. UsageError where the
-    encoder lacks the ability, or the index does not keep what there is to learn from.
+    The encoder of the index is used if it has this name and no options are given; otherwise a new one is fitted. Raises
+    UsageError if the encoder does not have the capability, or the index does not store its documents.
     """
     [name] = [name for name, protocol in CAPABILITIES.items() if protocol is ability]
     if name not in abilities(ENCODERS.get(encoder)):
         those = [other for other in ENCODERS.names() if name in abilities(ENCODERS.get(other))]
-        raise UsageError(f"encoder {encoder!r} has no {name}; these have: {', '.join(those)}")
+        raise UsageError(f"encoder {encoder!r} has no {name}; encoders with it: {', '.join(those)}")
     settings = Settings(encoder, index.hasher.vectorizer.name, {"seed": seed} | dict(options or {}))
     if settings.parts["vectorizer"]:
         raise UsageError(
-            f"the index has its vectorizer already; leave out -o {next(iter(settings.parts['vectorizer']))}"
+            f"the vectorizer of the index cannot be changed; leave out -o {next(iter(settings.parts['vectorizer']))}"
         )
     features = features_of(index)
     if encoder == index.hasher.encoder and not options:
@@ -49,29 +49,33 @@ def able(
 
 
 def features_of(index: Index, documents: Iterable[Document] | None = None) -> Features:
-    """What the index's vectorizer makes of its stored documents, or of others."""
+    """Return the features of the stored documents, or of the given ones, from the vectorizer of the index.
+
+    Raises UsageError if the index does not store its documents, DataError if there are none.
+    """
     if documents is None and index.hasher.document_type == "vector":
         raise UsageError("an index of vectors does not store them; leave `encoder` out to use the codes")
     given = index.documents() if documents is None else documents
     parts = list(index.hasher.features(track(given, "reading", len(index) if documents is None else None)))
     if not parts:
-        raise DataError("no documents; give a source that holds some")
+        raise DataError("no documents; give at least one")
     like = index.hasher.vectorizer.transform([])
     return Features(stacked(parts), like.shape, like.feature_type)
 
 
 def signs(index: Index) -> Floats:
-    """The codes as float32 [n, bits] of -1 and 1: the squared distance of two is four times their Hamming distance."""
+    """Return the codes as float32 [n, bits] of -1 and 1; squared distances are four times the Hamming distances."""
     return np.where(unpack(index.codes, index.bits), np.float32(1), np.float32(-1))
 
 
 def grouped(index: Index, count: int, encoder: str | None, options: Mapping[str, Any] | None, seed: int) -> Floats:
-    """How far each document is from each of `count` clusters, [n, clusters], the least its own.
+    """Return the distance of each document from each of `count` clusters, float32 [n, clusters].
 
-    By k-means over the codes (Lloyd 1982), or by an encoder that finds clusters.
+    Clusters come from k-means over the codes (Lloyd 1982), or from an encoder with `assign`. Raises UsageError if there
+    are fewer documents than clusters.
     """
     if count > len(index):
-        raise UsageError(f"the number of clusters must be 1 to {len(index)}, the documents there are, got {count}")
+        raise UsageError(f"the number of clusters must be 1 to {len(index)}, the number of documents, got {count}")
     if encoder is not None:
         known = ENCODERS.get(encoder).options()
         options = ({"clusters": count} if "clusters" in known else {}) | dict(options or {})
@@ -80,6 +84,6 @@ def grouped(index: Index, count: int, encoder: str | None, options: Mapping[str,
     from sklearn.cluster import KMeans
 
     codes = signs(index)
-    different = len(np.unique(index.codes, axis=0))  # there are no more clusters than codes
+    different = len(np.unique(index.codes, axis=0))  # k-means cannot find more clusters than distinct codes
     found = KMeans(min(count, different), n_init=5, random_state=seed).fit(codes)
     return np.asarray(found.transform(codes), np.float32)

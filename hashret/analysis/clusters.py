@@ -1,4 +1,4 @@
-"""Clusters: groups of documents to browse, with the words that make each."""
+"""Clusters: groups of similar documents, with their characteristic words."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from hashret.index import Index
 from hashret.options import MAX_SEED
 from hashret.progress import track
 
-VOCABULARY = 20_000  # words that clusters are told apart by
-PRIOR = 0.01  # of the corpus's own counts, to which each cluster's are drawn
+VOCABULARY = 20_000  # words considered as characteristic words
+PRIOR = 0.01  # strength of the prior, as a share of the word counts of the corpus
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Documents that are alike."""
+    """A group of similar documents."""
 
     number: int
-    ids: list[str]  # the nearest to the middle first
-    words: list[str]  # of texts, those that tell it from the rest, the most telling first
+    ids: list[str]  # sorted by distance from the centre
+    words: list[str]  # characteristic words of texts, strongest first; empty for other documents
 
 
 def clusters(
@@ -40,10 +40,10 @@ def clusters(
     seed: int = 0,
     top: int = 10,
 ) -> list[Cluster]:
-    """The documents in so many groups, the largest first, by k-means over the codes or an encoder that has `assign`.
+    """Group the documents into `count` clusters, largest first, by k-means over the codes or an encoder with `assign`.
 
-    No more groups come out than there are different codes. Raises UsageError where more are asked for than there are
-    documents; an index of no documents has no groups.
+    There are fewer clusters if there are fewer distinct codes, and none if the index is empty. Raises UsageError if
+    `count` is larger than the number of documents.
     """
     count, seed = whole_number(count, "the number of clusters", 1), whole_number(seed, "seed", 0, MAX_SEED)
     top = whole_number(top, "top", 1)
@@ -59,10 +59,10 @@ def clusters(
 
 
 def telling(index: Index, members: list[np.ndarray], top: int) -> list[list[str]]:
-    """Words that tell each group of documents from the others.
+    """Return the characteristic words of each group of documents.
 
-    By the log odds of a word in the group against the rest, each drawn to the corpus's own, in standard deviations
-    (Monroe, Colaresi & Quinn 2008).
+    Words are ranked by the z-score of their log odds in the group against the rest, with the counts of the corpus as
+    prior (Monroe, Colaresi & Quinn 2008).
     """
     texts = [str(document.content) for document in track(index.documents(), "reading", len(index))]
     kept, _ = tokens.vocabulary(texts, VOCABULARY, 2, 0.5)
@@ -80,16 +80,19 @@ def telling(index: Index, members: list[np.ndarray], top: int) -> list[list[str]
 
 
 def summed(counts: CSRMatrix) -> np.ndarray:
-    """How often each word occurs in all documents together, at most three times in one, float64 [words]."""
+    """Return the total count of each word, with at most three per document, float64 [words]."""
     return np.bincount(counts.indices, np.minimum(counts.data, 3), counts.width)
 
 
 def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
-    """A folder for each cluster, its documents in it, the nearest to the middle first; UsageError where it is there."""
+    """Write each cluster to a subfolder of `folder`, its documents numbered by distance from the centre.
+
+    Raises UsageError for an index of vectors, or if the folder exists.
+    """
     if index.hasher.document_type == "vector":
         raise UsageError("vectors have no content to write")
     if folder.exists():
-        raise UsageError(f"{str(folder)!r} is there already; name a folder that is not")
+        raise UsageError(f"folder {str(folder)!r} exists; choose a new folder")
     for cluster in found:
         own = folder / " ".join([f"{cluster.number:03d}", *(safe(word, 50) for word in cluster.words[:4])])
         own.mkdir(parents=True)
@@ -102,9 +105,9 @@ def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:
 
 
 def safe(name: str, most: int = 200) -> str:
-    """The end of a name, at most so many bytes of UTF-8, that any file system takes behind a number and a space.
+    """Return the end of a name, at most `most` bytes of UTF-8, as part of a file name that any file system accepts.
 
-    Letters, digits, _ and - of it, and dots inside.
+    Characters other than letters, digits, _, - and inner dots are replaced or removed.
     """
     kept = re.sub(r"[^\w.-]+", "_", name).encode()[-most:]
-    return kept.decode(errors="ignore").strip(".") or "_"  # a character that was cut is left out
+    return kept.decode(errors="ignore").strip(".") or "_"  # drops a character that was cut

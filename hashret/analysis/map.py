@@ -1,4 +1,4 @@
-"""Map: a corpus as points in a plane, documents that are alike near each other."""
+"""Map: documents as points in two dimensions, with similar documents close to each other."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from hashret.index import Index
 from hashret.options import MAX_SEED
 from hashret.store import Record
 
-PERPLEXITY = 30  # neighbours that a point keeps near, about
+PERPLEXITY = 30  # of t-SNE, about the number of neighbours of a point
 # fmt: off
-COLOURS = (  # of the groups that have most points, told apart by eye; all others are grey
+COLOURS = (  # distinct colours of the largest groups; the others are grey
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1",
     "#ff9da7", "#9c755f", "#1f77b4", "#bcbd22", "#17becf", "#8c564b", "#2ca02c",
     "#d62728", "#9467bd", "#e377c2", "#7f3c8d", "#11a579", "#3969ac",
 )
 # fmt: on
 GREY = "#bbbbbb"
-FEWEST = 5  # different codes; fewer have no neighbours and others, and lie in a row
+FEWEST = 5  # distinct codes; with fewer, t-SNE is not used and points are placed in a row
 LONGEST = 80  # characters of a label in a legend
-UNDRAWN = ("Cc", "Cs", "Cn", "Zl", "Zp")  # control characters, halves of a pair, unassigned, ends of line, paragraph
-SHOWN = 160  # characters of a text that the page tells of a point
+UNDRAWN = ("Cc", "Cs", "Cn", "Zl", "Zp")  # control characters, surrogates, unassigned, line and paragraph separators
+SHOWN = 160  # characters of a text that the page shows for a point
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Point:
     id: str
     x: float
     y: float
-    label: str  # its first label, or "cluster N"
+    label: str  # the first label of the document, or "cluster N"
 
 
 def plane(
@@ -60,10 +60,11 @@ def plane(
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> list[Point]:
-    """All documents as points, scaled to -1 to 1.
+    """Return all documents as points with coordinates from -1 to 1.
 
-    By t-SNE of the codes (van der Maaten & Hinton 2008), or by an encoder that has `project`. `color`: "label",
-    "cluster", or "auto": by label where there are labels.
+    Coordinates come from t-SNE of the codes (van der Maaten & Hinton 2008), or from an encoder with `project`. `color`
+    is "label", "cluster", or "auto", which uses labels if there are any. Raises UsageError for invalid arguments and
+    DataError if coordinates are not finite.
     """
     if color not in ("auto", "label", "cluster"):
         raise UsageError(f"color must be auto, label or cluster, got {color!r}")
@@ -76,7 +77,7 @@ def plane(
         fitted, features = able(index, encoder, Projects, options, seed)
         places = fitted.project(features)
     if not np.isfinite(places).all():
-        raise DataError(f"{encoder or 't-SNE'} gave places that are not numbers; choose another encoder")
+        raise DataError(f"{encoder or 't-SNE'} returned coordinates that are not finite; choose another encoder")
     places = places - (places.max(axis=0) + places.min(axis=0)) / 2
     places = places / (np.abs(places).max() or 1.0)
     named = [own[0] if own else "" for own in index.labels]
@@ -90,7 +91,7 @@ def plane(
 
 
 def tsne(rows: Floats, seed: int) -> Floats:
-    """Points [n, 2] whose neighbours are those of the rows [n, dim]."""
+    """Return points [n, 2] that preserve the neighbours of the rows [n, dim]. Raises MissingExtra without openTSNE."""
     different, number = np.unique(rows, axis=0, return_inverse=True)
     if len(different) < FEWEST:
         return np.asarray(np.column_stack([number.reshape(-1), np.zeros(len(rows))]), np.float32)
@@ -100,9 +101,9 @@ def tsne(rows: Floats, seed: int) -> Floats:
 
 
 def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) -> None:
-    """Draw the map as .png, .svg or .html; a page shows the point pointed at, with the index also what it holds.
+    """Draw the map as .png, .svg or .html; a page shows the point under the pointer, with `index` also its content.
 
-    The file is replaced only once the drawing is complete.
+    The file is replaced atomically. Raises UsageError if the map cannot be written to `path`.
     """
     path = Path(path).resolve()
     drawable(path)
@@ -116,7 +117,7 @@ def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) 
 
 
 def _image(points: Sequence[Point], kind: str) -> bytes:
-    """A .png or .svg of the points, with a legend where it has room."""
+    """Return a .png or .svg of the points, with a legend if there are few labels."""
     figure = need("matplotlib.figure", "map", "an image of a map").Figure(figsize=(9, 8), layout="constrained")
     axes = figure.subplots()
     colours = palette(points)
@@ -126,7 +127,7 @@ def _image(points: Sequence[Point], kind: str) -> bytes:
         drawn.append(axes.scatter([p.x for p in own], [p.y for p in own], s=4, c=colour, linewidths=0))
     axes.set(xticks=[], yticks=[], aspect="equal")
     if drawn and len(colours) <= len(COLOURS) + 1:
-        blank = [" "] * len(drawn)  # matplotlib leaves out labels that begin with "_"
+        blank = [" "] * len(drawn)  # matplotlib ignores labels that start with "_", so set them below
         box = (1, 0.5)
         legend = axes.legend(
             drawn, blank, markerscale=4, fontsize=7, loc="center left", bbox_to_anchor=box, frameon=False
@@ -139,28 +140,28 @@ def _image(points: Sequence[Point], kind: str) -> bytes:
 
 
 def shown(label: str) -> str:
-    """The label as it can be drawn: control characters and what is no text as escapes, such as \\n; cut where long."""
+    """Return a label that can be drawn: undrawable characters as escapes such as \\n, cut if too long."""
     label = label or "no label"
     cut = label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"
     return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in UNDRAWN else c for c in cut)
 
 
 def drawable(path: Path) -> None:
-    """UsageError where a map cannot be drawn as such a file, or not there."""
+    """Raise UsageError if a map cannot be written to the path, because of its suffix or folder."""
     if path.suffix not in (".html", ".png", ".svg"):
-        raise UsageError(f"a map is drawn as .html, .png or .svg, got {path.name!r}")
+        raise UsageError(f"the file of a map must end in .html, .png or .svg, got {path.name!r}")
     if path.is_dir() or not path.resolve().parent.is_dir():
-        raise UsageError(f"{str(path)!r} is a folder or lies in none that exists; name a file")
+        raise UsageError(f"{str(path)!r} is a folder, or its folder does not exist; name a file")
 
 
 def palette(points: Sequence[Point]) -> dict[str, str]:
-    """A colour for each label, those with most points first."""
+    """Return a colour for each label, sorted by decreasing number of points."""
     common = Counter(point.label for point in sorted(points, key=lambda point: point.label)).most_common()
     return {label: COLOURS[place] if place < len(COLOURS) else GREY for place, (label, _) in enumerate(common)}
 
 
 def _page(points: Sequence[Point], index: Index | None) -> str:
-    """One file that needs nothing else: points on a canvas, what is pointed at beside them."""
+    """Return a self-contained page: points on a canvas and details of the point under the pointer."""
     colours = palette(points)
     number = {label: place for place, label in enumerate(colours)}
     told = {record.id: _told(record) for record in (index.store.records() if index else ())}
@@ -170,11 +171,11 @@ def _page(points: Sequence[Point], index: Index | None) -> str:
     )
     script = json.dumps({"points": data, "colours": list(colours.values())}, allow_nan=False).replace("<", "\\u003c")
     values = {"legend": legend, "count": f"{len(points):,}", "data": script}
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], PAGE)  # in one pass: values may hold {{count}}
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], PAGE)  # one pass: values may contain {{count}}
 
 
 def _told(record: Record) -> list[str]:
-    """What a document holds: the beginning of a text, or a small image."""
+    """Return the content to show for a document: the beginning of a text, or a thumbnail."""
     if record.thumbnail:
         return ["", "data:image/jpeg;base64," + base64.b64encode(record.thumbnail).decode()]
     return [record.content[:SHOWN]]
@@ -187,7 +188,7 @@ aside{width:300px;padding:12px;overflow:auto;border-left:1px solid #ddd}ul{list-
 i{display:inline-block;width:10px;height:10px;border-radius:5px;margin-right:6px}
 #told{min-height:9em;white-space:pre-wrap;overflow-wrap:anywhere}#told img{display:block;max-width:128px;margin-top:6px}
 </style>
-<canvas></canvas><aside><p>{{count}} documents; wheel to come nearer, drag to move.</p><div id="told"></div>
+<canvas></canvas><aside><p>{{count}} documents; wheel to zoom, drag to move.</p><div id="told"></div>
 <ul>{{legend}}</ul></aside>
 <script>
 const {points, colours} = {{data}};

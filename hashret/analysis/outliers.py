@@ -1,8 +1,8 @@
-"""Outliers: which documents are unlike the rest.
+"""Outliers: documents that are different from the rest.
 
-A document's score is its mean distance to the nearest others (Angiulli & Pizzuti 2002), by what the encoder sees of
-them; or what an encoder that scores outliers makes of it. Codes can be compared, too, but say less: they tell a
-document's place among what the corpus is about, which one that has none is given all the same.
+The score of a document is its mean distance to its nearest neighbours (Angiulli & Pizzuti 2002), computed from the
+features, or the score of an encoder with `outlier_scores`. Scores from codes are less accurate: a code describes a
+document in terms of the topics of the corpus, even if the document has none of them.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from hashret.progress import report, track
 from hashret.projection import as_scipy
 from hashret.search import searcher
 
-BATCH = 1000  # documents compared with all others at once
-SAMPLE = 20_000  # documents of the index that features are compared with (Sugiyama & Borgwardt 2013)
+BATCH = 1000  # documents per chunk
+SAMPLE = 20_000  # documents of the index used as candidate neighbours by features (Sugiyama & Borgwardt 2013)
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A document and how unlike the others it is."""
+    """A document with its outlier score; a higher score means more different from the others."""
 
     document: Document
     score: float
     rank: int
-    method: str  # "features", "codes", or the encoder's name
+    method: str  # "features", "codes", or the name of the encoder
 
 
 def outliers(
@@ -50,18 +50,18 @@ def outliers(
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> list[Outlier]:
-    """The k documents of the index most unlike the rest; or of other documents, those most unlike the index.
+    """Return the k strongest outliers of the index, or of `documents` compared with the index.
 
-    By the vectorizer's features, or the codes where `codes` says so or the index is one of vectors, which it does not
-    keep; or by an `encoder` that has `outlier_scores`, the index's own or one learned now with these options. Raises
-    UsageError for numbers that make no sense and encoders that cannot.
+    Scores come from features; from codes if `codes` is set, or if the index has vectors, which it does not store; or
+    from an `encoder` with `outlier_scores`, either that of the index or a new one fitted with `options`. Raises
+    UsageError for invalid arguments or an encoder without `outlier_scores`, DataError if scores are not finite.
     """
     k, neighbors = whole_number(k, "k", 1), whole_number(neighbors, "neighbors", 1)
     seed = whole_number(seed, "seed", 0, MAX_SEED)
     if codes and encoder is not None:
-        raise UsageError(f"outliers are found by the codes or by encoder {encoder!r}: choose one of the two")
+        raise UsageError(f"codes and encoder {encoder!r} cannot be combined: choose one of the two")
     if options and encoder is None:
-        raise UsageError(f"options are an encoder's: name one beside {', '.join(options)}, or leave them out")
+        raise UsageError(f"options need an encoder; name one for {', '.join(options)}, or leave them out")
     if not len(index):
         return []
     others = None if documents is None else list(as_documents(documents))
@@ -73,7 +73,7 @@ def outliers(
     else:
         method, scores = "features", by_features(index, others, neighbors)
     if not np.isfinite(scores).all():
-        raise DataError(f"scores by {method} are not numbers; go by the features, the codes or another encoder")
+        raise DataError(f"scores by {method} are not finite; use features, codes or another encoder")
     first = np.argsort(-scores, kind="stable")[:k].tolist()
     if others is None:
         ids = index.ids
@@ -87,7 +87,10 @@ def outliers(
 
 
 def by_features(index: Index, others: Sequence[Document] | None, neighbors: int) -> Floats:
-    """Mean of 1 - cosine to the nearest documents of the index, float32 [m]; None: of each to the nearest others."""
+    """Return the mean of 1 - cosine to the nearest documents of the index, float32 [m].
+
+    With `others` None, the documents of the index are scored, without comparing them with themselves.
+    """
     size = min(len(index), SAMPLE)
     rows = np.arange(size) * len(index) // max(1, size)
     near = min(neighbors, size - int(others is None))
@@ -105,7 +108,7 @@ def by_features(index: Index, others: Sequence[Document] | None, neighbors: int)
         stop = start + len(part)
         cosines = as_scipy(unit(part)) @ known
         cosines = cosines if isinstance(cosines, np.ndarray) else cosines.toarray()
-        if others is None:  # itself is none of the others
+        if others is None:  # do not compare a document with itself
             first, last = np.searchsorted(rows, (start, stop))
             cosines[rows[first:last] - start, np.arange(first, last)] = -np.inf
         scores.append(1 - np.partition(cosines, -near, axis=1)[:, -near:].mean(axis=1))
@@ -115,7 +118,10 @@ def by_features(index: Index, others: Sequence[Document] | None, neighbors: int)
 
 
 def by_codes(index: Index, codes: Codes | None, neighbors: int) -> Floats:
-    """Mean Hamming distance of codes to the nearest of the index, float32 [m]; None: of each to the nearest others."""
+    """Return the mean Hamming distance of codes to the nearest ones of the index, float32 [m].
+
+    With `codes` None, the codes of the index are scored, without comparing them with themselves.
+    """
     own = index.codes
     asked = own if codes is None else codes
     itself = int(codes is None)
@@ -125,6 +131,6 @@ def by_codes(index: Index, codes: Codes | None, neighbors: int) -> Floats:
     by, scores = searcher(own, index.bits), np.zeros(len(asked), np.float32)
     for start in range(0, len(asked), BATCH):
         found = by.search(asked[start : start + BATCH], near + itself)
-        scores[start : start + BATCH] = found.distances.sum(axis=1) / near  # itself adds a distance of 0
+        scores[start : start + BATCH] = found.distances.sum(axis=1) / near  # the code itself adds a distance of 0
         report("comparing", min(start + BATCH, len(asked)), len(asked))
     return scores

@@ -1,4 +1,4 @@
-"""The command line: parse, call the Python API, print. `main` is the entry point."""
+"""The command line: parses arguments, calls the Python API and prints results. `main` is the entry point."""
 
 from hashret.cli.app import main
 

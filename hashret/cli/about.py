@@ -27,12 +27,12 @@ EXTRAS = {
 }
 EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)
 
-One = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show one of them in detail.")]
+One = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show one in detail.")]
 
 
 @command("encoders", PANEL, "hashret encoders\nhashret encoders denoising")
 def encoders(name: One = None) -> None:
-    """List the encoders; or show the loss, the options and the measured figures of one."""
+    """List the encoders, or show the loss, options and measured results of one."""
     from hashret.encoders import ENCODERS, measured
     from hashret.encoders.base import abilities
 
@@ -44,7 +44,7 @@ def encoders(name: One = None) -> None:
 
 @command("vectorizers", PANEL, "hashret vectorizers\nhashret vectorizers tfidf")
 def vectorizers(name: One = None) -> None:
-    """List the vectorizers, which turn documents into features; or show the options of one."""
+    """List the vectorizers, which convert documents to features, or show the options of one."""
     from hashret.vectorizers import VECTORIZERS
 
     if name is None:
@@ -60,7 +60,7 @@ def _described(registry: Any) -> Iterator[dict[str, Any]]:
 
 
 def _show(registry: Any, name: str, reproductions: Sequence[Mapping[str, Any]]) -> None:
-    """One of them in detail: on a terminal as a page, otherwise as one row."""
+    """Print one entry in detail: as a page for table output, otherwise as one row."""
     kind = registry.get(name)
     method = inspect.getdoc(kind) or ""
     defaults = {key: "auto" if value is None and is_table() else value for key, value in kind.options().items()}
@@ -80,7 +80,7 @@ def _show(registry: Any, name: str, reproductions: Sequence[Mapping[str, Any]]) 
 
 @command("sources", PANEL, "hashret sources")
 def sources() -> None:
-    """List the kinds of sources that documents are read from."""
+    """List the formats that documents can be read from."""
     from hashret.readers import SOURCES
 
     emit(({"name": name, "summary": SOURCES.get(name).summary} for name in SOURCES.names()), key="name")
@@ -88,7 +88,7 @@ def sources() -> None:
 
 @command("searchers", PANEL, "hashret searchers")
 def searchers() -> None:
-    """List the ways to search codes."""
+    """List the search methods."""
     from hashret.search import SEARCHERS, available
 
     emit(
@@ -103,7 +103,7 @@ def searchers() -> None:
 
 @command("doctor", PANEL, "hashret doctor")
 def doctor() -> None:
-    """Show what is installed, for a bug report."""
+    """Show installed versions and the environment, for bug reports."""
     import platform
 
     import torch
@@ -140,11 +140,11 @@ def _version(name: str) -> str:
 
 @command("demo", PANEL, "hashret demo")
 def demo(
-    folder: Annotated[Path, typer.Option("--folder", help="Where the two indexes go.", metavar="PATH")] = Path(
+    folder: Annotated[Path, typer.Option("--folder", help="Folder for the two indexes.", metavar="PATH")] = Path(
         "indexes"
     ),
 ) -> None:
-    """Index Python's own documentation and scikit-learn's digits, ask both, and measure."""
+    """Index the Python documentation and the digits of scikit-learn, run queries and measure them."""
     from hashret.demo import show
 
     show(folder, write)

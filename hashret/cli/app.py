@@ -1,4 +1,4 @@
-"""The application: all commands, defaults from hashret.toml, exit codes of what goes wrong before a command runs."""
+"""The application: all commands, defaults from hashret.toml, and errors before a command runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that busy-wait slow each other down
 
 import typer
 
@@ -25,8 +25,8 @@ SHOWING = {"format", "csv_safe", "quiet", "color", "count", "neighbors", "measur
 LEARNING = {"bits", "encoder", "encoders", "vectorizer", "settings", "seed", "seeds", "device", "keep_vectors"}
 READING = {"id", "text", "label"}
 CONFIGURED = SEARCHING | SHOWING | LEARNING | READING
-"""Options that a configuration file may set: how to search, show and learn. A folder may come from anybody, so its file
-cannot name other files to read or write, and cannot force, replace or delete anything."""
+"""Options that a configuration file may set: those of search, output and training. The working folder may be untrusted,
+so its file cannot name files to read or write, and cannot force, replace or delete anything."""
 
 MODULES = {
     "build": ("index", "fit", "refit", "add", "delete", "compact", "verify", "repair"),
@@ -35,11 +35,11 @@ MODULES = {
     "measure": ("eval", "compare"),
     "about": ("encoders", "vectorizers", "sources", "searchers", "doctor", "demo"),
 }
-"""The commands of each module, so that one command need not wait until all are built."""
+"""The commands of each module, so that running one command imports only its module."""
 
 
 def application(only: str | None = None) -> typer.Typer:
-    """The application: all commands, or those of one module."""
+    """Return the application with all commands, or those of one module."""
     made = typer.Typer(
         name="hashret",
         help="Learn short binary codes for documents and images, and find the nearest by Hamming distance.",
@@ -56,7 +56,7 @@ def application(only: str | None = None) -> typer.Typer:
 
 
 def __getattr__(name: str) -> Any:
-    """`app`, the application with all commands, made when it is asked for."""
+    """Return `app`, the application with all commands, which is created at first use."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()["app"] = application()
@@ -78,9 +78,9 @@ def _root(
 
 
 def defaults(path: Path) -> dict[str, dict[str, Any]]:
-    """Each command's defaults from a hashret.toml: keys at the top are for all commands, tables for one.
+    """Return the defaults of each command from a hashret.toml; top-level keys apply to all commands, a table to one.
 
-    UsageError for keys that are not options, or that are not among `CONFIGURED`.
+    Raises UsageError if the file cannot be read, or for keys that are not options or not in `CONFIGURED`.
     """
     try:
         given = tomllib.loads(path.read_text("utf-8"))
@@ -115,24 +115,24 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
 def _check_configured(key: str, path: Path) -> None:
     if key not in CONFIGURED:
         raise UsageError(
-            f"{path} cannot set {key!r}: a configuration file sets only how to search, show and learn "
+            f"{path} cannot set {key!r}: a configuration file can set options of search, output and training only "
             f"({', '.join(sorted(CONFIGURED))}); give it on the command line"
         )
 
 
 class _Closed(io.TextIOBase):
-    """Standard output that is closed: a command that prints nothing works, another one says so."""
+    """Replacement for a closed standard output: raises an error only if a command prints something."""
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "standard output is closed")
 
 
 def _prepare_streams() -> None:
-    """Have three standard streams, whatever of them was closed before the program began."""
+    """Make sure that all three standard streams exist, even if some were closed when the program started."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # a file opened later must not get this number: what libraries print would go into it
+        except OSError:  # otherwise a file opened later gets this number, and output of libraries goes into it
             os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = _Closed()
@@ -140,18 +140,18 @@ def _prepare_streams() -> None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # ids may hold what no terminal can show
+            stream.reconfigure(errors="backslashreplace")  # ids may contain characters that cannot be encoded
 
 
 def _module() -> str | None:
-    """The module of the command that is run; None where all must be known, for help, completion and suggestions."""
+    """Return the module of the command; None if all modules are needed, for help, completion and suggestions."""
     if "_HASHRET_COMPLETE" in os.environ:
         return None
     return next((module for module, names in MODULES.items() if sys.argv[1:2] and sys.argv[1] in names), None)
 
 
 def main() -> None:
-    """Run the command line, exit with its code."""
+    """Run the command line and exit with its code."""
     _prepare_streams()
     code: Any = 0
     try:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hashret.results import Hit, Hits
 
 PANEL = "Query an index"
-SHOWN = 200  # characters of a text
-AT_ONCE = 64  # queries read from standard input before they are answered
+SHOWN = 200  # characters of a text in a result
+AT_ONCE = 64  # queries from standard input per batch
 
 
 @command(
@@ -41,7 +41,7 @@ cat questions.txt | hashret query - --search multi_index --threads 4 --verify
 def query(
     text: Annotated[
         str | None,
-        typer.Argument(metavar="[TEXT]", help="A text, in quotes, or an image's path; - reads one per line."),
+        typer.Argument(metavar="[TEXT]", help="A text in quotes, or the path of an image; - reads one per line."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="Use the content of a file as the query.", metavar="PATH")
@@ -50,9 +50,9 @@ def query(
         str | None, typer.Option("--like", help="Use a document of the index as the query.", metavar="ID")
     ] = None,
     index: o.IndexAt = None,
-    k: Annotated[int | None, o.opt("-k", "--k", help="How many documents to find [10].", metavar="N")] = None,
+    k: Annotated[int | None, o.opt("-k", "--k", help="Number of documents to find [10].", metavar="N")] = None,
     radius: Annotated[
-        int | None, o.opt("--radius", help="Find all documents within so many bits.", metavar="R")
+        int | None, o.opt("--radius", help="Find all documents within this Hamming distance.", metavar="R")
     ] = None,
     label: Annotated[
         list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
@@ -61,18 +61,18 @@ def query(
     weights: o.Weights = None,
     search: Annotated[
         str,
-        o.opt("--search", help="How to search (hashret searchers), or a FAISS factory string.", metavar="NAME"),
+        o.opt("--search", help="Search method (hashret searchers) or FAISS factory string.", metavar="NAME"),
     ] = "auto",
     threads: Annotated[
-        int | None, o.opt("--threads", help="Threads to search with; by default all, for many queries.", metavar="N")
+        int | None, o.opt("--threads", help="Search threads; by default all cores for many queries.", metavar="N")
     ] = None,
-    verify: Annotated[bool, o.opt("--verify", help="Compare each answer with a full scan of all codes.")] = False,
+    verify: Annotated[bool, o.opt("--verify", help="Compare each result with a full scan of all codes.")] = False,
 ) -> None:
-    """Find the documents most like a text, an image or a document of the index."""
+    """Find the documents most similar to a text, an image or a document of the index."""
     from hashret.index import Index
 
     if sum(given is not None for given in (text, file, like)) != 1:
-        raise UsageError("ask with one of TEXT, --file PATH and --like ID")
+        raise UsageError("give exactly one of TEXT, --file PATH and --like ID")
     with Index.open(o.find_index(index)) as opened:
         opened.search_by(search, threads, verify)
         emit(
@@ -91,7 +91,7 @@ def _rows(
     labels: list[str],
     rank: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """A row a hit, as they are found."""
+    """Yield one row per hit, as they are found."""
     if like is not None:
         [hits] = index.like([like], 10 if k is None else k, labels, radius, **rank)
         yield from _hits(index, like, hits if k is None else hits[:k], hits)
@@ -108,7 +108,7 @@ def _rows(
 
 
 def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Document]:
-    """What is asked, each with the name it has in the answer."""
+    """Yield the queries as documents, whose ids are the query names in the output."""
     from hashret.readers import read
 
     if file is not None:
@@ -173,7 +173,7 @@ def show(
 
 @command("info", PANEL, "hashret info -i indexes/news --format json")
 def info(index: o.IndexAt = None) -> None:
-    """Show what an index holds and how it was made."""
+    """Show the contents and settings of an index."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
@@ -185,7 +185,7 @@ def info(index: o.IndexAt = None) -> None:
 
 
 def _emit_facts(facts: Mapping[str, Any]) -> None:
-    """Print a table with a line for each fact."""
+    """Print a table with one line per fact."""
     emit(({"": name, " ": value} for name, value in facts.items()), key=" ")
     write("\n")
 

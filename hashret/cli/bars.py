@@ -1,4 +1,4 @@
-"""Bars: progress on standard error, a line for each stage under way, which makes way for everything that is printed."""
+"""Progress bars on standard error, one line per running stage; they are erased before anything else is printed."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.progress import Progress, TaskID
 
-DELAY = 0.3  # seconds that a stage takes before it is drawn
+DELAY = 0.3  # seconds before the bar of a stage is drawn
 
 
 class Bars:
-    """A bar with rate and time left for each stage that lasts longer than `DELAY`.
+    """Bars with rate and remaining time for stages that take longer than `DELAY`.
 
-    A command without such a stage writes nothing to the terminal, not even the sequences that hide the cursor.
+    A command without such a stage writes nothing to the terminal, not even escape sequences.
     """
 
     def __init__(self) -> None:
         self._lock = RLock()  # threads may log while the main thread reports
-        self._began: dict[str, float] = {}  # when each stage under way was first reported
-        self._drawn: dict[str, TaskID] = {}  # those of them that have a bar
+        self._began: dict[str, float] = {}  # time of the first report of each running stage
+        self._drawn: dict[str, TaskID] = {}  # bars of running stages
         self._progress: Progress | None = None
         self._live: Live | None = None
 
     def report(self, label: str, done: int, total: int | None, note: str = "") -> None:
-        """A listener: `done` of `total` steps of the stage `label` are done. A stage ends when all are."""
+        """Progress listener: `done` of `total` steps of stage `label` are finished. A stage ends at done == total."""
         with self._lock:
             now = time.monotonic()
             if now - self._began.setdefault(label, now) >= DELAY:
                 self._draw(label, done, total, note)
             if total is not None and done >= total:
                 self._began.pop(label)
-                self._drawn.pop(label, None)  # its bar stays until another stage is drawn
+                self._drawn.pop(label, None)  # the bar stays until another stage is drawn
 
     def _draw(self, label: str, done: int, total: int | None, note: str) -> None:
         progress = self._progress = self._progress or _progress()
@@ -53,7 +53,7 @@ class Bars:
         if self._live is None:
             from rich.live import Live
 
-            # Rich would send standard output to the terminal too, even where it is a file.
+            # by default, Rich redirects standard output to the terminal, even if it is a file
             self._live = Live(
                 get_renderable=progress.get_renderable,
                 console=progress.console,
@@ -73,7 +73,7 @@ class Bars:
 
 
 def _progress() -> Progress:
-    """Rich's bars, which keep count of rates; they are drawn by a display of their own, which can stop and restart."""
+    """Return Rich progress bars, which compute rates; `Bars` draws them with a separate display that can restart."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -94,7 +94,7 @@ _shown: Bars | None = None
 
 @contextmanager
 def progress(show: bool) -> Iterator[Listener]:
-    """A listener that draws bars while the block runs, or does nothing."""
+    """Yield a listener that draws bars while the block runs, or does nothing if not `show`."""
     global _shown
     if not show:
         yield lambda label, done, total, note="": None
@@ -108,6 +108,6 @@ def progress(show: bool) -> Iterator[Listener]:
 
 
 def make_way() -> None:
-    """Erase the bars, if there are any, so that something else can be printed on the terminal."""
+    """Erase the bars, if any, so that other output can be printed on the terminal."""
     if _shown is not None:
         _shown.erase()

@@ -1,4 +1,4 @@
-"""Commands that summarise an index."""
+"""Commands that explore an index."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = logging.getLogger("hashret")
 By = Annotated[
     str | None,
     typer.Option(
-        "--encoder", help="Use an encoder that can: the index's own, or one that is fitted now.", metavar="NAME"
+        "--encoder", help="Use an encoder: that of the index, or another one that is fitted first.", metavar="NAME"
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", metavar="N")]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.", metavar="N")]
 
 
 @command(
@@ -39,7 +39,7 @@ def outliers(
         str | None, typer.Argument(metavar="[SOURCE]", help="Other documents to compare with the index.")
     ] = None,
     index: o.IndexAt = None,
-    k: Annotated[int, typer.Option("-k", "--k", help="How many to show.", metavar="N")] = 10,
+    k: Annotated[int, typer.Option("-k", "--k", help="Number of documents to show.", metavar="N")] = 10,
     neighbors: Annotated[
         int, typer.Option("--neighbors", help="Number of nearest documents to compare with.", metavar="N")
     ] = 10,
@@ -54,8 +54,8 @@ def outliers(
 ) -> None:
     """Find the documents that differ most from the rest, or other documents that differ most from the index.
 
-    By the mean distance to the nearest others, in what the encoder sees of them; an index of vectors, which does not
-    keep them, goes by the codes. docs/browse.md has how well that does, beside the encoders that score outliers.
+    The score is the mean distance to the nearest other documents by features, or by codes for an index of vectors,
+    which are not stored. docs/browse.md compares its accuracy with that of encoders that score outliers.
     """
     from hashret.analysis.outliers import outliers as find
     from hashret.index import Index
@@ -97,12 +97,12 @@ def clusters(
     seed: Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Write the documents to this folder, a folder per cluster.", metavar="PATH"),
+        typer.Option("--out", help="Write the documents to this folder, one subfolder per cluster.", metavar="PATH"),
     ] = None,
 ) -> None:
     """Group similar documents, with the words that describe each group.
 
-    By default by k-means over the codes, which takes seconds; an encoder that finds clusters is learned first.
+    By default with k-means over the codes, which takes seconds. An encoder that finds clusters is fitted first.
     """
     from hashret.analysis.clusters import clusters as find
     from hashret.analysis.clusters import write
@@ -139,14 +139,14 @@ def map_(
     encoder: By = None,
     color: Annotated[str, typer.Option("--color", help="auto, label or cluster.", metavar="BY")] = "auto",
     count: Annotated[
-        int, typer.Option("-n", "--count", help="Number of clusters, where they give the colours.", metavar="N")
+        int, typer.Option("-n", "--count", help="Number of clusters for --color cluster.", metavar="N")
     ] = 10,
     settings: o.Settings = None,
     seed: Seed = 0,
 ) -> None:
-    """Place all documents in a plane, similar ones near each other.
+    """Map all documents to two dimensions, with similar ones close to each other.
 
-    By default by t-SNE of the codes, which keeps neighbours together; `--encoder deep` or `pca` keep distances.
+    By default with t-SNE of the codes, which preserves neighbours; `--encoder deep` or `pca` preserve distances.
     """
     from hashret.analysis.map import draw, drawable, plane
     from hashret.index import Index

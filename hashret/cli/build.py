@@ -1,4 +1,4 @@
-"""Commands that make and change an index."""
+"""Commands that create and change an index."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def index(
 @command("fit", PANEL, "hashret fit news.jsonl --hasher hashers/news --bits 32")
 def fit(
     sources: o.Sources,
-    hasher: Annotated[str, typer.Option("--hasher", help="The folder to write.", metavar="PATH")],
+    hasher: Annotated[str, typer.Option("--hasher", help="Folder to write.", metavar="PATH")],
     bits: o.Bits = None,
     encoder: o.EncoderName = None,
     vectorizer: o.VectorizerName = None,
@@ -121,16 +121,16 @@ hashret add letters/ --replace --prune
 def add(
     sources: o.Sources,
     index: o.IndexAt = None,
-    replace: Annotated[bool, o.opt("--replace", help="Replace documents whose id exists already.")] = False,
-    skip: Annotated[bool, o.opt("--skip", help="Leave out documents whose id exists already.")] = False,
-    prune: Annotated[bool, o.opt("--prune", help="Delete documents of the folder whose files are gone.")] = False,
+    replace: Annotated[bool, o.opt("--replace", help="Replace documents with an existing id.")] = False,
+    skip: Annotated[bool, o.opt("--skip", help="Skip documents with an existing id.")] = False,
+    prune: Annotated[bool, o.opt("--prune", help="Delete documents whose files are no longer in the folder.")] = False,
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
-    """Add documents to an index; `--replace` reads only the changed files of a folder that was indexed before."""
+    """Add documents to an index; with `--replace`, only changed files of an indexed folder are read."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
@@ -153,27 +153,27 @@ def delete(
 
 @command("compact", PANEL, "hashret compact -i indexes/news", writes=True)
 def compact(index: o.IndexAt = None) -> None:
-    """Merge the files of an index and drop deleted documents; answers do not change."""
+    """Merge the files of an index and drop deleted documents; search results do not change."""
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
         before = opened.info()["bytes"]
         opened.compact()
-        log.info(f"{before:,} bytes became {opened.info()['bytes']:,}")
+        log.info(f"size before: {before:,} bytes, after: {opened.info()['bytes']:,} bytes")
 
 
 @command("verify", PANEL, "hashret verify -i indexes/news")
 def verify(index: o.IndexAt = None) -> None:
-    """Check every checksum, count and cross-reference; exit with 3 if anything is wrong."""
+    """Check all checksums, counts and cross-references; exit with 3 if there is a problem."""
     from hashret.index import verify
 
     path = o.find_index(index)
     wrong = verify(path)
     _tell(wrong)
     if wrong:
-        log.error(f"{len(wrong)} things are wrong with index {str(path)!r}; hashret repair mends what can be mended")
+        log.error(f"{counted(len(wrong), 'problem')} in index {str(path)!r}; hashret repair fixes what can be fixed")
         raise typer.Exit(3)
-    log.info(f"index {str(path)!r} is sound: every file is as its checksum says")
+    log.info(f"index {str(path)!r} is intact: all checksums match")
 
 
 @command(
@@ -183,10 +183,9 @@ def verify(index: o.IndexAt = None) -> None:
     writes=True,
 )
 def repair(index: o.IndexAt = None) -> None:
-    """Repair a damaged index: flip bits back, rebuild what follows from other files, isolate what is lost.
+    """Repair a damaged index: correct flipped bits, rebuild what other files determine, isolate damaged data.
 
-    Nothing is guessed. The documents that are lost are listed by id; exit code 3 where there are any, or where
-    something is still wrong.
+    Nothing is guessed. Lost documents are listed by id. The exit code is 3 if documents are lost or problems remain.
     """
     from hashret.index import repair
 
@@ -196,14 +195,14 @@ def repair(index: o.IndexAt = None) -> None:
         log.info(f"{file} {what}")
     emit({"id": id, "file": file} for file, id in report.lost)
     for file, count in report.nameless:
-        log.error(f"lost {counted(count, 'document')} of {file}; their ids are unknown")
+        log.error(f"lost {counted(count, 'document')} of {file} with unknown ids")
     if report.lost:
         log.error(f"lost {counted(len(report.lost), 'document')}, listed above; add them again from their source")
     for problem in report.left:
         log.error(f"{problem}")
     if report.lost or report.nameless or report.left:
         raise typer.Exit(3)
-    log.info(f"index {str(path)!r} is sound" + ("" if report.done else ", there was nothing to mend"))
+    log.info(f"index {str(path)!r} is intact" + ("" if report.done else ", nothing to repair"))
 
 
 def _tell(wrong: Iterable[Problem]) -> None:

@@ -1,4 +1,4 @@
-"""Commands that measure."""
+"""Commands that measure retrieval quality."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ hashret eval news.jsonl --exclude-self --min P@10=0.6
 )
 def evaluate(
     queries: Annotated[
-        str, typer.Argument(metavar="QUERIES", help="Documents used as queries; with labels, or with --qrels.")
+        str, typer.Argument(metavar="QUERIES", help="Documents used as queries, with labels or with --qrels.")
     ],
     index: o.IndexAt = None,
     qrels: o.QrelsAt = None,
     measures: o.Measures = None,
     least: Annotated[
-        list[str] | None, o.many("--min", help="Exit with 3 if a measure is lower.", metavar="MEASURE=VALUE")
+        list[str] | None, o.many("--min", help="Exit with 3 if the measure is lower.", metavar="MEASURE=VALUE")
     ] = None,
     by: o.By = None,
     weights: o.Weights = None,
@@ -54,7 +54,7 @@ def evaluate(
     label: o.LabelField = None,
     source: o.SourceName = None,
 ) -> None:
-    """Measure retrieval: expected values over tie orders, with the worst and the best."""
+    """Measure retrieval quality: expected, worst and best values over the orders of ties."""
     from hashret.evaluation.evaluate import evaluate_run, evaluate_run_labels
     from hashret.evaluation.measures import parse
     from hashret.evaluation.queries import RankedQueries, evaluate_index, rankings
@@ -92,22 +92,22 @@ def evaluate(
 
 
 def _gates(least: Sequence[str] | None) -> list[tuple[str, float]]:
-    """`MEASURE=VALUE` texts as pairs. The last `=` counts: P(r=2)=.5."""
+    """Return `MEASURE=VALUE` texts as pairs, split at the last `=`, as in P(r=2)=.5. Raises UsageError if invalid."""
     pairs = []
     for gate in least or ():
         name, _, value = gate.rpartition("=")
         try:
             number = float(value)
         except ValueError:
-            raise UsageError(f"--min takes MEASURE=VALUE, got {gate!r}; for instance --min P@10=0.6") from None
-        if not 0 <= number <= 1:  # which NaN is not either
-            raise UsageError(f"--min takes a value from 0 to 1, got {gate!r}; for instance --min P@10=0.6")
+            raise UsageError(f"--min must be MEASURE=VALUE, got {gate!r}; for example --min P@10=0.6") from None
+        if not 0 <= number <= 1:  # also rejects NaN
+            raise UsageError(f"the value of --min must be 0 to 1, got {gate!r}; for example --min P@10=0.6")
         pairs.append((name, number))
     return pairs
 
 
 def _queries(source: Source, qrels: str | None) -> tuple[Iterable[Document], dict[str, dict[str, int]] | None]:
-    """The queries, and the judgements if there are any; a BEIR folder brings both."""
+    """Return the queries and the judgements, if any; a BEIR folder has both."""
     from hashret.evaluation.trec import read_qrels
     from hashret.readers.beir import Beir
 
@@ -119,7 +119,7 @@ def _queries(source: Source, qrels: str | None) -> tuple[Iterable[Document], dic
             found = {file.stem: file for file in source.qrels}
             chosen = found.get("test") or (next(iter(found.values())) if len(found) == 1 else None)
             if chosen is None:
-                raise UsageError(f"choose one of the judgements with --qrels: {', '.join(map(str, source.qrels))}")
+                raise UsageError(f"several qrels files; choose one with --qrels: {', '.join(map(str, source.qrels))}")
             path = str(chosen)
     return asked, read_qrels(path) if path is not None else None
 
@@ -136,10 +136,10 @@ def compare(
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Documents to learn from and to find.")],
     queries: Annotated[str, typer.Argument(metavar="QUERIES", help="Documents used as queries.")],
     encoders: Annotated[
-        list[str] | None, o.many("--encoder", help="An encoder; all by default.", metavar="NAME")
+        list[str] | None, o.many("--encoder", help="Encoder, repeatable; all by default.", metavar="NAME")
     ] = None,
-    bits: Annotated[list[int] | None, o.many("--bits", help="A length of code [64].", metavar="N")] = None,
-    seeds: Annotated[list[int] | None, o.many("--seed", help="A seed [0].", metavar="N")] = None,
+    bits: Annotated[list[int] | None, o.many("--bits", help="Code length, repeatable [64].", metavar="N")] = None,
+    seeds: Annotated[list[int] | None, o.many("--seed", help="Random seed, repeatable [0].", metavar="N")] = None,
     vectorizer: o.VectorizerName = None,
     settings: o.Settings = None,
     device: o.Device = None,
@@ -151,7 +151,7 @@ def compare(
     label: o.LabelField = None,
     source: o.SourceName = None,
 ) -> None:
-    """Fit each encoder at each length, and print a row per measure: an experiment in one command."""
+    """Fit each encoder at each length, and print one row per measure."""
     from hashret.encoders import ENCODERS
     from hashret.evaluation.compare import compare
 

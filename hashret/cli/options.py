@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once; and what they become."""
+"""Options that several commands share, and functions that interpret them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = logging.getLogger("hashret")
 
 
 def opt(*names: str, help: str, metavar: str | None = None, hidden: bool = False) -> Any:
-    """An option that the environment can set too: `--bits` by HASHRET_BITS."""
+    """Return an option that can also be set in the environment: `--bits` as HASHRET_BITS."""
     long = next(name for name in names if name.startswith("--")).split("/")[0]
     variable = "HASHRET_" + long.removeprefix("--").replace("-", "_").upper()
     return typer.Option(*names, help=help, metavar=metavar, envvar=variable, show_envvar=False, hidden=hidden)
 
 
 def many(*names: str, help: str, metavar: str) -> Any:
-    """An option that can be given again and again."""
+    """Return an option that can be repeated."""
     return typer.Option(*names, help=help, metavar=metavar)
 
 
@@ -42,35 +42,40 @@ IndexAt = Annotated[
     opt(
         "--index",
         "-i",
-        help="The index: a path, or a name under ./indexes; by default the only one there.",
+        help="Path of the index or its name in ./indexes; by default the only one there.",
         metavar="INDEX",
     ),
 ]
 Bits = Annotated[
     str | None,
-    opt("--bits", help="Length of the codes, 1 to 4096, or auto: as many as needed [64].", metavar="N|auto"),
+    opt("--bits", help="Length of the codes, 1 to 4096, or auto to choose it from the data [64].", metavar="N|auto"),
 ]
 EncoderName = Annotated[
-    str | None, opt("--encoder", help="How codes are made (hashret encoders) [neighborhood].", metavar="NAME")
+    str | None, opt("--encoder", help="Encoder, see hashret encoders [neighborhood].", metavar="NAME")
 ]
-VectorizerName = Annotated[
-    str | None, opt("--vectorizer", help="How documents become numbers (hashret vectorizers).", metavar="NAME")
-]
+VectorizerName = Annotated[str | None, opt("--vectorizer", help="Vectorizer, see hashret vectorizers.", metavar="NAME")]
 Settings = Annotated[
-    list[str] | None, many("-o", help="An option of encoder, vectorizer or training, KEY=VALUE.", metavar="KEY=VALUE")
+    list[str] | None,
+    many("-o", help="Option of encoder, vectorizer or training; repeatable.", metavar="KEY=VALUE"),
 ]
-Seed = Annotated[int | None, opt("--seed", help="Seed of all randomness [0].", metavar="N")]
-Device = Annotated[str | None, opt("--device", help="Where to train: auto, cpu or cuda [auto].", metavar="DEVICE")]
-HasherAt = Annotated[str | None, opt("--hasher", help="A folder with a fitted hasher.", metavar="PATH")]
-IdField = Annotated[str | None, opt("--id", help="The field that holds the id.", metavar="FIELD")]
-TextField = Annotated[str | None, opt("--text", help="The fields that hold the text.", metavar="FIELD[,FIELD]")]
+Seed = Annotated[int | None, opt("--seed", help="Random seed [0].", metavar="N")]
+Device = Annotated[str | None, opt("--device", help="Device to train on: auto, cpu or cuda [auto].", metavar="DEVICE")]
+HasherAt = Annotated[str | None, opt("--hasher", help="Folder of a fitted hasher.", metavar="PATH")]
+IdField = Annotated[str | None, opt("--id", help="Field of the id.", metavar="FIELD")]
+TextField = Annotated[str | None, opt("--text", help="Fields of the text.", metavar="FIELD[,FIELD]")]
 LabelField = Annotated[
-    str | None, opt("--label", help="The field that holds the labels; 'folder': the file's folder.", metavar="FIELD")
+    str | None, opt("--label", help="Field of the labels; 'folder': the name of the file's folder.", metavar="FIELD")
 ]
-SourceName = Annotated[str | None, opt("--source", help="The kind of source (hashret sources).", metavar="NAME")]
-Strict = Annotated[bool, opt("--strict", help="Stop at a file that cannot be read, instead of skipping it.")]
+SourceName = Annotated[str | None, opt("--source", help="Format of the source, see hashret sources.", metavar="NAME")]
+Strict = Annotated[bool, opt("--strict", help="Fail on a file that cannot be read instead of skipping it.")]
 Measures = Annotated[
-    list[str] | None, many("--measure", "-m", help="Such as P@100, AP, nDCG@10, R@100, RR, P(r=2).", metavar="MEASURE")
+    list[str] | None,
+    many(
+        "--measure",
+        "-m",
+        help="Measure such as P@100, AP, nDCG@10, R@100, RR, P(r=2); repeatable.",
+        metavar="MEASURE",
+    ),
 ]
 QrelsAt = Annotated[str | None, opt("--qrels", help="Judgements, TREC or BEIR format.", metavar="FILE")]
 Vectors = Annotated[
@@ -95,11 +100,11 @@ ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave out the document
 
 
 def key_values(settings: Sequence[str] | None) -> dict[str, str]:
-    """`KEY=VALUE` texts as a dict; UsageError for one without `=`."""
+    """Return `KEY=VALUE` texts as a dict. Raises UsageError for a text without `=`."""
     pairs = [setting.partition("=") for setting in settings or ()]
     for key, equals, _ in pairs:
         if not equals or not key:
-            raise UsageError(f"-o takes KEY=VALUE, got {key!r}; for instance -o epochs=10")
+            raise UsageError(f"-o must be KEY=VALUE, got {key!r}; for example -o epochs=10")
     return {key: value for key, _, value in pairs}
 
 
@@ -136,10 +141,10 @@ def fitting(
     seed: int | None,
     device: str | None,
 ) -> dict[str, Any]:
-    """What was said of fitting, as `Hasher.fit` takes it; what was not said is left out."""
+    """Return the given options as keyword arguments of `Hasher.fit`. Raises UsageError if one is invalid."""
     length = int(bits) if bits and bits.isdecimal() else bits
     if isinstance(length, str) and length != "auto":
-        raise UsageError(f"--bits takes a number from 1 to 4096, or auto, got {bits!r}")
+        raise UsageError(f"--bits must be a number from 1 to 4096, or auto, got {bits!r}")
     said = {"bits": length, "encoder": encoder, "vectorizer": vectorizer, "seed": seed, "device": device}
     options = key_values(settings)
     return {key: value for key, value in said.items() if value is not None} | ({"options": options} if options else {})
@@ -154,7 +159,7 @@ def read_sources(
     fields: Fields | None = None,
     strict: bool = False,
 ) -> Source:
-    """The sources as one, read with the fields named, or else with those of the index."""
+    """Read the sources as one, with the given fields, or else those of the index."""
     from hashret.readers import read
     from hashret.readers.base import USUAL
 
@@ -165,36 +170,36 @@ def read_sources(
     except UsageError:
         if fields is None or any((id, text, label)):
             raise
-        return read(*paths, source=source, strict=strict)  # what the index remembers is for another kind of source
+        return read(*paths, source=source, strict=strict)  # the fields of the index are for another format
 
 
 def check_stdin() -> None:
-    """UsageError where standard input is closed."""
+    """Raise UsageError if standard input is closed."""
     if sys.stdin is None:
         raise UsageError("standard input is closed; give a file instead of -")
 
 
 def default_index(sources: Sequence[str]) -> Path:
-    """Where the index of a source lies unless said otherwise: indexes/<name of the source>."""
+    """Return the default path of the index of a source: indexes/<name of the source>."""
     if sources[0] == "-":
-        raise UsageError("standard input has no name to give the index; name it with -i INDEX")
+        raise UsageError("no name for the index of standard input; give one with -i INDEX")
     name = Path(sources[0]).resolve().name
     if not name:
-        raise UsageError(f"{sources[0]!r} has no name to give the index; name it with -i INDEX")
+        raise UsageError(f"no name for the index of {sources[0]!r}; give one with -i INDEX")
     while Path(name).suffix and not Path(sources[0]).is_dir():
         name = Path(name).stem
     return INDEXES / name
 
 
 def indexes() -> list[Path]:
-    """The indexes under ./indexes, by name."""
+    """Return the paths of the indexes in ./indexes, sorted by name."""
     return sorted(path.parent for path in INDEXES.glob("*/manifest.json"))
 
 
 def find_index(given: str | None) -> Path:
-    """The index meant: the one at the path given, or under ./indexes by that name; else the only one under ./indexes.
+    """Return the path of the index: the given path, or that name in ./indexes, or the only index there.
 
-    UsageError that lists them where none is given and there are several.
+    Raises UsageError if none is given and there are no or several indexes in ./indexes.
     """
     if given:
         named = INDEXES / given
@@ -206,5 +211,5 @@ def find_index(given: str | None) -> Path:
     if len(there) == 1:
         return there[0]
     if not there:
-        raise UsageError("no index under ./indexes; name one with -i INDEX, or make one with hashret index SOURCE")
+        raise UsageError("no index in ./indexes; give one with -i INDEX, or create one with hashret index SOURCE")
     raise UsageError(f"several indexes: {', '.join(map(str, there))}; choose one with -i INDEX")

@@ -1,4 +1,4 @@
-"""Output: rows on stdout as a table, JSON lines, JSON, CSV or ids."""
+"""Output of rows on stdout as a table, JSON lines, JSON, CSV or ids."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hashret.cli.bars import make_way
 from hashret.errors import unknown
 
 FORMATS = ("table", "jsonl", "json", "csv", "ids")
-ONE_LINE = {"text"}  # columns cut to what a line of the table has room for
+ONE_LINE = {"text"}  # columns cut to one line of a table
 Row = Mapping[str, Any]
 
-BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # what ends a line for one program or another
-CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # what JSON leaves, and terminals obey
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula
+BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # treated as a line break by some programs
+CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # JSON keeps them, terminals obey them
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # treated as a formula by spreadsheets
 
 _chosen = "jsonl"
 _csv_safe = False
 
 
 def choose(format: str | None, csv_safe: bool = False) -> None:
-    """Set the format for what is printed from now on; `csv_safe` marks CSV cells that look like formulas as text."""
+    """Set the output format; `csv_safe` quotes CSV cells that look like formulas. Raises UsageError if unknown."""
     global _chosen, _csv_safe
     if format is not None and format not in FORMATS:
         raise unknown("format", format, FORMATS)
@@ -37,12 +37,12 @@ def choose(format: str | None, csv_safe: bool = False) -> None:
 
 
 def emit(rows: Iterable[Row], columns: Sequence[str] = (), key: str = "id") -> None:
-    """Print rows; a table shows these columns, `ids` the values of `key` alone. JSON lines go out one by one."""
+    """Print rows; a table shows `columns`, ids shows the values of `key`, JSON lines are flushed one by one."""
     PRINTERS[_chosen](rows, columns, key)
 
 
 def write(text: str) -> None:
-    """Write text to standard output; on a terminal the progress bars make way for it."""
+    """Write text to standard output; on a terminal, erase the progress bars first."""
     _make_way()
     sys.stdout.write(text)
 
@@ -53,7 +53,7 @@ def _make_way() -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """The number with its noun: 1 document, 2 documents."""
+    """Return the number with its noun: 1 document, 2 documents."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
@@ -68,7 +68,7 @@ def _json(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
 
 
 def _dumps(value: Any, indent: int | None = None) -> str:
-    """JSON that every parser reads, whatever the encoding of standard output; NaN and infinities are null."""
+    """Return valid JSON for any encoding of standard output; NaN and infinities become null."""
     ascii = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
     try:
         text = json.dumps(value, ensure_ascii=ascii, indent=indent, allow_nan=False)
@@ -102,7 +102,7 @@ def _cell_of_csv(value: Any) -> str:
 
 
 def _ids(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
-    """One line per id: line breaks inside an id are written as escapes."""
+    """Print one line per id, with line breaks inside an id as escapes."""
     for row in rows:
         text = str(row.get(key, ""))
         text = printable(text) if sys.stdout.isatty() else BREAKS.sub(lambda found: _escape(found[0]), text)
@@ -124,7 +124,7 @@ def _table(rows: Iterable[Row], columns: Sequence[str], key: str) -> None:
         if any(name in row for row in rows):
             number = all(isinstance(row.get(name), int | float | None) for row in rows)
             cells = [printable(cell(row.get(name))) for row in rows]
-            if name != "id":  # which is printed as it is given to other commands
+            if name != "id":  # ids are printed unchanged, to be passed to other commands
                 cells = [" ".join(text.split()) for text in cells]
             header = printable(name).replace("_seconds", " (s)").replace("_", " ")
             marks = [row.get("marks", ()) if name == "text" else () for row in rows]
@@ -143,7 +143,7 @@ PRINTERS: dict[str, Callable[[Iterable[Row], Sequence[str], str], None]] = {
 
 
 def cell(value: Any) -> str:
-    """A value as one text."""
+    """Return a value as text for a table or CSV."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -156,7 +156,7 @@ def cell(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line, without anything that a terminal would obey."""
+    """Return the text on one line, without control characters."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)

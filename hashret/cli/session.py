@@ -1,4 +1,4 @@
-"""Session: what every command shares: format, progress, words on stderr, an error as one line and an exit code."""
+"""Shared by all commands: output format, progress, messages on stderr, errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from hashret.errors import (
 from hashret.files import BUSY
 from hashret.progress import listening
 
-LOG = "hashret"  # the library's logger
+LOG = "hashret"  # logger of the library
 SILENCE = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
-"""What keeps the bars and the advice of libraries off standard error; they read it when they are imported."""
+"""Environment variables that silence other libraries on standard error; read when they are imported."""
 
 Format = Annotated[
     str | None,
@@ -44,19 +44,19 @@ Format = Annotated[
         metavar="FORMAT",
     ),
 ]
-CsvSafe = Annotated[bool, opt("--csv-safe", help="Quote CSV cells that a spreadsheet would take for formulas.")]
-Quiet = Annotated[bool, opt("--quiet", "-q", help="No progress and no remarks; errors only.")]
-Debug = Annotated[bool, opt("--debug", help="Show the traceback of an error, and other libraries' warnings.")]
+CsvSafe = Annotated[bool, opt("--csv-safe", help="Quote CSV cells that a spreadsheet would treat as formulas.")]
+Quiet = Annotated[bool, opt("--quiet", "-q", help="Show errors only, no progress and no messages.")]
+Debug = Annotated[bool, opt("--debug", help="Show the traceback of an error, and warnings of other libraries.")]
 _SHARED = {"format": (Format, None), "csv_safe": (CsvSafe, False), "quiet": (Quiet, False), "debug": (Debug, False)}
 
 
 def command(
     name: str, panel: str, examples: str, writes: bool = False, quoted: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[[typer.Typer], None]]:
-    """Make a function a command: its docstring is the help, `examples` follow it, the shared options are added.
+    """Decorator: make a function a command. The docstring and `examples` are the help; shared options are added.
 
-    `writes`: it changes an index, which a hashret.toml in the working folder cannot choose. `quoted`: the argument that
-    is one text; the error for several words says to put them in quotes.
+    `writes`: the command changes an index, which a hashret.toml in the working folder must not choose. `quoted`: the
+    name of an argument that is one text; the error for several words suggests quotes.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[[typer.Typer], None]:
@@ -96,30 +96,30 @@ def command(
 
 
 def _check_choice(context: typer.Context) -> None:
-    """UsageError where the configuration file of the working folder chooses the index that is to be changed."""
+    """Raise UsageError if the configuration file of the working folder chooses the index to change."""
     source = context.get_parameter_source("index")
     if source is not None and source.name == "DEFAULT_MAP":
         raise UsageError(
-            f"hashret.toml chooses index {context.params['index']!r}, and may not choose one that is changed; "
-            "name it with -i INDEX"
+            f"hashret.toml cannot choose index {context.params['index']!r} for a command that changes it; "
+            "give it with -i INDEX"
         )
 
 
 def _suggest_quotes(name: str, words: Sequence[str]) -> NoReturn:
-    """UsageError for several words in place of one text."""
+    """Raise UsageError for several words instead of one text."""
     text = shlex.quote(" ".join(words))
     raise UsageError(f"TEXT is one argument, got {len(words)}; put it in quotes: hashret {name} {text}")
 
 
 class _OneLine(logging.Formatter):
-    """A message as one line without anything that a terminal would obey: it may quote names from outside."""
+    """Formats a message as one line without control characters, because it may contain names from outside."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{record.name}: {output.printable(record.getMessage())}"
 
 
 class _Remarks(logging.StreamHandler[Any]):
-    """Remarks on standard error: hashret's own, and with `debug` those of other libraries and their warnings."""
+    """Handler for messages on standard error: those of hashret, and with `debug` those of other libraries."""
 
     def __init__(self, debug: bool) -> None:
         super().__init__(sys.stderr)
@@ -133,14 +133,14 @@ class _Remarks(logging.StreamHandler[Any]):
 
 @contextmanager
 def _remarks(quiet: bool, debug: bool) -> Iterator[None]:
-    """Write remarks to standard error while the block runs, and keep what other libraries have to say off it."""
+    """Write messages to standard error while the block runs, and silence other libraries unless `debug`."""
     if not debug:
         for name, value in SILENCE.items():
             os.environ.setdefault(name, value)
     handler, root = _Remarks(debug), logging.getLogger()
     root.addHandler(handler)
     logging.getLogger(LOG).setLevel(logging.ERROR if quiet else logging.INFO)
-    logging.captureWarnings(True)  # they become records of the logger py.warnings
+    logging.captureWarnings(True)  # warnings go to the logger py.warnings
     try:
         yield
     finally:
@@ -150,7 +150,7 @@ def _remarks(quiet: bool, debug: bool) -> Iterator[None]:
 
 @contextmanager
 def session(format: str | None, quiet: bool, debug: bool, csv_safe: bool = False) -> Iterator[None]:
-    """Set up output, remarks and progress; turn what goes wrong into one line and an exit code."""
+    """Set up output, messages and progress; convert errors to one line and an exit code."""
     try:
         with _remarks(quiet, debug):
             output.choose(format, csv_safe)
@@ -166,7 +166,7 @@ def session(format: str | None, quiet: bool, debug: bool, csv_safe: bool = False
 
 
 def report(error: BaseException) -> int:
-    """Print what went wrong as one line; the exit code for it."""
+    """Print an error as one line and return its exit code."""
     if isinstance(error, KeyboardInterrupt):
         words, code = "interrupted; nothing was changed that was not complete", 130
     elif _is_closed_pipe(error):
@@ -175,7 +175,7 @@ def report(error: BaseException) -> int:
     elif isinstance(error, HashretError):
         words, code = str(error) + advice(error), error.exit_code
     elif isinstance(error, MemoryError):
-        words, code = "out of memory; take fewer documents at once, or -o sample=N to learn from fewer", 1
+        words, code = "out of memory; use fewer documents at once, or -o sample=N to learn from fewer", 1
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
         words, code = f"no space left on the disk ({error.filename or 'while writing'}); free some and run it again", 1
     elif isinstance(error, OSError) and error.errno in BUSY:
@@ -196,7 +196,7 @@ def _is_closed_pipe(error: BaseException) -> bool:
 
 
 def advice(error: HashretError) -> str:
-    """The command or option that helps, where the library only knows what is wrong."""
+    """Return a hint with a command or option, to be appended to the message of an error."""
     path = getattr(error, "path", "INDEX")
     match error:
         case IndexNotFound():
@@ -206,17 +206,17 @@ def advice(error: HashretError) -> str:
         case IndexExists():
             return "; --force replaces it, hashret add adds to it"
         case CorruptIndex():
-            return f"; hashret verify -i {path} says more, hashret repair -i {path} mends what can be mended"
+            return f"; hashret verify -i {path} shows details, hashret repair -i {path} fixes what can be fixed"
         case DuplicateIds(there=True):
             return ": --replace, --skip"
         case UnknownId():
             near = _nearest_id(error)
-            return f"; did you mean {near!r}?" if near else "; hashret info shows what ids look like"
+            return f"; did you mean {near!r}?" if near else "; hashret info shows examples of ids"
     return ""
 
 
 def _nearest_id(error: UnknownId) -> str:
-    """The id of the index that is most like the one that it does not have; empty where none is."""
+    """Return the id of the index most similar to the unknown one; empty if none is similar."""
     from hashret.index import Index
 
     try:
@@ -227,6 +227,6 @@ def _nearest_id(error: UnknownId) -> str:
 
 
 def discard_output() -> None:
-    """Send what is still to be written to standard output nowhere, so that closing it cannot fail."""
+    """Redirect standard output to the null device, so that closing it cannot fail."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,4 +1,4 @@
-"""Table: rows in the width of the terminal. Numbers are never cut and no column is dropped; only long texts are cut."""
+"""Tables in the width of the terminal. Only long texts are cut, never numbers, and no column is dropped."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
-GAPS = (2, 1)  # between columns; the narrower one where a name would not fit on one line
-NAME, TEXT = 8, 16  # characters that a name and a text have at least, where they are that long
+GAPS = (2, 1)  # spaces between columns; the smaller one if a name would not fit on one line
+NAME, TEXT = 8, 16  # minimum width of a name and of a text, unless they are shorter
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its header and the text of each row. A number is never cut, `one_line` is cut to one line."""
+    """A column: its header and the text of each row. Numbers are never cut; `one_line` texts are cut to one line."""
 
     header: str
     cells: Sequence[str]
@@ -26,24 +26,24 @@ class Column:
 
     @property
     def most(self) -> int:
-        """The width at which nothing is wrapped or cut."""
+        """Width at which no text is wrapped or cut."""
         return max(map(_width, (self.header, *self.cells)))
 
     @property
     def least(self) -> int:
-        """The smallest width that can be read."""
+        """Smallest readable width."""
         if self.number:
             return max(map(_width, (*self.header.split(), *self.cells)))
         return min(self.most, TEXT if self.one_line else NAME)
 
     @property
     def turn(self) -> int:
-        """Which columns get spare room first: those that name a row, then headers of numbers, then texts."""
+        """Order in which columns get spare width: names first, then headers of numbers, then texts."""
         return 2 if self.one_line else 1 if self.number else 0
 
 
 def draw(columns: Sequence[Column]) -> None:
-    """Print the columns on standard output as a table; where the terminal is too narrow for that, a value a line."""
+    """Print the columns as a table, or one value per line if the terminal is too narrow."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -82,7 +82,7 @@ def _marked(column: Column, number: int) -> Text:
 
 
 def fit(columns: Sequence[Column], room: int) -> tuple[int, list[int]]:
-    """The gap between columns and each one's width; no widths where the room is too narrow for them."""
+    """Return the gap between columns and their widths; no widths if `room` is too narrow."""
     for gap in GAPS:
         spare = room - gap * (len(columns) - 1) - sum(column.least for column in columns)
         names = sum(column.most - column.least for column in columns if column.turn == 0)
@@ -92,7 +92,7 @@ def fit(columns: Sequence[Column], room: int) -> tuple[int, list[int]]:
 
 
 def _share(columns: Sequence[Column], spare: int) -> list[int]:
-    """Each column's width: the least, and of the spare room an equal share, or as much as it needs."""
+    """Return the widths of the columns: the least width plus an equal share of the spare width, or what is needed."""
     widths = [column.least for column in columns]
     for turn in range(3):
         waiting = [place for place, column in enumerate(columns) if column.turn == turn]
@@ -105,7 +105,7 @@ def _share(columns: Sequence[Column], spare: int) -> list[int]:
 
 
 def _width(text: str) -> int:
-    """How many columns of the terminal a text takes."""
+    """Return the width of a text in terminal columns."""
     from rich.cells import cell_len
 
     return cell_len(text)

@@ -1,5 +1,5 @@
-"""Evaluation: how good a ranking by Hamming distance is, with what its ties leave open.
+"""Evaluation of rankings by Hamming distance, with exact treatment of ties.
 
-`evaluate.py` is the way in; `measures.py` holds a formula a class, `ties.py` what they are computed from, `sums.py`
-the tables they look up, `labels.py` what counts as relevant, and `trec.py` the files of other programs.
+`evaluate.py` has the main functions. `measures.py` has one class per measure, `ties.py` the counts they are computed
+from, `sums.py` lookup tables, `labels.py` relevance, and `trec.py` the file formats of other programs.
 """

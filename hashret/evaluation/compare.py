@@ -1,4 +1,4 @@
-"""Compare: fit encoders at several lengths on a corpus and measure each with the same queries."""
+"""Compare encoders: fit each at several lengths on a corpus and measure it with the same queries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compare(
     qrels: Qrels | None = None,
     exclude_self: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """A row an encoder, length, seed and measure, as each is done.
+    """Yield one row per encoder, length, seed and measure.
 
     The corpus is vectorized once, from all of its documents. An option that some of the encoders do not know is given
     to those that do. Raises as `Hasher.fit` does, before anything is fitted where
@@ -47,7 +47,7 @@ def compare(
     plan = [(e, b, s, _settings(e, vectorizer, chosen | {"seed": s}, encoders)) for e, b, s in runs]
     documents, asked = list(corpus), list(queries)
     if not documents or not asked:
-        raise DataError(f"{len(documents)} documents and {len(asked)} queries; give sources that hold some of each")
+        raise DataError(f"got {len(documents)} documents and {len(asked)} queries; give at least one of each")
     vectors = plan[0][3].vectorizer(documents[0].kind)
     features, wanted = vectors.fit(documents), vectors.transform(asked)
     known = vectors.knows(wanted.input)
@@ -65,7 +65,7 @@ def compare(
 
 
 def _settings(encoder: str, vectorizer: str | None, options: Mapping[str, Any], encoders: Sequence[str]) -> Settings:
-    """The options that encoder, vectorizer or schedule know; UsageError for one that no encoder compared knows."""
+    """Return settings without options of other encoders only. Raises UsageError for options that no encoder has."""
     from hashret.encoders import ENCODERS
 
     others = {name for other in encoders if other != encoder for name in ENCODERS.get(other).options()}

@@ -1,11 +1,11 @@
-"""Evaluate: measure how well codes, or a run from a file, rank what is relevant first.
+"""Evaluate rankings by codes, or runs read from files.
 
-Every function returns a row a measure: `{"measure": "P@100", "value": 0.561, "worst": 0.55, "best": 0.57,
-"queries": 3405}`, means over the queries of the expected value, the worst and the best over orders of the ties; for
-`P(r=2)` and `R(r=2)` also `"empty"`, the number of queries that have no document within the radius.
+All functions return one row per measure: `{"measure": "P@100", "value": 0.561, "worst": 0.55, "best": 0.57,
+"queries": 3405}`, the means over the queries of the expected, worst and best value over the orders of ties; for
+`P(r=2)` and `R(r=2)` also `"empty"`, the number of queries without a document within the radius.
 
-With labels, every query that has a label counts, even where no document shares it. With qrels, every query that has a
-judgement counts, as for ir-measures. The others are left out, and their number goes to the log.
+With labels, all queries with a label count, even if no document has the same label. With qrels, all queries with a
+judgement count, as in ir-measures. Other queries are left out, and their number is logged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hashret.evaluation.trec import ids_of
 from hashret.progress import track
 
 Row = dict[str, Any]
-Run = Mapping[str, Mapping[str, float]]  # score of each document found, by query id and document id
+Run = Mapping[str, Mapping[str, float]]  # scores of retrieved documents, by query id and document id
 
 Scores = Callable[[int], npt.NDArray[np.float64]]
 
@@ -46,7 +46,7 @@ def evaluate(
     scores: Scores | None = None,
     known: npt.NDArray[np.bool_] | None = None,
 ) -> list[Row]:
-    """Measure the ranking of codes uint8 [n, w] for each query code [m, w]; relevant is what shares a label.
+    """Measure the ranking of codes uint8 [n, w] for query codes [m, w]; documents that share a label are relevant.
 
     exclude int64 [m]: the position of each query itself among the codes, left out of its ranking; -1 where it is not.
     scores: a function from the number of a query to the scores float64 [n] that the codes' documents are ranked by,
@@ -77,9 +77,9 @@ def evaluate_qrels(
     scores: Scores | None = None,
     known: npt.NDArray[np.bool_] | None = None,
 ) -> list[Row]:
-    """The same by judgements: nDCG takes the grades, the other measures grade 1 and above as relevant.
+    """Like `evaluate`, with judgements: nDCG uses the grades; for other measures, grades of at least 1 are relevant.
 
-    A relevant document that is not among the ids cannot be found, and counts as missed.
+    A relevant document that is not in `ids` counts as not retrieved.
     """
     _check_lengths(ids=ids, codes=codes)
     _check_lengths(query_ids=query_ids, query_codes=query_codes)
@@ -88,9 +88,9 @@ def evaluate_qrels(
 
 
 def evaluate_run(run: Run, qrels: Qrels, measures: Sequence[str] | str, *, exclude_self: bool = False) -> list[Row]:
-    """Measure a run by judgements: equal scores are ties, and a judged query that the run lacks counts 0.
+    """Measure a run with judgements: equal scores are ties, and a judged query that is missing in the run counts 0.
 
-    exclude_self: a document with the query's own id is left out.
+    exclude_self: leave out documents with the id of the query.
     """
     qrels = ids_of(qrels, run.keys(), {document for scores in run.values() for document in scores})
     query_ids = list(qrels)
@@ -107,7 +107,10 @@ def evaluate_run_labels(
     *,
     exclude_self: bool = False,
 ) -> list[Row]:
-    """Measure a run by labels, given by document id and by query id; see `evaluate_run`."""
+    """Measure a run with labels, given by document id and by query id, see `evaluate_run`.
+
+    Raises DataError if the run has documents without an entry in `labels`.
+    """
     run = ids_of(run, query_labels.keys(), labels.keys())
     strangers = {document for scores in run.values() for document in scores if document not in labels}
     if strangers:
@@ -135,7 +138,7 @@ def _evaluate_codes(
     answered = _answered(known, len(query_codes))
 
     def ties(queries: Ints) -> tuple[Ties, Ties]:
-        distances = list(hamming(query_codes[queries], codes))  # q times [n]; the distance is the number of the group
+        distances = list(hamming(query_codes[queries], codes))  # q times [n]; a group is a distance
         balls = _ties(_found(distances, answered[queries], bits + 1), own[queries], queries, relevance, bits + 1)
         if scores is None:
             return balls, balls
@@ -149,19 +152,19 @@ def _evaluate_codes(
 
 
 def _answered(known: npt.NDArray[np.bool_] | None, queries: int) -> npt.NDArray[np.bool_]:
-    """Which queries have an answer, bool [queries]; the log has how many have none."""
+    """Return which queries retrieve documents, bool [queries], and log the number of those that do not."""
     if known is None:
         return np.ones(queries, bool)
     known = np.asarray(known)
     if known.shape != (queries,) or known.dtype != bool:
         raise DataError(f"known must hold True or False for each of {queries} queries, got {known.dtype} {known.shape}")
     if not known.all():
-        log.warning("%d of %d queries have no known word: nothing is found for them", (~known).sum(), queries)
+        log.warning("%d of %d queries have no known words and retrieve nothing", (~known).sum(), queries)
     return known
 
 
 def _found(groups: list[npt.NDArray[Any]], answered: npt.NDArray[np.bool_], number: int) -> list[npt.NDArray[Any]]:
-    """The groups of each query's documents; of one without an answer all lie beyond the last, as not found."""
+    """Return the groups of the documents of each query; for unanswered queries all are `number`, not retrieved."""
     return [own if yes else np.full(len(own), number) for own, yes in zip(groups, answered.tolist(), strict=True)]
 
 
@@ -180,16 +183,16 @@ def _evaluate_run(
 ) -> list[Row]:
     measures = _parsed(names)
     if balls := [measure.name for measure in measures if isinstance(measure, BallPrecision)]:
-        raise UsageError(f"{balls[0]} needs distances, and a run has only scores; allowed: measures without a radius")
+        raise UsageError(f"{balls[0]} needs distances, but a run has only scores; use measures without a radius")
     if strangers := len(run.keys() - set(query_ids)):
-        log.warning("%d queries of the run are left out: nothing says what is relevant to them", strangers)
+        log.warning("%d queries of the run are left out: they have no labels or judgements", strangers)
     if absent := sum(query_ids[query] not in run for query in relevance.queries):
-        log.warning("%d queries are not in the run, and count 0", absent)
+        log.warning("%d queries are missing in the run and count 0", absent)
     positions = {document: position for position, document in enumerate(ids)}
     most = max([1, *map(len, run.values())])
 
     def groups(query: str) -> Ints:
-        """The group of each id, then of each other document; the group after the last is for what was not found."""
+        """Return the group of each id, then of each other document; the last group is for documents not retrieved."""
         scores = dict(run.get(query, {}))
         if without_self:
             scores.pop(query, None)
@@ -209,7 +212,7 @@ def _evaluate_run(
 
 
 def _parsed(names: Sequence[str] | str) -> list[Measure]:
-    """The measures of these names, or of one name."""
+    """Return the measures with these names, or with one name."""
     each = [names] if isinstance(names, str) else list(names)
     if not each:
         raise UsageError("measures must be a list of names such as ['P@100'], got none")
@@ -219,7 +222,7 @@ def _parsed(names: Sequence[str] | str) -> list[Measure]:
 def _check_lengths(**both: Sized) -> None:
     (one, ones), (other, others) = both.items()
     if len(ones) != len(others):
-        raise DataError(f"{one} and {other} must be as many, got {len(ones)} and {len(others)}")
+        raise DataError(f"{one} and {other} must have equal lengths, got {len(ones)} and {len(others)}")
 
 
 def _own_positions(exclude: Ints | None, queries: int, documents: int) -> Ints:
@@ -232,7 +235,7 @@ def _own_positions(exclude: Ints | None, queries: int, documents: int) -> Ints:
 def _ties(
     groups: Sequence[npt.NDArray[np.integer]], own: Ints, queries: Ints, relevance: Relevance, number: int
 ) -> Ties:
-    """Count the queries' documents by group: groups [q] of [n], a document beyond the last `number` is not found."""
+    """Count the documents of each query by group; groups are q arrays [n], group `number` is not retrieved."""
     levels = len(relevance.grades)
     counts = np.empty((len(queries), number), np.int64)
     graded = np.empty((len(queries), number, levels), np.int64)
@@ -260,15 +263,15 @@ def _rows(
     groups: int,
     ties: Callable[[Ints], tuple[Ties, Ties]],
 ) -> list[Row]:
-    """Means over the queries that can be measured, from the ties of as many at once as memory allows.
+    """Return the means over the queries that can be measured, computed in chunks to limit memory.
 
-    ties: those of the rankings, and those that the measures inside a ball go by, where a group is a distance.
+    `ties` returns the ties of the rankings, and those for measures with a radius, where a group is a distance.
     """
     measured = relevance.queries
     if not len(measured):
         raise DataError(f"none of {queries} queries has a label or a judgement; check ids, labels and qrels")
     if len(measured) < queries:
-        log.warning("%d of %d queries are left out: no label, no judgement", queries - len(measured), queries)
+        log.warning("%d of %d queries are left out: no label or judgement", queries - len(measured), queries)
     levels = len(relevance.grades)
     size = max(1, CHUNK // max(documents, groups * levels * (levels + 1)))
     starts = range(0, len(measured), size)

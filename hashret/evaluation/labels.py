@@ -1,4 +1,4 @@
-"""Relevance: which documents answer which query, by shared labels or by judgements (qrels)."""
+"""Relevance: which documents are relevant to a query, by shared labels or by judgements (qrels)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from hashret.errors import DataError, shown
 from hashret.evaluation.ties import Ints
 
 Labels = Sequence[Collection[str] | str]
-"""The labels of each document; a bare text is one label."""
+"""The labels of each document; a plain string is one label."""
 Qrels = Mapping[str, Mapping[str, int]]  # grade of each judged document, by query and document; below 1 is not relevant
 
 
 class Relevance(Protocol):
-    """What is relevant to each query of a list."""
+    """Relevant documents of a list of queries."""
 
     grades: Ints  # [l], the grades above zero, highest first
     queries: Ints  # the queries that can be measured
 
     def relevant(self, query: int) -> tuple[Ints, Ints]:
-        """Positions of the relevant documents [m], -1 outside the corpus, and which of `grades` [m] each has."""
+        """Return positions of the relevant documents [m], -1 outside the corpus, and their indices in `grades` [m]."""
 
 
 class SharedLabels:
-    """A document is relevant to a query if they share a label; a query that has a label can be measured."""
+    """A document is relevant to a query if they share a label; queries with a label can be measured."""
 
     def __init__(self, labels: Labels, query_labels: Labels) -> None:
         self.grades = np.ones(1, np.int64)
@@ -45,7 +45,7 @@ class SharedLabels:
         self.queries = np.flatnonzero([len(each) > 0 for each in self._wanted])
 
     def relevant(self, query: int) -> tuple[Ints, Ints]:
-        """Positions of the documents that share a label with the query [m], and zeros [m]."""
+        """Return the positions of documents that share a label with the query [m], and zeros [m]."""
         numbers = [self._numbers[label] for label in self._wanted[query] if label in self._numbers]
         if not numbers:
             return _NONE, _NONE
@@ -60,7 +60,7 @@ class SharedLabels:
 
 
 class Judgements:
-    """A document is relevant to a query if qrels grade it above zero; a query with any judgement can be measured."""
+    """A document is relevant to a query if its grade is above zero; queries with any judgement can be measured."""
 
     def __init__(self, qrels: Qrels, ids: Sequence[str], query_ids: Sequence[str]) -> None:
         grades = {grade for query in query_ids for grade in qrels.get(query, {}).values() if grade > 0}
@@ -71,7 +71,7 @@ class Judgements:
         self.queries = np.flatnonzero([len(judged) > 0 for judged in self._judged])
 
     def relevant(self, query: int) -> tuple[Ints, Ints]:
-        """Positions of the documents graded above zero [m], and which of `grades` [m] each has."""
+        """Return the positions of documents graded above zero [m], and their indices into `grades` [m]."""
         judged = [(document, grade) for document, grade in self._judged[query].items() if grade > 0]
         positions = [self._positions.get(document, -1) for document, _ in judged]
         return np.array(positions, np.int64), np.array([self._levels[grade] for _, grade in judged], np.int64)
@@ -81,17 +81,17 @@ _NONE = np.zeros(0, np.int64)
 
 
 def _one_a_document(labels: Labels) -> Labels:
-    """The labels; DataError for one text, whose letters are not the documents' labels."""
+    """Return the labels. Raises DataError for a single string, which would be split into characters."""
     if isinstance(labels, str | bytes | Mapping):
-        raise DataError(f"labels must be one collection of str a document, got {shown(labels)}; give a list")
+        raise DataError(f"labels must be one collection of str per document, got {shown(labels)}; give a list")
     return labels
 
 
 def _each(labels: Collection[str] | str) -> set[str]:
-    """One document's labels as texts; a bare text or number is one label. DataError for anything else."""
+    """Return the labels of one document as texts; a plain string or number is one label. Raises DataError otherwise."""
     each = [labels] if isinstance(labels, str | Number | np.generic) else labels
     if isinstance(each, bytes | Mapping) or not isinstance(each, Iterable):
-        raise DataError(f"labels must be one collection of str a document, got {shown(each)}; give a list of texts")
+        raise DataError(f"labels must be one collection of str per document, got {shown(each)}; give a list of texts")
     found = set()
     for label in each:
         if not isinstance(label, str | Number | np.generic):

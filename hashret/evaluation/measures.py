@@ -1,12 +1,12 @@
-"""Measures of rankings with ties: the expected value over the random order inside them, the worst and the best.
+"""Measures of rankings with ties: the expected, worst and best value over the orders of tied documents.
 
-Codes tie massively, and one order among the tied is as good as another, so a measure's value is its expectation over
-all of them (McSherry and Najork, "Computing information retrieval performance measures efficiently in the presence of
-tied scores", ECIR 2008). Each measure below is one class; its docstring holds its closed form for a group of n
-documents, r of them relevant, that comes after N documents with R relevant, of which the first c lie within the cut k.
-T is the number of all relevant documents, found or not; a query without any gets 0.
+Hamming distances often tie, so the value of a measure is its expectation over all orders of the ties (McSherry and
+Najork, "Computing information retrieval performance measures efficiently in the presence of tied scores", ECIR 2008).
+Each measure is one class. Its docstring has the closed form for a group of n tied documents, r of them relevant, after
+N documents with R relevant; c is the number of places of the group within the cut k. T is the number of all relevant
+documents, retrieved or not; a query without any gets 0.
 
-Names and definitions are trec_eval's. `P(r=R)`, `R(r=R)` and `AP@k(hits)` are what papers on hashing report.
+Names and definitions are those of trec_eval. `P(r=R)`, `R(r=R)` and `AP@k(hits)` are common in papers on hashing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ALLOWED = "P@k, R@k, AP, AP@k, nDCG, nDCG@k, RR, RR@k, P(r=R), R(r=R), AP@k(hits
 
 
 def parse(name: str) -> Measure:
-    """The measure of that name, whose `name` is the usual spelling; UsageError for one that is not among ALLOWED."""
+    """Return the measure with this name; its `name` is the standard spelling. Raises UsageError if not in ALLOWED."""
     if not isinstance(name, str):
-        raise UsageError(f"a measure must be named by a text, got {shown(name)}; allowed: {ALLOWED}")
+        raise UsageError(f"the name of a measure must be a text, got {shown(name)}; allowed: {ALLOWED}")
     if match := re.fullmatch(r"([PR])\(r=(\d{1,9})\)", name.replace(" ", "")):
         return _BALLS[match[1]](int(match[2]))
     match = re.fullmatch(r"(\w+)(?:@([1-9]\d{0,8})(\(hits\))?)?", name.replace(" ", ""))
@@ -46,39 +46,39 @@ def parse(name: str) -> Measure:
 
 
 def _usual(name: str) -> str:
-    """ir-measures' own name where it knows another: AP for MAP, say."""
-    from ir_measures import measures  # here, because its import costs more than most runs need
+    """Return the main name of a measure in ir-measures, such as AP for MAP."""
+    from ir_measures import measures  # imported here, because the import is slow
 
     return str(measures.registry[name].NAME) if name in measures.registry else name
 
 
 @dataclass(frozen=True)
 class Measure(ABC):
-    """A measure at the cut k, or over the whole ranking for None."""
+    """Base class of measures at the cut k; with None, of the complete ranking."""
 
     k: int | None = None
 
     @property
     def name(self) -> str:
-        """Its name with its cut."""
+        """Name with the cut, such as "P@100"."""
         kind = next(name for name, measure in _MEASURES.items() if measure is type(self))
         return kind if self.k is None else f"{kind}@{self.k}"
 
     def values(self, ties: Ties) -> Doubles:
-        """Expected, worst and best value of each query [3, q]."""
-        worst, best = np.sort([self.worst(ties), self.best(ties)], axis=0)  # where they agree, the last digit may not
+        """Return the expected, worst and best value of each query [3, q]."""
+        worst, best = np.sort([self.worst(ties), self.best(ties)], axis=0)  # rounding errors may swap equal values
         return np.stack([np.clip(self.expected(ties), worst, best), worst, best])
 
     @abstractmethod
     def expected(self, ties: Ties) -> Doubles:
-        """Mean over all orders of the ties [q]."""
+        """Return the mean over all orders of the ties [q]."""
 
     def worst(self, ties: Ties) -> Doubles:
-        """Value of the worst order [q]."""
+        """Return the value of the worst order [q]."""
         return self.expected(ties.worst)
 
     def best(self, ties: Ties) -> Doubles:
-        """Value of the best order [q]."""
+        """Return the value of the best order [q]."""
         return self.expected(ties.best)
 
 
@@ -99,8 +99,8 @@ class Recall(Measure):
 class AveragePrecision(Measure):
     """Sum of the precisions at the relevant documents among the first k, divided by T.
 
-    Place i of a group holds a relevant document with chance r / n, and then (i - 1) (r - 1) / (n - 1) others of the
-    group are expected ahead of it: sum over i = 1..c of r/n (R + 1 + (i - 1) (r - 1) / (n - 1)) / (N + i).
+    Place i of a group has a relevant document with probability r / n, and then (i - 1) (r - 1) / (n - 1) other relevant
+    ones are expected before it: sum over i = 1..c of r/n (R + 1 + (i - 1) (r - 1) / (n - 1)) / (N + i).
     """
 
     def expected(self, ties: Ties) -> Doubles:
@@ -111,7 +111,7 @@ class AveragePrecision(Measure):
 class DiscountedGain(Measure):
     """Sum of grade / log2(rank + 1) over the first k, divided by that of the ideal ranking of all judged documents.
 
-    With S the sum of a group's grades: sum over i = 1..c of S/n / log2(N + i + 1).
+    With the sum S of the grades in a group: sum over i = 1..c of S/n / log2(N + i + 1).
     """
 
     def expected(self, ties: Ties) -> Doubles:
@@ -127,9 +127,9 @@ class DiscountedGain(Measure):
 
 
 class ReciprocalRank(Measure):
-    """1 / the rank of the first relevant document, 0 where it is not among the first k.
+    """1 / the rank of the first relevant document, 0 if it is not among the first k.
 
-    In the first group with a relevant document, that one stands at place i with chance C(n - i, r - 1) / C(n, r).
+    In the first group with a relevant document, its place is i with probability C(n - i, r - 1) / C(n, r).
     """
 
     def expected(self, ties: Ties) -> Doubles:
@@ -146,19 +146,19 @@ class ReciprocalRank(Measure):
 
 
 class BallPrecision(Measure):
-    """Relevant documents within distance k, inclusive, divided by all documents there; 0 where there are none."""
+    """Relevant documents within distance k, inclusive, divided by all documents there; 0 if there are none."""
 
     @property
     def name(self) -> str:
-        """Its name with its radius."""
+        """Name with the radius, such as "P(r=2)"."""
         return f"{next(name for name, measure in _BALLS.items() if measure is type(self))}(r={self.k})"
 
     def inside(self, counts: Ints) -> Ints:
-        """Sums of the counts [q, g] within the radius [q]; group d holds the documents at distance d."""
+        """Return the sums [q] of the counts [q, g] within the radius; group d has the documents at distance d."""
         return np.asarray(counts[:, : (self.k or 0) + 1].sum(axis=1))
 
     def values(self, ties: Ties) -> Doubles:
-        """Three times the same value [3, q]: order inside the ties does not matter."""
+        """Return three equal values [3, q], because the order of ties does not matter."""
         return np.tile(self.expected(ties), (3, 1))
 
     def expected(self, ties: Ties) -> Doubles:
@@ -175,14 +175,14 @@ class BallRecall(BallPrecision):
 class HitsAveragePrecision(Measure):
     """Sum of the precisions at the relevant documents among the first k, divided by their number; 0 if there are none.
 
-    Only the group that the cut divides has a say in that number. It places m relevant documents within the cut with the
-    hypergeometric chance C(r, m) C(n - r, c - m) / C(n, c), and then is a group of c documents, m of them relevant.
-    Worst and best are taken over m as well: one more hit, if late, lowers the mean.
+    The number depends only on the group that the cut divides. It has m relevant documents within the cut with the
+    hypergeometric probability C(r, m) C(n - r, c - m) / C(n, c), and is then like a group of c documents, m relevant.
+    Worst and best are also taken over m, because one more relevant document at a late place lowers the mean.
     """
 
     @property
     def name(self) -> str:
-        """Its name with its cut."""
+        """Name with the cut, such as "AP@100(hits)"."""
         return f"AP@{self.k}(hits)"
 
     def expected(self, ties: Ties) -> Doubles:
@@ -236,11 +236,11 @@ class _Cut(NamedTuple):
 
     @property
     def hits(self) -> Ints:
-        """The numbers of relevant documents that may lie within the cut [m]."""
+        """Possible numbers of relevant documents within the cut [m]."""
         return np.arange(max(0, self.slots - self.size + self.relevant), min(self.relevant, self.slots) + 1)
 
     def chances(self) -> Doubles:
-        """The chance of each of them [m]."""
+        """Return the probabilities of `hits` [m]."""
         m, others = self.hits, self.size - self.relevant
         log = -log_factorials(self.size)
         ways = log[m] + log[self.relevant - m] + log[self.slots - m] + log[others - self.slots + m]
@@ -259,24 +259,24 @@ _BALLS: dict[str, type[BallPrecision]] = {"P": BallPrecision, "R": BallRecall}
 
 
 def _within(ties: Ties, k: int | None) -> Doubles:
-    """Expected number of relevant documents among the first k [q]."""
+    """Return the expected number of relevant documents among the first k [q]."""
     return np.asarray((ties.relevant * (ties.slots(k) / np.maximum(ties.counts, 1))).sum(axis=1))
 
 
 def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.generic]) -> Doubles:
-    """above / below [q], 0 where below is 0."""
+    """Return above / below [q], 0 where below is 0."""
     return np.asarray(np.divide(above, below, out=np.zeros(len(above)), where=below != 0))
 
 
 def _sums(ties: Ties) -> Doubles:
-    """Expected sum of the precisions at all relevant documents [q]."""
+    """Return the expected sum of the precisions at all relevant documents [q]."""
     return np.asarray(_precisions(ties.before, ties.found, ties.counts, ties.relevant, ties.counts).sum(axis=1))
 
 
 def _precisions(N: Ints | int, R: Ints | int, n: Ints | int, r: Ints, c: Ints | int) -> Doubles:
-    """Expected sum of the precisions at the relevant documents among the first c of a group.
+    """Return the expected sum of the precisions at the relevant documents among the first c of a group.
 
-    i / (N + i) is 1 - N / (N + i), so that the sum in `AveragePrecision` is one of reciprocals and one of ones.
+    Since i / (N + i) = 1 - N / (N + i), the sum in `AveragePrecision` reduces to a sum of reciprocals and a count.
     """
     step = (r - 1) / np.maximum(np.subtract(n, 1), 1)
     reciprocals = harmonic(np.add(N, c)) - harmonic(np.asarray(N))

@@ -18,7 +18,7 @@ from hashret.queries import EncodedQueries, concatenate_queries
 from hashret.ranking.score import By, Weights, checked_parts
 from hashret.search import searcher
 
-RUN_DEPTH = 1000  # documents a query in a run, as TREC has it
+RUN_DEPTH = 1000  # documents per query in a run, as in TREC
 
 
 class RankedQueries:
@@ -39,7 +39,7 @@ class RankedQueries:
             parts.append(index._encode(batch))
             self.documents += batch
         if not parts:
-            raise DataError("no queries; give a source that holds some")
+            raise DataError("no queries; give at least one")
         self.encoded = concatenate_queries(parts)
         self.codes, known = self.encoded.codes, self.encoded.known
         self.known = np.ones(len(self.codes), bool) if known is None else known

@@ -1,4 +1,4 @@
-"""Sums that the closed forms of measures are made of, looked up in tables."""
+"""Lookup tables of the sums used in the closed forms of measures."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Doubles = npt.NDArray[np.float64]
 
 
 def harmonic(n: Ints) -> Doubles:
-    """1 + 1/2 + ... + 1/n."""
+    """Return 1 + 1/2 + ... + 1/n for each n."""
     return np.asarray(_harmonic_table(_size(n))[n])
 
 
 def discounts(n: Ints) -> Doubles:
-    """1/log2(2) + 1/log2(3) + ... + 1/log2(n + 1)."""
+    """Return 1/log2(2) + 1/log2(3) + ... + 1/log2(n + 1) for each n."""
     return np.asarray(_discount_table(_size(n))[n])
 
 
 def _size(n: Ints) -> int:
-    """A power of two above all n, so that few tables are made."""
+    """Return a power of two above all n, so that few tables are computed."""
     return 1 << int(n.max(initial=1)).bit_length()
 
 
@@ -39,7 +39,7 @@ def _discount_table(size: int) -> Doubles:
 
 
 def log_factorials(n: int) -> Doubles:
-    """log 0!, log 1!, ..., log n! and more."""
+    """Return log 0!, log 1!, ..., log n!, and possibly more."""
     return _log_factorial_table(1 << n.bit_length())
 
 

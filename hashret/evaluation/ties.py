@@ -1,7 +1,7 @@
-"""Ties: rankings that leave open the order of documents at equal distance, counted rather than listed.
+"""Ties: rankings with unordered groups of documents at equal distance, stored as counts.
 
-All that a measure needs of a ranking is how many documents each group of ties holds and how many of them have which
-grade. So ten thousand rankings of a million documents take a small array of counts.
+A measure needs only the number of documents of each grade in each group of ties. So ten thousand rankings of a million
+documents fit in a small array of counts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ties:
-    """Rankings of q queries as at most g groups of ties each, nearest first; empty groups change nothing."""
+    """Rankings of q queries as at most g groups of ties each, nearest first; empty groups have no effect."""
 
     counts: Ints  # [q, g], documents in each group
-    graded: Ints  # [q, g, l], those of each grade
-    totals: Ints  # [q, l], relevant documents of each grade, found or not
-    grades: Ints  # [l], the grades above zero, highest first; [1] where relevance is yes or no
+    graded: Ints  # [q, g, l], documents of each grade in each group
+    totals: Ints  # [q, l], relevant documents of each grade, retrieved or not
+    grades: Ints  # [l], the grades above zero, highest first; [1] for binary relevance
 
     @cached_property
     def relevant(self) -> Ints:
@@ -31,35 +31,35 @@ class Ties:
 
     @cached_property
     def total(self) -> Ints:
-        """Relevant documents of each query [q], found or not."""
+        """Relevant documents of each query [q], retrieved or not."""
         return np.asarray(self.totals.sum(axis=1))
 
     @cached_property
     def before(self) -> Ints:
-        """Documents ahead of each group [q, g]."""
+        """Documents before each group [q, g]."""
         return _ahead(self.counts)
 
     @cached_property
     def found(self) -> Ints:
-        """Relevant documents ahead of each group [q, g]."""
+        """Relevant documents before each group [q, g]."""
         return _ahead(self.relevant)
 
     @cached_property
     def best(self) -> Ties:
-        """The same rankings with each group in its best order: groups of one grade each, highest first."""
+        """These rankings with the best order of ties: groups of one grade each, highest first."""
         return self._ordered(best=True)
 
     @cached_property
     def worst(self) -> Ties:
-        """The same rankings with each group in its worst order: groups of one grade each, highest last."""
+        """These rankings with the worst order of ties: groups of one grade each, highest last."""
         return self._ordered(best=False)
 
     def slots(self, k: int | None) -> Ints:
-        """Places of each group among the first k [q, g]; all of them for None."""
+        """Return the number of places of each group among the first k [q, g]; all places for None."""
         return self.counts if k is None else np.clip(k - self.before, 0, self.counts)
 
     def where(self, kept: npt.NDArray[np.bool_]) -> Ties:
-        """These rankings without the groups outside `kept` [q, g]."""
+        """Return these rankings with only the groups in `kept`, bool [q, g]."""
         return Ties(self.counts * kept, self.graded * kept[:, :, None], self.totals, self.grades)
 
     def _ordered(self, best: bool) -> Ties:

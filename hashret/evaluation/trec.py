@@ -1,7 +1,7 @@
-"""TREC files: qrels and runs as trec_eval, BEIR and most other programs read and write them. A .gz is unpacked.
+"""Read and write TREC files: qrels and runs in the formats of trec_eval and BEIR, plain or gzip.
 
-Ids are literal. A column cannot hold white space, so that alone is percent-encoded when a run is written ("a b" becomes
-"a%20b"). A file does not show whether its "a%20b" was such an id: `ids_of` decides, by the ids that are known.
+Ids are literal, except that white space, which a column cannot contain, is percent-encoded when a run is written ("a b"
+becomes "a%20b"). When a file is read, "a%20b" is ambiguous; `ids_of` resolves it with the known ids.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from hashret.errors import DataError, UsageError
 
 Value = TypeVar("Value", int, float)
 
-BEIR_HEADER = "query-id corpus-id score"  # with tabs between
+BEIR_HEADER = "query-id corpus-id score"  # separated by tabs in a file
 LONGEST_LINE = 1 << 20  # characters
 _SPACE = re.compile(r"\s")
 
 
 class Columns(dict[str, dict[str, Value]]):
-    """Values by query id and document id, from columns in which white space of an id may be percent-encoded."""
+    """Values by query id and document id, read from columns in which white space may be percent-encoded."""
 
 
 def ids_of(
     table: Mapping[str, Mapping[str, Value]], queries: Collection[str], documents: Collection[str]
 ) -> Mapping[str, Mapping[str, Value]]:
-    """A run or qrels with the ids of these queries and documents: an id of theirs, else one that is written so.
+    """Return a run or qrels with encoded ids replaced by the known ids of queries and documents.
 
-    Other ids stay as they are, and so does what was not read from columns.
+    Known and unknown ids stay unchanged, and so do tables that were not read from columns.
     """
     if not isinstance(table, Columns):
         return table
@@ -45,7 +45,7 @@ def ids_of(
 
 
 def _read_as(ids: Collection[str]) -> dict[str, str]:
-    """What ids with white space look like in a file -> the ids, but for texts that are ids themselves."""
+    """Return a mapping from encoded ids to ids with white space, without texts that are ids themselves."""
     written = {_encoded(id): id for id in ids if _SPACE.search(id)}
     for id in written.keys() & set(ids):
         del written[id]
@@ -57,17 +57,17 @@ def _encoded(text: str) -> str:
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """Grade by query id and document id, from TREC's four columns or BEIR's three under their header.
+    """Read grades by query id and document id, from TREC format (four columns) or BEIR format (three and a header).
 
-    The path may be a pipe. Raises UsageError for a path that cannot be read, DataError for a line that does not fit.
+    The path may be a pipe. Raises UsageError if the path cannot be read, DataError for an invalid line.
     """
     qrels: dict[str, dict[str, int]] = Columns()
     separator, columns = None, 4
-    wanted = f"4 columns: query, iteration, document, grade; or BEIR's header {BEIR_HEADER}"
+    wanted = f"4 columns: query, iteration, document, grade; or the BEIR header {BEIR_HEADER}"
     for number, line in _lines(path):
         if not qrels and line.split("\t") == BEIR_HEADER.split(" "):
             qrels, separator, columns = {}, "\t", 3
-            wanted = "query-id, corpus-id and score with tabs between"
+            wanted = "query-id, corpus-id and score separated by tabs"
             continue
         parts = line.split(separator)
         if len(parts) != columns:
@@ -78,14 +78,14 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
         if qrels.setdefault(query, {}).setdefault(document, int(grade)) != int(grade):
             raise _bad(path, number, f"one grade for document {document!r} of query {query!r}", "a second one")
     if not qrels:
-        raise DataError(f"{path} holds no judgements; expected lines of query, iteration, document, grade")
+        raise DataError(f"{path} has no judgements; expected lines of query, iteration, document, grade")
     return qrels
 
 
 def read_run(path: str | Path) -> dict[str, dict[str, float]]:
-    """Score by query id and document id, from a run's six columns; as for trec_eval, the rank column means nothing.
+    """Read scores by query id and document id from the six columns of a run; the rank is ignored, as in trec_eval.
 
-    The path may be a pipe. Raises UsageError for a path that cannot be read, DataError for a line that does not fit.
+    The path may be a pipe. Raises UsageError if the path cannot be read, DataError for an invalid line.
     """
     run: dict[str, dict[str, float]] = Columns()
     for number, line in _lines(path):
@@ -103,7 +103,7 @@ def read_run(path: str | Path) -> dict[str, dict[str, float]]:
         if not math.isfinite(scores[document]):
             raise _bad(path, number, "a finite number as score", parts[4])
     if not run:
-        raise DataError(f"{path} holds no ranking; expected lines of query, Q0, document, rank, score, name of the run")
+        raise DataError(f"{path} has no rankings; expected lines of query, Q0, document, rank, score, name of the run")
     return run
 
 
@@ -115,10 +115,10 @@ def write_run(
     queries: Iterable[str] = (),
     documents: Iterable[str] = (),
 ) -> None:
-    """Write a run: for each query its id, and the ids and distances of its documents, nearest first.
+    """Write a run from rankings: the id of each query, and the ids and distances of its documents, nearest first.
 
-    `queries` and `documents` are all ids of either, ranked or not. Raises DataError, before the file is opened, where
-    two of them would be written alike.
+    `queries` and `documents` are all ids, ranked or not. Raises DataError, before the file is opened, if two of them
+    have the same encoded form.
     """
     query_column, document_column = _Column("queries"), _Column("documents")
     for column, ids in ((query_column, queries), (document_column, documents)):
@@ -135,7 +135,7 @@ def write_run(
 
 
 class _Column:
-    """How ids are written in one column of a run; DataError where two would be written alike."""
+    """The encoded ids of one column of a run. Raises DataError if two ids have the same encoded form."""
 
     def __init__(self, of: str) -> None:
         self.of = of
@@ -161,7 +161,7 @@ class _Column:
 
 
 def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers from 1 and without their ends."""
+    """Yield the lines that are not blank, numbered from 1, without line ends."""
     with _opened(Path(path)) as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
@@ -174,20 +174,20 @@ def _lines(path: str | Path) -> Iterator[tuple[int, str]]:
                     raise _bad(path, number, f"a line of less than {LONGEST_LINE} bytes", "a longer one")
                 text = line.decode("utf-8", "surrogateescape")
                 if text.strip():
-                    yield number, text.rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")  # a byte order mark
+                    yield number, text.rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")  # byte order mark
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise DataError(f"{path} is a damaged gzip file ({error}); compress it again") from error
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file, at its beginning; of a pipe, a copy of all that comes, so that it can be looked at first."""
+    """Open a file; copy a pipe to a temporary file, so that it can be read twice."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
     except IsADirectoryError:
-        raise UsageError(f"{path} is a folder; name a file of judgements or a run") from None
+        raise UsageError(f"{path} is a folder; give a file with judgements or a run") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from error
     with file:

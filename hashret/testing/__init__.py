@@ -1,6 +1,6 @@
 """Contract suites: tests that every encoder, vectorizer, source and searcher must pass, for authors of plug-ins.
 
-Derive from a suite in a test module, name the class under test, and run pytest:
+Subclass a suite in a test module, set the class under test, and run pytest:
 
     from hashret.testing import EncoderSuite
 
@@ -16,7 +16,7 @@ for _module in ("pytest", "hypothesis"):
 import pytest  # noqa: E402
 
 for _module in ("options", "encoders", "searchers", "sources", "vectorizers"):
-    pytest.register_assert_rewrite(f"{__name__}.{_module}")  # a failing assert then shows its values
+    pytest.register_assert_rewrite(f"{__name__}.{_module}")  # so that a failing assert shows its values
 
 from hashret.testing.encoders import EncoderSuite  # noqa: E402
 from hashret.testing.options import OptionsSuite  # noqa: E402

@@ -1,4 +1,4 @@
-"""Small corpora that the suites use: generated texts of four topics, images of digits, vectors."""
+"""Small corpora for the suites: generated texts of four topics, images of digits, and vectors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_texts(count: int = 200, seed: int = 0) -> list[Document]:
 
 
 def sparse(matrix: np.ndarray) -> CSRMatrix:
-    """The same, as the arrays of its values that are not 0."""
+    """Convert a dense matrix to a CSRMatrix."""
     row, column = matrix.nonzero()
     offsets = np.concatenate([[0], np.bincount(row, minlength=len(matrix)).cumsum()]).astype(np.int64)
     return CSRMatrix(matrix[row, column].astype(np.float32), column.astype(np.int32), offsets, matrix.shape[1])
@@ -40,7 +40,7 @@ def sparse(matrix: np.ndarray) -> CSRMatrix:
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 [400, 8, 8] and what they show."""
+    """Return images uint8 [400, 8, 8] and their digits [400]."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -70,7 +70,7 @@ Corpus = tuple[Features, list[str]]
 
 @cache
 def corpus(kind: str) -> Corpus:
-    """Features and labels of one of the four corpora: sparse, grey, colour, real."""
+    """Return the features and labels of one of the four corpora: sparse, grey, colour or real."""
     make: dict[str, tuple[str, Callable[[], list[Document]]]] = {
         "sparse": ("tfidf", make_texts),
         "grey": ("pixels", make_images),

@@ -1,4 +1,4 @@
-"""EncoderSuite: the contract of every encoder."""
+"""`EncoderSuite`, the contract of all encoders."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from hashret.testing.options import OptionsSuite
 from hashret.training import Schedule, batch
 
 KINDS = ("sparse", "grey", "colour", "real")
-"""The corpora: word weights of texts, pixels of grey and of coloured images, vectors of real numbers."""
+"""The corpora: word weights of texts, pixels of grey and colour images, and real vectors."""
 
 FAST: dict[str, Any] = {"epochs": 3, "min_steps": 120, "batch_size": 64, "learning_rate": 5e-3, "device": "cpu"}
-"""Options of a schedule that takes about a second."""
+"""Options of a schedule that trains for about a second."""
 
 
 @cache
 def fitted(kind: type[Encoder], name: str, bits: int = 16, seed: int = 0, steps: int = FAST["min_steps"]) -> Encoder:
-    """An encoder of this class, fitted on the corpus of that name."""
+    """Return an encoder of this class, fitted on the corpus with this name."""
     return kind().fit(corpus(name)[0], bits, Schedule(**FAST | {"min_steps": steps, "seed": seed}))
 
 
 def short(**other: object) -> Schedule:
-    """A schedule of 4 steps."""
+    """Return a schedule of 4 steps."""
     return Schedule(**FAST | {"epochs": 1, "min_steps": 4} | other)
 
 
 def part(features: Features, rows: np.ndarray) -> Features:
-    """Those rows of the features."""
+    """Return these rows of the features."""
     matrix = features.input
     taken = matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows]
     return Features(taken, features.shape, features.feature_type)
 
 
 def precision_at_10(codes: Codes, labels: list[str]) -> float:
-    """The share of the 10 nearest of each document that carry its label; ties by position."""
+    """Return the share of the 10 nearest documents with the same label, ties in order of position."""
     distances = hamming(codes, codes).astype(np.int64)
     np.fill_diagonal(distances, 1 << 20)
     nearest = distances.argsort(axis=1, kind="stable")[:, :10]
@@ -53,44 +53,44 @@ def precision_at_10(codes: Codes, labels: list[str]) -> float:
 
 
 def compute(encoder: Any, ability: str, matrix: Floats | CSRMatrix) -> np.ndarray:
-    """The result of a capability for the features [n, dim], n rows; `sample` gives n rows too."""
+    """Return the result of a capability for features [n, dim], n rows; also n rows for `sample`."""
     return np.asarray(encoder.sample(len(matrix)) if ability == "sample" else getattr(encoder, ability)(matrix))
 
 
 class EncoderSuite(OptionsSuite):
-    """Derive a class from it and name the encoder; the other attributes state what the encoder cannot do.
+    """Contract tests of an encoder. Subclass it and set `encoder`; other attributes describe limitations.
 
-    The tests fit the encoder on four small corpora with few steps, and try each capability that it has.
+    The tests fit the encoder on four small corpora with few steps, and test each of its capabilities.
     """
 
     encoder: ClassVar[type[Encoder]]
 
     share: ClassVar[float] = 0.4
-    """How much of the way from chance to all 10 nearest with the right label the codes must come."""
+    """Required precision at 10, as a share of the range from chance (0) to perfect (1)."""
 
     share_on: ClassVar[dict[str, float]] = {}
-    """The same for single corpora of `KINDS`."""
+    """`share` for single corpora of `KINDS`."""
 
     steps: ClassVar[int] = FAST["min_steps"]
-    """Steps after which the codes must keep neighbours."""
+    """Training steps before the precision is tested."""
 
     seeded: ClassVar[bool] = True
-    """Whether another seed gives other codes."""
+    """Whether codes depend on the seed."""
 
     fewest: ClassVar[int] = 1
-    """Documents needed for codes of 4 bits; with fewer, fit raises a HashretError that matches `refusal`."""
+    """Minimum number of documents for codes of 4 bits; with fewer, fit raises a HashretError that matches `refusal`."""
 
     refusal: ClassVar[str] = ""
 
     all_bits: ClassVar[bool] = True
-    """Whether codes may have more bits than the features have dimensions; otherwise fit raises a HashretError."""
+    """Whether codes can have more bits than the features have dimensions; otherwise fit raises a HashretError."""
 
     def subject(self) -> type[Encoder]:
-        """The encoder."""
+        """Return the encoder class."""
         return self.encoder
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Parametrise over the encoder's capabilities and the corpora."""
+        """Parametrize tests over the capabilities of the encoder and the corpora."""
         if "ability" in metafunc.fixturenames:
             metafunc.parametrize("ability", abilities(self.encoder))
         if "kind" in metafunc.fixturenames:
@@ -143,7 +143,7 @@ class EncoderSuite(OptionsSuite):
         encoder = self.encoder()
         made = encoder.fit(features, 8, short()).program()
         assert np.isfinite(made.logits(features.input)).all()
-        if encoder.trained:  # the others' hyperplanes go through the mean, where such documents lie
+        if encoder.trained:  # hyperplanes of untrained encoders go through the mean, which equals these documents
             logits = made.logits(features.input)
             clear = np.abs(logits - made.threshold) > 1e-5 * np.abs(logits)
             ones = (logits > made.threshold) & clear

@@ -1,4 +1,4 @@
-"""OptionsSuite: what every class with options keeps to."""
+"""`OptionsSuite`, the contract of all classes with options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashret.options import Options
 
 
 def another_value(kind: type[Options], key: str) -> Any:
-    """A value that an option may have and that is not its default."""
+    """Return a valid value of an option other than its default."""
     [field] = (field for field in fields(kind) if field.name == key)
     wanted: Any = get_type_hints(kind)[key]
     default: Any = field.default
@@ -35,10 +35,10 @@ def another_value(kind: type[Options], key: str) -> Any:
 
 
 class OptionsSuite:
-    """The contract of options, which the suites of encoders and vectorizers contain."""
+    """Contract tests of options, inherited by the suites of encoders and vectorizers."""
 
     def subject(self) -> type[Options]:
-        """The class under test."""
+        """Return the class under test."""
         raise NotImplementedError
 
     def test_options_survive(self) -> None:

@@ -1,4 +1,4 @@
-"""SearcherSuite: the contract of every searcher: the answer of brute force, ties in order of position."""
+"""`SearcherSuite`, the contract of all searchers: the results of brute force, with ties in order of position."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BITS = [1, 5, 8, 13, 32, 64, 100, 256]
 
 
 def tied(count: int, bits: int, seed: int = 0, kinds: int = 12) -> np.ndarray:
-    """Codes of which most occur many times, and some are near to each other."""
+    """Return codes with many duplicates and near-duplicates."""
     rng = np.random.default_rng(seed)
     kinds_of = rng.random((kinds, bits)) < 0.5
     rows = kinds_of[rng.integers(kinds, size=count)]
@@ -26,7 +26,7 @@ def tied(count: int, bits: int, seed: int = 0, kinds: int = 12) -> np.ndarray:
 
 
 def brute(codes: np.ndarray, queries: np.ndarray, bits: int) -> list[list[tuple[int, int]]]:
-    """All (distance, position) of each query, in order."""
+    """Return the sorted (distance, position) pairs of each query."""
     a, b = unpack(queries, bits), unpack(codes, bits)
     return [sorted(((int((q != c).sum())), i) for i, c in enumerate(b)) for q in a]
 
@@ -59,15 +59,15 @@ def check_within(made: Searcher, codes: np.ndarray, queries: np.ndarray, bits: i
 
 
 class SearcherSuite:
-    """Derive a class from it and name the searcher, which must be exact."""
+    """Contract tests of an exact searcher. Subclass it and set `searcher`."""
 
     searcher: ClassVar[type[Searcher]]
 
     longest: ClassVar[int] = max(BITS)
-    """Bits of the longest codes that it is tested with; at least 16."""
+    """Length in bits of the longest codes to test; at least 16."""
 
     def make(self, codes: Codes, bits: int) -> Searcher:
-        """A searcher over the codes; the test is skipped where they are too long."""
+        """Return a searcher over the codes; skips the test if they are too long."""
         if bits > self.longest:
             pytest.skip(f"takes codes of at most {self.longest} bits")
         return self.searcher(codes, bits)
@@ -92,7 +92,7 @@ class SearcherSuite:
         for radius in (0, 1, 2, bits // 2, bits):
             check_within(made, codes, queries, bits, radius)
 
-    # each class that derives from this one runs the same test
+    # several subclasses run the same test
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(st.data())
     def test_any_codes_give_the_answers_of_brute_force(self, data: st.DataObject) -> None:

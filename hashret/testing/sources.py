@@ -1,4 +1,4 @@
-"""SourceSuite: the contract of every source."""
+"""`SourceSuite`, the contract of all sources."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ODD_NAMES = ["with space", "новости 猫", "line\nbreak", "quote'\"#%", "-
 
 
 def label_of(number: int) -> str:
-    """The label of the document of that number in the example."""
+    """Return the label of the document with this number in the example."""
     return "odd" if number % 2 else "even"
 
 
 def same(left: Document, right: Document) -> bool:
-    """Whether two documents are equal, arrays compared by value."""
+    """Whether two documents are equal, with arrays compared by value."""
     if isinstance(left.content, np.ndarray):
         contents = isinstance(right.content, np.ndarray) and np.array_equal(left.content, right.content)
     else:
@@ -34,37 +34,37 @@ def same(left: Document, right: Document) -> bool:
 
 
 class SourceSuite:
-    """Derive a class from it, name the source, and write an example in `write`.
+    """Contract tests of a source. Subclass it, set `source`, and write an example in `write`.
 
-    `read` must recognise the example, so an entry point has to register the source.
+    `hashret.read` must detect the example, so the source must be registered by an entry point.
     """
 
     source: ClassVar[type[Source]]
 
     fields: ClassVar[Fields] = Fields()
-    """The fields that the example is read with."""
+    """Fields to read the example with."""
 
     kind: ClassVar[str] = "text"
-    """The type of its documents."""
+    """Kind of the documents."""
 
     labels: ClassVar[Sequence[str]] = ("even", "odd")
-    """The labels of documents of even and of odd number; empty where a source has none."""
+    """Labels of even and odd documents; empty for a source without labels."""
 
     movable: ClassVar[bool] = True
-    """Whether the example is a file or folder whose name may be any."""
+    """Whether the example can be renamed."""
 
     deciding: ClassVar[Sequence[str]] = ()
-    """Suffixes that decide for another source, because the content has no mark of its own."""
+    """Suffixes that select another source, because the format has no signature."""
 
     broken: ClassVar[bytes] = b"x\tno json and no row\n\n"
-    """Bytes that make the end of the example unreadable; empty where nothing does, or all is read at once."""
+    """Bytes that make the end of the example unreadable; empty if there are none, or if it is read at once."""
 
     def write(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Write `COUNT` documents, with the labels of `label_of`, below the folder; the path to read."""
+        """Write `COUNT` documents with the labels of `label_of` to the folder; return the path to read."""
         raise NotImplementedError
 
     def move(self, path: Path, target: Path) -> Path:
-        """Move the example to the target; its new path."""
+        """Move the example to the target and return its new path."""
         return path.rename(target)
 
     def spoil(self, path: Path) -> None:
@@ -73,19 +73,19 @@ class SourceSuite:
             stream.write(self.broken)
 
     def read(self, path: Path) -> Source:
-        """The example as a source."""
+        """Return the example as a source."""
         return read(path, fields=self.fields)
 
     @pytest.fixture
     def example(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """The path of the example."""
+        """Path of the example."""
         folder = tmp_path / "example"
         folder.mkdir()
         return self.write(folder, monkeypatch)
 
     @pytest.fixture
     def file(self, example: Path) -> Path:
-        """The same, for what needs a path that can change."""
+        """Path of the example, for tests that rename it."""
         if not self.movable:
             pytest.skip("has no name of its own")
         return example

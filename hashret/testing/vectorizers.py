@@ -1,4 +1,4 @@
-"""VectorizerSuite: the contract of every vectorizer."""
+"""`VectorizerSuite`, the contract of all vectorizers."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ STRAY = {
     "image": Document("stray", np.zeros((8, 8), np.uint8)),
     "vector": Document("stray", np.zeros(64, np.float32)),
 }
-"""A document of each type."""
+"""A document of each kind."""
 
 
 def dense(features: Features) -> np.ndarray:
-    """The features as one array [n, dim]."""
+    """Return the features as a dense array [n, dim]."""
     return features.input.dense() if isinstance(features.input, CSRMatrix) else features.input
 
 
 def through_files(state: State) -> State:
-    """A state as it comes back from JSON and safetensors."""
+    """Return a state after a round trip through JSON and safetensors."""
     facts, vocabulary = json.loads(json.dumps([dict(state.facts), list(state.vocabulary)]))
     tensors = load(save({name: np.ascontiguousarray(t) for name, t in state.tensors.items()}))
     return State(facts, tensors, tuple(vocabulary))
 
 
 class VectorizerSuite(OptionsSuite):
-    """Derive a class from it and name the vectorizer; it is tried on 100 documents of the type that it takes."""
+    """Contract tests of a vectorizer, on 100 documents. Subclass it and set `vectorizer`."""
 
     vectorizer: ClassVar[type[Vectorizer]]
 
     def subject(self) -> type[Vectorizer]:
-        """The vectorizer."""
+        """Return the vectorizer class."""
         return self.vectorizer
 
     @pytest.fixture
     def documents(self) -> list[Document]:
-        """Documents of the vectorizer's type."""
+        """Documents of the kind that the vectorizer reads."""
         make: dict[str, Callable[[], list[Document]]]
         make = {"text": make_texts, "image": make_images, "vector": make_vectors}
         return make[self.vectorizer.document_type]()[:100]
