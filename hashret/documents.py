@@ -51,7 +51,7 @@ class Document:
 
     @property
     def kind(self) -> str:
-        """ "text", "image" or "vector"."""
+        """The kind of the content: "text", "image" or "vector"."""
         return kind_of(self.content)
 
 

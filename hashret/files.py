@@ -108,7 +108,7 @@ class Root:
     """The folder of an index, held open, so that changing the working folder or renaming the index has no effect."""
 
     def __init__(self, path: Path) -> None:
-        """Open the folder; FileNotFoundError or NotADirectoryError where there is none."""
+        """Open the folder. Raises FileNotFoundError or NotADirectoryError if it does not exist."""
         self.path = path
         self._descriptor: int | None = None
         if BY_DESCRIPTOR:
@@ -117,7 +117,7 @@ class Root:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
     def close(self) -> None:
-        """Close the folder; closing twice is fine."""
+        """Close the folder; closing it again has no effect."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -68,8 +68,8 @@ class Hasher:
     ) -> None:
         self.vectorizer = vectorizer
         self.program = program
-        self.encoder = encoder  # its name
-        self.params = dict(params)  # its options
+        self.encoder = encoder  # name of the encoder
+        self.params = dict(params)  # options of the encoder
         self._state = state  # returns the state of the encoder, which is read when needed
         self.training = dict(training or {})  # seed and options of the schedule used to fit it
 

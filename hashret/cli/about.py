@@ -1,4 +1,4 @@
-"""Commands that list what is installed."""
+"""Commands that list installed components."""
 
 from __future__ import annotations
 

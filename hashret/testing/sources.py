@@ -104,7 +104,7 @@ class SourceSuite:
     @pytest.mark.parametrize("suffix", ["", ".bin", ".csv", ".txt", ".jpg", ".html"])
     def test_a_wrong_extension_does_not_mislead(self, file: Path, suffix: str) -> None:
         if suffix in self.deciding:
-            pytest.skip("what has no mark of its own goes by its extension")
+            pytest.skip("a format without a signature is detected by its suffix")
         renamed = self.move(file, file.with_name(file.name + suffix)) if suffix else file
         assert type(self.read(renamed)) is self.source
 
@@ -149,7 +149,7 @@ class SourceSuite:
         try:
             moved = self.move(file, tmp_path / os.fsdecode(b"caf\xe9"))
         except OSError:
-            pytest.skip("this file system holds UTF-8 names only")
+            pytest.skip("this file system supports only UTF-8 names")
         documents = list(self.read(moved))
         assert len(documents) == COUNT
         assert all(document.id.encode("utf-8") for document in documents)

@@ -94,7 +94,7 @@ class Autoencoder(nn.Module, Encoder):
         return self.distance(output, x).mean()
 
     def surprise(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> []
-        """- log p(x | output) but for a constant: the reconstruction; of words, of as many as documents have."""
+        """Return - log p(x | output) up to a constant; for words, reconstruction times the mean words per document."""
         return self.words * self.reconstruction(output, x)
 
     def distance(self, output: Tensor, x: Tensor) -> Tensor:  # [batch, dim], [batch, *shape] -> [batch]
