@@ -24,13 +24,13 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def fast() -> dict[str, Any]:
-    """Options of a schedule that takes a second."""
+    """Options of a schedule that trains for about a second."""
     return dict(FAST)
 
 
 @pytest.fixture(scope="session")
 def schedule() -> Schedule:
-    """The same as a Schedule."""
+    """`FAST` as a Schedule."""
     return Schedule(**FAST)
 
 

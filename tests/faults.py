@@ -1,4 +1,4 @@
-"""Faults: power cuts, kills, races, links, bad sectors, flipped bits; for the tests, and longer for the soak."""
+"""Fault injection for the tests and the soak test: power cuts, kills, races, links, bad sectors, flipped bits."""
 
 from __future__ import annotations
 
@@ -33,25 +33,24 @@ CALLS = ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "unlink"), (os, "m
 
 
 class Disk:
-    """Watches a folder; `cuts` are what it may hold if the power failed at one of the instants so far, each once.
+    """Records the operations on a folder; `cuts` are the possible contents after a power failure at any time so far.
 
-    A file's bytes are safe once it was forced to disk; a name once its folder was, and that folder's own name in turn.
-    What is not safe may be there or not: all of it, none of it, the names without their bytes, or by chance some
-    names and not others, with some of their bytes.
+    The bytes of a file are durable after it was flushed to disk; a name after its folder was, recursively. Other data
+    may or may not be there: all of it, none of it, names without bytes, or a random part of names and bytes.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.bytes: dict[int, bytes] = {}  # inode -> as last forced to disk
-        self.names: dict[int, dict[str, int]] = {}  # a folder's inode -> its names when it was last forced to disk
-        self.held: dict[int, int] = {}  # inode -> a descriptor that keeps its number from being given anew
+        self.bytes: dict[int, bytes] = {}  # inode -> bytes when last flushed to disk
+        self.names: dict[int, dict[str, int]] = {}  # inode of a folder -> its names when last flushed to disk
+        self.held: dict[int, int] = {}  # inode -> a descriptor that prevents the number from being reused
         self.folders: set[int] = set()
         self.cuts: dict[tuple[tuple[str, bytes], ...], None] = {}
         self.chance = random.Random(0)
 
     @contextmanager
     def watching(self, patch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Take note at every call that changes what is on a disk, and half way through every write."""
+        """Record the state at every call that changes the disk, and in the middle of every write."""
         with patch.context() as patched:
             for module, name in CALLS:
                 patched.setattr(module, name, self._noting(getattr(module, name)))
@@ -71,7 +70,7 @@ class Disk:
         return noted
 
     def _visible(self) -> dict[str, tuple[int, bytes]]:
-        """What another process would see: path -> inode and bytes."""
+        """Return what another process would see: path -> inode and bytes."""
         found = {}
         for folder, _, own in os.walk(self.root):
             for name in own:
@@ -86,7 +85,7 @@ class Disk:
             self.bytes[path.stat().st_ino] = path.read_bytes()
 
     def _safe(self, inode: int, place: str = "") -> Iterator[tuple[str, bytes]]:
-        """What is safe below a folder whose own name is."""
+        """Return the durable content of a folder whose own name is durable."""
         for name, own in self.names.get(inode, {}).items():
             if own in self.names:
                 yield from self._safe(own, f"{place}{name}/")
@@ -94,7 +93,7 @@ class Disk:
                 yield place + name, self.bytes.get(own, b"")
 
     def _hold(self) -> None:
-        """Hold what there is, and let go what is neither there nor named by a folder as the disk has it."""
+        """Keep descriptors of all current and durable inodes, and close the others."""
         needed = {inode for names in self.names.values() for inode in names.values()}
         for place, folders, own in os.walk(self.root):
             for path in (Path(place), *(Path(place, name) for name in (*folders, *own))):
@@ -115,7 +114,7 @@ class Disk:
             os.close(descriptor)
 
     def _note(self) -> None:
-        """What there may be if the power fails now."""
+        """Return the possible contents after a power failure now."""
         if not self.root.exists():
             return
         visible = self._visible()
@@ -133,14 +132,14 @@ class Disk:
             self.cuts[tuple(sorted(outcome.items()))] = None
 
     def taken(self) -> list[Files]:
-        """The outcomes since this was asked last."""
+        """Return the outcomes since the last call."""
         found = [dict(cut) for cut in self.cuts]
         self.cuts.clear()
         return found
 
 
 def halfway(then: Callable[[], object], write: Callable[[int, bytes], None] = files.write_all) -> Any:
-    """What all bytes of an index go through, with something else done in the middle of it."""
+    """Wraps all reads and writes of an index, to run something in the middle of them."""
 
     def written(descriptor: int, data: bytes) -> None:
         write(descriptor, data[: len(data) // 2])
@@ -160,7 +159,7 @@ def lay(files: Files, root: Path) -> Path:
 
 
 def state(path: Path) -> tuple[list[str], list[str], int]:
-    """All that an index holds, read to the last byte."""
+    """Return the complete content of an index."""
     with Index.open(path) as index:
         contents = [str(document.content) for document in index.documents()]
         assert len(index.codes) == len(index)
@@ -202,9 +201,9 @@ for n in range(1000):
 
 
 def kill_writers(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
-    """Kill so many writers, each at some instant of its work; which changes were acknowledged, and which cut off.
+    """Kill writers at random times; return the acknowledged and the interrupted changes.
 
-    AssertionError unless after each the index holds exactly what was acknowledged, or the change under way too.
+    Raises AssertionError unless the index always has exactly the acknowledged changes, or also the interrupted one.
     """
     chance, changes, held = random.Random(seed), Counter[str](), list(zip(*state(path)[:2], strict=True))
     for number in range(rounds):
@@ -225,7 +224,7 @@ def kill_writers(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
         if len(told) % 2:
             allowed.append(after(held, told[-1]))
             changes["cut off: " + told[-1][0]] += 1
-            if told[-1][0] == "repair":  # which was cut off before, in its midst or after
+            if told[-1][0] == "repair":  # which was killed before, during or after it
                 repair(path)
         ids, contents, _ = state(path)
         held = list(zip(ids, contents, strict=True))
@@ -249,9 +248,9 @@ except HashretError as error:
 
 
 def race_creations(folder: Path, rounds: int) -> dict[str, int]:
-    """Two processes create one index at once, so many times; how many were refused.
+    """Let two processes create the same index at once, repeatedly; return how many were refused.
 
-    AssertionError unless each round leaves the sound index of one that was acknowledged.
+    Raises AssertionError unless each round leaves the intact index of an acknowledged process.
     """
     refused = 0
     Hasher.fit(["boat number1", "harbour2"], bits=8, encoder="lsh", vectorizer="tfidf").save(folder / "hasher")
@@ -313,10 +312,10 @@ for n in range(100_000):
 
 
 def many_writers(path: Path, seconds: float, seed: int = 0, writers: int = 4, meanwhile: Any = None) -> dict[str, int]:
-    """Writers who change one index at once, killed and started again, beside readers; what was acknowledged.
+    """Run writers that are killed and restarted, together with readers; return the acknowledged changes.
 
-    AssertionError unless everything acknowledged is there, nothing that was deleted, and every reader finds a sound
-    index. `meanwhile` is called again and again.
+    Raises AssertionError unless all acknowledged documents are there, deleted ones are not, and all readers see an
+    intact index. `meanwhile` is called repeatedly.
     """
     chance, counts = random.Random(seed), Counter[str]()
     there, open_ended = {*state(path)[0]}, set[str]()
@@ -363,14 +362,14 @@ def many_writers(path: Path, seconds: float, seed: int = 0, writers: int = 4, me
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two names change places at one instant (Linux)."""
+    """Exchange two names atomically (Linux)."""
     here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     if ctypes.CDLL(None, use_errno=True).renameat2(here, bytes(one), here, bytes(other), swap):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 class Swapper:
-    """Puts a link to somebody's folder in the place of an index's own folders, and back, again and again."""
+    """Repeatedly replaces folders of an index by a link to another folder, and back."""
 
     def __init__(self, index: Path, precious: Path) -> None:
         self.index, self.precious, self.swaps = index, precious, 0
@@ -388,9 +387,9 @@ class Swapper:
 
 
 def bad_sectors(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
-    """Sectors of a copy of an index that the disk cannot read; how many documents `repair` kept.
+    """Simulate unreadable sectors in a copy of an index; return how many documents `repair` kept.
 
-    AssertionError unless it keeps all but a few, unchanged, and names the others.
+    Raises AssertionError unless it keeps almost all documents unchanged and lists the others.
     """
     chance, kept, lost, real = random.Random(seed), 0, 0, os.pread
     ids, contents, _ = state(path)
@@ -419,9 +418,9 @@ def bad_sectors(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
 
 
 def cut_while_read(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
-    """Files of a copy of an index cut short while it is open and read; how many reads were refused.
+    """Truncate files of a copy of an index while it is open; return how many reads raised an error.
 
-    AssertionError unless each read gives what was there, or HashretError.
+    Raises AssertionError unless each read returns the original content or raises HashretError.
     """
     chance, refused = random.Random(seed), 0
     before = state(path)[1]
@@ -440,16 +439,16 @@ def cut_while_read(path: Path, rounds: int, seed: int = 0) -> dict[str, int]:
 
 
 def after(held: Held, change: list[str]) -> Held:
-    """Ids and contents in order after a change that a writer has told."""
+    """Return the ids and contents, in order, after a change reported by a writer."""
     what, *named = change
     left = [(id, content) for id, content in held if what not in ("replace", "delete") or id not in named]
     return left + [(id, f"boat {id}") for id in named if what in ("add", "replace")]
 
 
 def flip_bits(path: Path, count: int, seed: int = 0) -> int:
-    """Flip so many bits of an index's files, one at a time, each file's at least once; how many were found.
+    """Flip bits in the files of an index, one at a time, at least one per file; return how many were detected.
 
-    AssertionError unless each is found in its file, or changes no answer.
+    Raises AssertionError unless each is detected in its file, or does not change any search result.
     """
     before, chance, found = state(path), np.random.default_rng(seed), 0
     files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.stat().st_size]

@@ -57,7 +57,7 @@ def make_pdf(content: bytes, filters: bytes = b"", kids: bytes = b"3 0 R") -> by
 
 
 def read_terminal(master: int) -> Iterator[bytes]:
-    """What a process writes to the terminal, read after read, until it closes the other end."""
+    """Yield the output of a process to the terminal until it closes the other end."""
     while True:
         try:
             part = os.read(master, 65536)

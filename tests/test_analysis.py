@@ -1,4 +1,4 @@
-"""An index seen whole: outliers, clusters and maps find what was put into it."""
+"""Analyses of an index: outliers, clusters and maps find what was put into it."""
 
 from __future__ import annotations
 

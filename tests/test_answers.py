@@ -117,7 +117,9 @@ class TestFolders:
         assert index.ids == ["x.txt", "y.txt"]
         (one / "x.txt").rename(tmp_path / "elsewhere")
         folder(one, z="ship")
-        index.add(read(two), replace=True, prune=True)  # x is none of its files, and is only gone from the other
+        index.add(
+            read(two), replace=True, prune=True
+        )  # x does not belong to it and is missing only in the other folder
         assert "y.txt" in index.ids
 
     @pytest.mark.parametrize("place", ["indexes/mine", "deep/er/mine"])
@@ -312,7 +314,7 @@ def test_an_index_is_a_collection_of_documents(tmp_path: Path) -> None:
             index["9"]
         assert told.value.id == "9"
         assert isinstance(told.value, KeyError)
-    index.close()  # twice is fine
+    index.close()  # closing twice is allowed
     assert repr(index).endswith("closed)")
     for ask in (lambda: index.search("boat"), lambda: index["3"], lambda: index.add(["a"]), lambda: list(index)):
         with pytest.raises(StoreError, match="is closed; open it again"):

@@ -1,4 +1,4 @@
-"""The autoencoders: each one's formula, against another way to reach the same number."""
+"""The formulas of the autoencoders, compared with another way to compute them."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_words_of_small_weight_are_learned_from_as_those_of_larger_weight(name: 
 def test_a_divergence_does_not_silence_words(name: str) -> None:
     words = Features(sparse(unit(digits()[0].reshape(400, 64))), (64,), "unit")
     net = fit(name, words, 16, min_steps=1000)
-    assert net.over(words.input, net.logits).std(axis=0).mean() > 0.1  # where it outweighs them all codes come to 0
+    assert net.over(words.input, net.logits).std(axis=0).mean() > 0.1  # a dominant penalty makes all codes 0
 
 
 def test_noise_pushes_the_code_of_semantic_hashing_to_bits() -> None:

@@ -1,4 +1,4 @@
-"""The command line, as a person and as a script meet it."""
+"""The command line, used by a person and by a script."""
 
 from __future__ import annotations
 
@@ -366,9 +366,7 @@ def test_a_damaged_manifest_is_told_and_can_be_replaced(data: Path, tmp_path: Pa
 
 @posix_only("signals")
 def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None:
-    heard = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # what runs tests may be deaf to it
-    )
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # the test runner may ignore the signal
     command = [sys.executable, "-c", f"{heard}; from hashret.cli import main; main()", "index"]
     command += [
         str(data / "train.jsonl.gz"),

@@ -1,4 +1,4 @@
-"""Encoders that find clusters: what they find, and the mathematics they share."""
+"""Encoders that find clusters: their results, and the functions they share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPE = (1, 8, 8)
 
 @cache
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """600 images of digits, float32 [600, 64] of 0 to 1, and which they are."""
+    """600 images of digits, float32 [600, 64] from 0 to 1, and the digits."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -32,7 +32,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def fitted(name: str) -> tuple[np.ndarray, object]:
-    """Clusters that an encoder finds among the digits, and itself."""
+    """Return the clusters that an encoder finds in the digits, and the encoder."""
     images, _ = digits()
     encoder = ENCODERS.get(name).from_params({"clusters": 12, "hidden": "100"})
     encoder.fit(

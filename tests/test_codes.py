@@ -1,4 +1,4 @@
-"""Codes: packed bits and the distance between them."""
+"""Codes: packed bits and Hamming distances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's data are what every installation has."""
+"""The demo uses data that every installation has."""
 
 from __future__ import annotations
 

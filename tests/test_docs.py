@@ -1,4 +1,4 @@
-"""The docs say what is so: examples run, lists are complete, figures come from the runs."""
+"""The documentation is correct: examples run, lists are complete, figures come from recorded runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .test_index import corpus
 ROOT = Path(__file__).parent.parent
 PAGES = {
     "bench_search": "performance.md",
-    "bench_encode": "encoding.md",  # of docs, by the script that writes each
+    "bench_encode": "encoding.md",  # pages in docs, by the script that writes them
     "bench_encoders": "figures.md",
     "bench_quality": "quality.md",
     "bench_images": "images.md",
@@ -48,7 +48,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the README's reader has: letters by year, and labelled JSON lines."""
+    """A folder with the data of the README: letters by year, and labelled JSON lines."""
     folder = tmp_path_factory.mktemp("desk")
     for number, document in enumerate(corpus(60)):
         year = folder / "letters" / str(1871 + number % 3)
@@ -64,12 +64,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks train for a few steps: the examples must run, their answers do not matter."""
+    """Networks train for a few steps only, because the results of the examples are not checked."""
     monkeypatch.setattr(Schedule, "steps", lambda self, documents: 20)
 
 
 def run_commands(page: str, forced: bool = False) -> int:
-    """Run the page's commands in order; their number. With `forced`, an index that is made again replaces itself."""
+    """Run the commands of a page in order; return their number. With `forced`, existing indexes are replaced."""
     commands = [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line[:2] == "$ "]
     for command in commands:
         name, *words = shlex.split(command)

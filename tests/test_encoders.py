@@ -1,4 +1,4 @@
-"""The contract of every encoder, which it passes by being listed; and the parts that encoders are made of."""
+"""The contract of all registered encoders, and the parts of encoders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "autoencoder": {"share": 0.1},
     "deep": {"share": 0.3, "share_on": {"colour": 0.1}},
     "sparse": {"share": 0.3},
-    "semantic-hashing": {"steps": 1000},  # noise of standard deviation 4 drowns a code until its logits have grown
+    "semantic-hashing": {"steps": 1000},  # noise with standard deviation 4 hides the code until its logits have grown
     "denoising": {"share": 0.3, "steps": 600},
     "density": {"share": 0.25},
     "pca": {"fewest": 5, "all_bits": False, "refusal": "components", "seeded": False},
@@ -38,7 +38,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 
 
 class Suite(EncoderSuite):
-    """The suite, of which `scripts/test` leaves one test out."""
+    """The suite; `scripts/test` leaves one test out."""
 
     @pytest.mark.slow
     def test_the_seed_decides(self) -> None:

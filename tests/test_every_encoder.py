@@ -1,4 +1,4 @@
-"""Every encoder goes through the same door as the default: index, save, open, add, query, and all else that it can."""
+"""All encoders work like the default: index, save, open, add, query, and their other capabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was acknowledged is there, whatever fails: power, disk, process, a bit."""
+"""Acknowledged changes survive all failures: power, disk, process, flipped bits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_power_cut_at_any_instant_leaves_the_generation_before_or_after(
     with disk.watching(monkeypatch):
         index = made(root)
     first = state(root)
-    for number, cut in enumerate(disk.taken()):  # there is no index yet, or the whole of it
+    for number, cut in enumerate(disk.taken()):  # there is no index yet, or a complete one
         place = lay(cut, tmp_path / f"create-{number}")
         if (place / "manifest.json").exists():
             assert state(place) == first
@@ -71,7 +71,7 @@ def test_a_power_cut_at_any_instant_leaves_the_generation_before_or_after(
         for number, cut in enumerate(cuts):
             assert state(lay(cut, tmp_path / f"{name}-{number}")) in (before, after), (name, number)
         before = after
-    # acknowledged is what is safe: nothing that came back is lost by a cut after it
+    # acknowledged changes are durable: a later power cut does not lose them
     with disk.watching(monkeypatch):
         index.add(documents(30, 31))
         disk.taken()
@@ -104,10 +104,10 @@ def test_a_disk_that_fails_at_any_call_says_rightly_whether_anything_changed(
             assert needed <= set(files_of(index.path))  # as the disk may fall back on them
             assert index.ids == (after if changed else before)[0]
         else:
-            changed = True  # what failed was not needed for it, or nothing did
+            changed = True  # the failed call was not needed, or nothing failed
         assert state(index.path) == (after if changed else before), (number, calls)
         if changed:
-            index.delete([index.ids[0]])  # the next change works, and sweeps
+            index.delete([index.ids[0]])  # the next change works and cleans up
             assert verify(index.path) == []
             assert {file for file in files_of(index.path) if file not in index.store.manifest.files} <= OWN
             index.close()
@@ -122,7 +122,7 @@ OWN = {"manifest.json", "recovery/manifest.json", "lock"}
 
 
 def refusal(index: Index, change: Callable[[Index], object]) -> str:
-    """What the index says of a change that a system's error stopped: never that error itself. Empty: all went well."""
+    """Return the message of a change stopped by a system error, never that error itself; empty if it succeeded."""
     try:
         change(index)
     except HashretError as error:
@@ -135,7 +135,7 @@ def files_of(path: Path) -> list[str]:
 
 
 def fail_at(number: int, error: int, patched: pytest.MonkeyPatch) -> list[str]:
-    """Have the call of that number that writes to a disk fail, a write half way; the calls so far, by name."""
+    """Let the write call with this number fail, a write half way; yield the calls so far, by name."""
     calls: list[str] = []
 
     def fails(name: str) -> None:
@@ -145,14 +145,14 @@ def fail_at(number: int, error: int, patched: pytest.MonkeyPatch) -> list[str]:
 
     def failing(call: Callable[..., object]) -> Callable[..., object]:
         def tried(*args: object, **kwargs: object) -> object:
-            if call.__name__ != "mkdir" or not Path(str(args[0])).is_dir():  # or it says that it is there
+            if call.__name__ != "mkdir" or not Path(str(args[0])).is_dir():  # or it reports that it exists
                 fails(call.__name__)
             return call(*args, **kwargs)
 
         return tried
 
     for module, name in CALLS:
-        if name != "unlink":  # that only tidies up
+        if name != "unlink":  # which only cleans up
             patched.setattr(module, name, failing(getattr(module, name)))
     patched.setattr(files, "write_all", halfway(lambda: fails("write_all")))
     return calls

@@ -1,4 +1,4 @@
-"""Formats: a frozen index of each released format is opened, asked and changed."""
+"""Formats: a frozen index of each released format can be opened, searched and changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph of neighbours beside brute force: every pair in float64, sorted, ties by position."""
+"""The neighbour graph, compared with brute force: all pairs in float64, sorted, ties by position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .conftest import sparse
 
 
 def corners(n: int, seed: int) -> np.ndarray:
-    """Vectors of length 2 of the numbers -1 and 1, whose cosines are exact, and very many alike."""
+    """Vectors of the numbers -1 and 1 with length 2, which have exact cosines and many ties."""
     return np.random.default_rng(seed).choice([-1.0, 1.0], (n, 4)).astype(np.float32)
 
 
@@ -47,7 +47,7 @@ def test_neighbours_are_those_of_brute_force(kind: str, n: int, k: int, seed: in
     assert found.shape == (n, min(k, n - 1))
     assert not (found == np.arange(n)[:, None]).any()
     assert all(len(set(row)) == len(row) for row in found.tolist())
-    # no worse than the best, whatever the last digit says of two that are alike
+    # as near as the best, up to rounding errors of ties
     wanted = np.take_along_axis(near, brute_force(near, k), 1)
     np.testing.assert_allclose(np.take_along_axis(near, found, 1), wanted, atol=1e-5)
 
@@ -130,4 +130,4 @@ def test_the_length_of_rows_does_not_matter(exact: bool) -> None:
     factors = 2.0 ** np.random.default_rng(1).integers(-9, 10, (len(points), 1))  # exact in floating point
     scaled = ((points * factors).astype(np.float32), sparse(thin * factors[::-1]))
     found, wanted = neighbors(scaled, 5, exact), neighbors((points, sparse(thin)), 5, exact)
-    assert (found == wanted).mean() > 0.999  # but for the last digit of two that are alike
+    assert (found == wanted).mean() > 0.999  # up to rounding errors of ties

@@ -30,14 +30,14 @@ PARTS = ["config", "encoder", "vocabulary", "weights"]
 
 
 def part(folder: Path, name: str) -> Path:
-    """The file of a part of a saved hasher; the names of all but config.json depend on their content."""
+    """Return the file of a part of a saved hasher; all names but config.json contain a checksum."""
     [found] = folder.glob(f"{name.partition('.')[0]}*")
     return found
 
 
 @pytest.fixture(scope="module")
 def hashers(texts: list[Document], images: list[Document], vectors: list[Document]) -> dict[str, Hasher]:
-    """One of each kind of document."""
+    """One document of each kind."""
     fast = {"epochs": 2, "min_steps": 20}
     return {
         "text": Hasher.fit(
@@ -109,7 +109,7 @@ class TestSaving:
             hashers["text"].save(other)
         assert (other / "config.json").read_text() == '{"name": "a web app"}'
         assert len(list(other.iterdir())) == 1
-        hashers["vector"].save(saved)  # a hasher of ours is replaced
+        hashers["vector"].save(saved)  # an existing hasher is replaced
         assert Hasher.load(saved).fingerprint == hashers["vector"].fingerprint
         assert len(list(saved.iterdir())) == len(PARTS)
 

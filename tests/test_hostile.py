@@ -1,7 +1,7 @@
-"""Files made to hang a reader or to fill the memory: each ends within seconds, in bounds, with a line or a result.
+"""Files made to hang a reader or exhaust memory: each ends within seconds and limits, with one line or a result.
 
-The files are made here, by code, and read in a process of their own, whose processor time and memory are measured with
-those of its children.
+The files are created here and read in a separate process, whose CPU time and memory are measured including its
+children.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from .samples import make_pdf, posix_only
 
 FLATE = b"/Filter /FlateDecode"
 
-SECONDS, MEMORY = 5, 300  # of processor time; MiB beyond those for harmless files of the same kinds
+SECONDS, MEMORY = 5, 300  # CPU time; MiB in addition to those for harmless files of the same kinds
 
-# reads each path, the documents' words too: [path, seconds, MiB, the number of documents or the error's line]
+# reads each path and its words; prints [path, seconds, MiB, number of documents or error line]
 MEASURE = """
 import json, logging, resource, sys, threading, time
 import psutil, hashret
@@ -115,7 +115,7 @@ def packed(content: bytes) -> bytes:
 
 
 def expect(found: dict[str, int | str], wanted: dict[str, int | str]) -> None:
-    """A number is that of the documents, a text is in the error's line."""
+    """Compare results: a number is the number of documents, a text is part of the error line."""
     assert found.keys() == wanted.keys()
     for name, what in wanted.items():
         assert what == found[name] if isinstance(what, int) else what in str(found[name]), (name, found[name])
@@ -370,7 +370,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def endless_hdf5(path: Path) -> None:
-    """libhdf5 looks for a text in this file for ever: the size of one of its global heap's objects is wrong."""
+    """A file on which libhdf5 loops forever: the size of an object in its global heap is wrong."""
     with h5py.File(path, "w", libver="earliest") as file:
         file["x"] = np.ones((64, 4))
         file["ids"] = np.array([f"id{number}" for number in range(64)], object)
@@ -380,7 +380,7 @@ def endless_hdf5(path: Path) -> None:
 
 
 def directory(names: int) -> bytes:
-    """A zip file that is nothing but a directory."""
+    """A zip file that consists of a directory only."""
     entries = b"".join(
         b"PK\1\2" + struct.pack("<6H3I5H2I", 20, 20, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0) + b"%07d.npy" % number
         for number in range(names)
@@ -437,7 +437,7 @@ def test_a_folder_with_bombs_reads_the_rest_and_names_them(tmp_path: Path, caplo
     (tmp_path / "cut.pdf").write_bytes(b"%PDF-1.7\n")
     source = read(tmp_path)
     begun = time.process_time()
-    for _ in range(3):  # a bomb costs its time once
+    for _ in range(3):  # a file that exceeds the limits is tried only once
         assert len(list(source)) == 50
     assert time.process_time() - begun < 3
     (line,) = caplog.messages

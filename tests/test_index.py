@@ -1,4 +1,4 @@
-"""The index: what it holds, finds, and keeps of its order."""
+"""The index: content, search results and order."""
 
 from __future__ import annotations
 

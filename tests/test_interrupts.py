@@ -1,4 +1,4 @@
-"""Ctrl-C ends a long search within a second, in one thread and in several."""
+"""Ctrl-C ends a long search within a second, with one thread and with several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled loops: every way of counting gives the same, on odd widths, odd addresses and odd numbers."""
+"""The compiled kernel: all variants return the same, for odd widths, addresses and numbers of codes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ KINDS: dict[str, type] = {"scan": Scan, "multi_index": MultiIndex, "lookup": Loo
 
 @pytest.fixture(params=_kernel.variants(), autouse=True)
 def variant(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each way to count that this processor has."""
+    """Each variant that this processor supports."""
     _kernel.use(request.param)
     yield
     _kernel.use(_kernel.variants()[0])
 
 
 def misaligned(rows: np.ndarray) -> np.ndarray:
-    """The same rows, one byte off any boundary."""
+    """Return the same rows at an unaligned address."""
     whole = np.empty(rows.size + 1, np.uint8)
     whole[1:] = rows.reshape(-1)
     return whole[1:].reshape(rows.shape)
@@ -41,7 +41,7 @@ def misaligned(rows: np.ndarray) -> np.ndarray:
 
 @st.composite
 def cases(draw: st.DrawFn, most: int = 70) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and queries of one width, many of them equal or near to each other."""
+    """Codes and queries of one width, many of them equal or near each other."""
     width = draw(st.integers(1, most))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     few = rng.integers(0, 256, (draw(st.integers(1, 5)), width), dtype=np.uint8)
@@ -95,7 +95,7 @@ def test_addresses_hold_what_numpy_finds(case: tuple[np.ndarray, np.ndarray], k:
 
 
 def unhurried(made: Scan | Buckets) -> Scan | Buckets:
-    """A searcher that looks into as many buckets as it takes."""
+    """A searcher without a limit on the number of buckets."""
     if isinstance(made, Buckets):
         made.costs = (np.inf, 1.0)
     return made
@@ -105,7 +105,7 @@ def test_buckets_that_take_too_long_are_given_up_for_the_scan() -> None:
     codes = np.random.default_rng(0).integers(0, 256, (5000, 8), dtype=np.uint8)
     queries = np.concatenate([codes[:20], ~codes[:20]])
     made = MultiIndex(codes, 64, threads=1)
-    made.costs = (300.0, 1.0)  # enough for the buckets that the query shares, and those one bit away
+    made.costs = (300.0, 1.0)  # enough for the buckets of the query and those one bit away
     found, wanted = made.search(queries, 1), Scan(codes, 64).search(queries, 1)
     assert 0 < made.luck[0] < 1
     assert made.luck[1] == 40
@@ -191,7 +191,7 @@ def test_tables_of_nonsense_are_refused_or_give_positions_that_exist(array: str,
 
 @contextmanager
 def scribbled(*arrays: np.ndarray) -> Iterator[None]:
-    """Another thread overwrites the arrays with noise, again and again, inside the block."""
+    """Another thread repeatedly overwrites the arrays with noise inside the block."""
     done, rng = threading.Event(), np.random.default_rng(3)
     noise = [rng.integers(0, 256, array.nbytes, dtype=np.uint8).view(array.dtype) for array in arrays]
 

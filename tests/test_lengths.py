@@ -1,4 +1,4 @@
-"""The length of code that a corpus needs."""
+"""The automatic choice of the code length."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_is_kept_is_an_expectation_over_the_order_of_ties(n: int, k: int, s
         for other in others:
             own = int(hamming(codes[row : row + 1], codes[other : other + 1])[0, 0])
             nearer, level = int((far < own).sum()), int((far == own).sum())
-            total += min(max((k - nearer) / level, 0.0), 1.0)  # places left for those that tie, shared evenly
+            total += min(max((k - nearer) / level, 0.0), 1.0)  # the remaining places are shared evenly among ties
     assert kept(codes, np.arange(n), wanted) == pytest.approx(total / (n * k))
 
 

@@ -1,4 +1,4 @@
-"""Measures: against ir-measures without ties, against every single order with them."""
+"""Measures: compared with ir-measures without ties, and with all orders of ties."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def order_value(name: str, grades: list[int], judged: list[int]) -> float:
 
 
 def brute(name: str, groups: list[list[int]], missed: list[int]) -> tuple[float, float, float]:
-    """Mean, least and greatest value over all orders of the ties; groups of grades, and grades of what is not found."""
+    """Return the mean, minimum and maximum over all orders of ties; grades by group, and of documents not retrieved."""
     orders = product(*(list(permutations(group)) for group in groups))
     judged = [*chain(*groups), *missed]
     values = [order_value(name, list(chain(*order)), judged) for order in orders]
@@ -136,7 +136,7 @@ def test_any_ranking_agrees_with_all_its_orders(groups: list[list[int]], missed:
 
 
 def test_large_groups_lose_no_digits() -> None:
-    """Fifty thousand documents and more, against the plain sums over every place and every number of hits."""
+    """More than fifty thousand documents, compared with the plain sums over all places and numbers of hits."""
     before, found, n, r, k = 50_000, 20_000, 4_000, 200, 52_500
     counts, relevant = np.array([[before, n]]), np.array([[[found], [r]]])
     ties = Ties(counts, relevant, np.array([[found + r]]), np.array([1]))

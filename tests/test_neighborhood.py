@@ -1,4 +1,4 @@
-"""The graph of neighbours, and the encoder whose codes agree for them."""
+"""The neighbour graph and the default encoder, which is trained on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the codes of the default encoder owe whoever has few documents, the same seed, or images."""
+"""Codes of the default encoder: few documents, equal seeds, images."""
 
 from __future__ import annotations
 

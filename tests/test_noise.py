@@ -1,4 +1,4 @@
-"""Images moved on purpose while training."""
+"""Random transformations of images in training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashret.encoders.nn.noise import moved
 
 @pytest.fixture(autouse=True)
 def drawn() -> Iterator[None]:
-    """The same numbers each time, the caller's left alone."""
+    """Fixed random numbers, without changing the state of the caller."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
@@ -21,7 +21,7 @@ def drawn() -> Iterator[None]:
 
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing turned, scaled, shifted or lit: what is left is the mirror."""
+    """Only mirrored, without rotation, scaling, shift or light."""
     for name in ("TURN", "GROW", "SHIFT", "LIGHT"):
         monkeypatch.setattr(noise, name, 0.0)
 
@@ -63,7 +63,7 @@ def test_about_half_of_the_colour_images_are_mirrored_from_side_to_side() -> Non
 def test_only_colour_images_change_their_light() -> None:
     for channels, changes in ((1, False), (3, True)):
         x = torch.full((50, channels, 20, 20), 0.5)
-        centre = moved(x)[:, :, 8:12, 8:12]  # too far inside for the border to show
+        centre = moved(x)[:, :, 8:12, 8:12]  # too far inside for effects of the border
         assert bool((centre - 0.5).abs().amax() > 0.02) == changes
         assert float((centre - 0.5).abs().max()) <= noise.LIGHT / 2 + 1e-5
 
@@ -72,6 +72,6 @@ def test_only_colour_images_change_their_light() -> None:
 def test_turning_and_mirroring_keep_what_is_round_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noise, "TURN", 0.2)
     y, x = torch.meshgrid(torch.linspace(-1, 1, 33), torch.linspace(-1, 1, 33), indexing="ij")
-    ring = torch.exp(-(((x**2 + y**2).sqrt() - 0.5) ** 2) * 40)  # what looks the same however it is turned
+    ring = torch.exp(-(((x**2 + y**2).sqrt() - 0.5) ** 2) * 40)  # rotations do not change it
     rings = ring.expand(60, 3, 33, 33)
     torch.testing.assert_close(moved(rings), rings, atol=0.05, rtol=0)

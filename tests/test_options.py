@@ -1,4 +1,4 @@
-"""Options: declared once, converted and checked wherever they come from."""
+"""Options: declared once, converted and checked for all inputs."""
 
 from __future__ import annotations
 

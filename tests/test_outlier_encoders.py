@@ -1,4 +1,4 @@
-"""What tells outliers: the formulas against known implementations, and outliers planted among digits."""
+"""Outlier scores: formulas compared with known implementations, and outliers among digits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed: JSON for every parser, a line an id, nothing that a terminal obeys, streams that are closed."""
+"""Output: valid JSON, one line per id, no control characters on a terminal, closed streams."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-W", "error", "-c", "from hashret.cli import main; m
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index whose ids, labels and metadata come from somebody with bad intentions."""
+    """An index with malicious ids, labels and metadata."""
     path = tmp_path_factory.mktemp("output")
     odd = {"price": float("nan"), "most": float("inf"), f"key{EVIL}": EVIL, "deep": [{"x": float("-inf")}]}
     documents = [Document(id, f"wheat ship {id}", (f"label{EVIL}",), odd) for id in IDS]
@@ -41,7 +41,7 @@ def run(folder: Path, *arguments: str, **more: Any) -> subprocess.CompletedProce
 
 
 def on_a_terminal(folder: Path, *arguments: str) -> str:
-    """Everything that a command prints where both its streams are a terminal."""
+    """Return the output of a command with both streams on a terminal."""
     import pty
 
     master, slave = pty.openpty()

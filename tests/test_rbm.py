@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines: what they say of small worlds is what enumeration says."""
+"""Restricted Boltzmann machines, compared with enumeration of all states."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_contrastive_divergence_makes_what_was_seen_likely() -> None:
         pretrain([rbm], Features(data, (6,), "unit"), Schedule(batch_size=20, device="cpu"), 2000, torch.nn.Identity())
     after = float(-rbm.free_energy(patterns).mean()) - exact(rbm)
     assert before == pytest.approx(-6 * np.log(2), abs=0.5)
-    assert after > -3.0  # ln(1/3) is the best there is
+    assert after > -3.0  # ln(1/3) is the optimum
 
 
 def test_a_linear_layer_on_top_has_unit_variance() -> None:

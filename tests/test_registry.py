@@ -1,4 +1,4 @@
-"""Registries: names first, modules only when asked for."""
+"""Registries: listing names does not import modules."""
 
 from __future__ import annotations
 

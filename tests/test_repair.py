@@ -1,4 +1,4 @@
-"""Verify finds what is wrong, repair mends what can be mended, names what is lost, guesses nothing."""
+"""`verify` finds damage; `repair` fixes what can be fixed, lists lost documents, and never guesses."""
 
 from __future__ import annotations
 

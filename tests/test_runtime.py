@@ -1,4 +1,4 @@
-"""The runtime: each operation does what torch's does, and a program that cannot run is refused."""
+"""The runtime: each operation matches torch, and invalid programs are rejected."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_program_that_cannot_run_is_refused(lines: Any) -> None:
 
 
 def fitting(**changes: Any) -> tuple[list[dict[str, Any]], dict[str, np.ndarray], tuple[Any, ...]]:
-    """The lines, tensors and shape of a program that runs, but for the changes: "line.key" or a tensor's name."""
+    """Return lines, tensors and shape of a valid program with changes: "op_key" or the name of a tensor."""
     lines: list[dict[str, Any]] = [dict(line) for line in convolving().lines]
     tensors, shape = dict(convolving().tensors), convolving().shape
     for name, value in changes.items():

@@ -1,4 +1,4 @@
-"""Nobody's file is touched, nothing acknowledged is lost: paths, locks, links, other people's files, failing disks."""
+"""Foreign files are never touched, acknowledged changes never lost: paths, locks, links, failing disks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 class Interrupted:
-    """Documents whose reading ends with an error after some of them; something may be done in the middle."""
+    """Yield some documents, then raise an error; something may be called in between."""
 
     def __init__(self, error: BaseException, then: Any = None) -> None:
         self.error, self.then = error, then
@@ -150,7 +150,7 @@ class TestCleanUp:
     def test_an_index_made_meanwhile_is_not_replaced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from hashret.store import Store
 
-        late = Store.new(tmp_path / "index")  # looked before the other one was there
+        late = Store.new(tmp_path / "index")  # checked before the other one existed
         create(tmp_path / "index").close()
         before = tree(tmp_path)
         with pytest.raises(UsageError, match="exists already"), late.write():
@@ -423,7 +423,7 @@ class TestErrorsSayWhatIsSo:
         create(tmp_path / "index").close()
         code = (
             "import resource, sys, hashret, os\n"
-            "hashret.Index.open(sys.argv[1]).close()\n"  # what is imported late is imported now
+            "hashret.Index.open(sys.argv[1]).close()\n"  # import lazily imported modules now
             "resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')) + 1,) * 2)\n"
             "try: hashret.Index.open(sys.argv[1])\n"
             "except hashret.HashretError as error: print(error)\n"

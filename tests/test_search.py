@@ -1,4 +1,4 @@
-"""The contract of every searcher, which it passes by being listed."""
+"""The contract of all registered searchers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LIMITS: dict[str, dict[str, Any]] = {"lookup": {"longest": 32}}
 
 
 class Always(SearcherSuite):
-    """A searcher that never gives its buckets up for a full scan."""
+    """A searcher that never switches from buckets to a full scan."""
 
     def make(self, codes: Codes, bits: int) -> Searcher:
-        """The searcher, to which a full scan costs too much."""
+        """Return the searcher, with a prohibitive cost of a full scan."""
         made = super().make(codes, bits)
         made.costs = (np.inf, 1.0)  # type: ignore[attr-defined]
         return made
 
 
 def suite(name: str, base: type[SearcherSuite], **limits: Any) -> None:
-    """Run a suite on a searcher, where it is there."""
+    """Run a suite on a searcher if it is available."""
     if search.available(name):
         title = f"Test{base.__name__}_{name}"
         attributes = {"searcher": SEARCHERS.get(name), "__module__": __name__, **LIMITS.get(name, {}), **limits}

@@ -1,4 +1,4 @@
-"""The contract of every source, which it passes by being listed, and `read`, which finds the right one."""
+"""The contract of all registered sources, and `read`, which detects the format."""
 
 from __future__ import annotations
 

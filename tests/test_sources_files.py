@@ -1,4 +1,4 @@
-"""Folders of texts and images, arrays and IDX pairs: what is read, what is passed over and told, what is refused."""
+"""Folders of texts and images, arrays and IDX pairs: what is read, skipped with a warning, or rejected."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_folder_deeper_than_python_recurses(tmp_path: Path) -> None:
     (deep / "a.txt").write_text("deep")
     try:
         assert list(contents(tmp_path).values()) == ["deep"]
-    finally:  # what removes the folders of tests does recurse
+    finally:  # the cleanup of test folders is recursive
         (deep / "a.txt").unlink()
         while deep != tmp_path:
             deep.rmdir()

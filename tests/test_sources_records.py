@@ -1,4 +1,4 @@
-"""Records: JSON lines, CSV, Parquet and BEIR, the rules that make documents of them, and what they refuse."""
+"""Records: JSON lines, CSV, Parquet and BEIR, their conversion to documents, and invalid input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Word vectors trained elsewhere, beside those learned from the corpus."""
+"""Word vectors trained elsewhere, in addition to those learned from the corpus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hashret.vectorizers.text import Text
 from .samples import dense
 
 WORDS = ("car", "lorry", "apple", "pear", "the")
-MEANS = np.array([[0, 0], [4, 0], [4, 0.1], [0, 4], [0.1, 4], [2, 2]], np.float32)  # the first: of an unknown word
+MEANS = np.array([[0, 0], [4, 0], [4, 0.1], [0, 4], [0.1, 4], [2, 2]], np.float32)  # the first one is for unknown words
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_words_that_never_met_are_near_by_what_the_model_knows(model: Path) -> N
     assert vectors.shape[1] == alone.shape[1] + 2
     known = vectors[:4, -2:]
     assert known[0] @ known[1] > 0.9
-    assert known[0] @ known[2] < 0  # centred: what the words of a document have in common is taken off
+    assert known[0] @ known[2] < 0  # centred by the weighted mean of the word vectors
     assert np.array_equal(vectors[:, :-2], alone)
 
 

@@ -1,4 +1,4 @@
-"""The store: generations of immutable files, replaced as a whole or not at all."""
+"""The store: generations of immutable files, replaced atomically."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BITS = 13
 
 
 def code_of(id: str, bits: int = BITS) -> np.ndarray:
-    """A code that an id always has, uint8 [1, bytes]."""
+    """A code determined by the id, uint8 [1, bytes]."""
     rng = np.random.default_rng(list(id.encode("utf-8", "surrogatepass")))
     return np.packbits(rng.random((1, bits)) < 0.5, axis=1, bitorder="little")
 
@@ -343,7 +343,7 @@ with Store.open(sys.argv[1]).write() as change:
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """A manifest that lies, with a checksum that fits."""
+    """A wrong manifest with a correct checksum."""
     body = json.loads((path / "manifest.json").read_bytes().decode("utf-8", "surrogatepass"))
     del body["checksum"]
     change(body)
@@ -506,7 +506,7 @@ class TestDamage:
 
 
 def vectors_of(*ids: str) -> Vectors:
-    """The vectors that ids always have, 5 numbers each."""
+    """Vectors determined by the ids, 5 numbers each."""
     rngs = [np.random.default_rng(list(id.encode())) for id in ids]
     values = np.array([rng.integers(-127, 128, 5) for rng in rngs], np.int8).reshape(-1, 5)
     return Vectors(values, np.array([rng.random() for rng in rngs], np.float32))
@@ -515,7 +515,7 @@ def vectors_of(*ids: str) -> Vectors:
 class TestVectors:
     @pytest.fixture
     def keeping(self, tmp_path: Path) -> Store:
-        """Two segments that keep vectors, one row deleted."""
+        """Two segments with vectors, one row deleted."""
         made = Store.new(tmp_path / "index")
         for ids in ("abc", "de"):
             with made.write() as change:
@@ -582,7 +582,7 @@ class TestVectors:
 
 @settings(max_examples=15, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
 class AgainstADict(RuleBasedStateMachine):
-    """Whatever is done to a store, it holds what a dict would."""
+    """After any sequence of changes, a store has the content of an equivalent dict."""
 
     def __init__(self) -> None:
         super().__init__()

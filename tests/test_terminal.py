@@ -1,4 +1,4 @@
-"""What a person sees: commands run on a terminal, and what is on its screen while they run and when they are done."""
+"""Commands on a terminal: the screen while they run and when they are finished."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = posix_only("terminals")
 
 ROWS = 120  # of the terminal
 MAIN = "from hashret.cli import main; main()"
-EAGER = "from hashret.cli import bars; bars.DELAY = 0\n" + MAIN  # draws stages however short
+EAGER = "from hashret.cli import bars; bars.DELAY = 0\n" + MAIN  # also draws short stages
 FAST = ("-o", "min_steps=120", "-o", "max_steps=120", "-o", "validation_fraction=0")
 
 
@@ -181,7 +181,7 @@ class TestCommands:
         )
         seen = terminal(tmp_path, "demo", "--folder", "my indexes", columns=120, code=short + MAIN)
         assert seen.code == 0
-        assert any("150 texts" in line for line in seen.screen)  # progress has not erased it
+        assert any("150 texts" in line for line in seen.screen)  # progress did not erase it
         assert any("of the first ten hits" in line for line in seen.screen)
         name, *words = shlex.split(seen.screen[-1])
         assert name == "hashret"
@@ -216,7 +216,7 @@ class TestCommands:
         assert len(seen.screen) == 4
         (tmp_path / "indexes").symlink_to(desk / "indexes")
         (tmp_path / "mine").mkdir()
-        assert "no index at 'mine'" in terminal(tmp_path, "query", "ship", "-i", "mine").text  # what is there counts
+        assert "no index at 'mine'" in terminal(tmp_path, "query", "ship", "-i", "mine").text  # existing content counts
 
 
 STAGES = """
@@ -254,7 +254,7 @@ class TestProgress:
         assert first
         assert second
         assert third
-        assert max(first) < min(second)  # a stage that is over is not drawn beside the next, nor again
+        assert max(first) < min(second)  # a finished stage is not drawn together with the next one, or again
         assert max(second) < min(third)
         assert any("a remark" in screen and "second " in screen for screen in seen.earlier)
         assert "a remark" in seen.earlier[min(third)]

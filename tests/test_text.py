@@ -46,7 +46,7 @@ def test_word_vectors_are_those_of_the_formula() -> None:
     left, values, _ = np.linalg.svd(information)
     ours = views.word_vectors(weights, 4, seed=0).astype(np.float64)
     wanted = left[:, :4] * values[:4] ** 0.25
-    assert np.allclose(ours @ ours.T, wanted @ wanted.T, atol=1e-4)  # the same but for signs
+    assert np.allclose(ours @ ours.T, wanted @ wanted.T, atol=1e-4)  # equal up to signs
 
 
 def test_latent_directions_are_singular_vectors() -> None:

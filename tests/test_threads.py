@@ -1,4 +1,4 @@
-"""An index in several threads and processes: queries see one generation, whole, while others change it."""
+"""An index in several threads and processes: queries see one complete generation during changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashret import Document, Index
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
-    """Sixty documents; those of one number share their words."""
+    """Sixty documents; those with the same number have the same words."""
     return Index.create(tmp_path / "index", texts(0, 60), bits=16, encoder="lsh")
 
 
@@ -54,7 +54,7 @@ def test_queries_in_threads_see_whole_generations_while_another_adds_and_deletes
 
 
 def named(start: int) -> list[Document]:
-    """Twenty documents with ids of their own."""
+    """Twenty documents with distinct ids."""
     return [Document(f"new{n}", text) for n, text in enumerate(texts(start, start + 20), start)]
 
 

@@ -1,4 +1,4 @@
-"""Training: one loop, which stops in time, keeps the best, and never sees a label."""
+"""Training: the loop stops early, keeps the best state, and never uses labels."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Line(nn.Module):
 
 
 class Scripted(nn.Module):
-    """Its held-out losses are those given, one an epoch; its weight counts the steps."""
+    """A network with given held-out losses, one per epoch; its weight counts the steps."""
 
     def __init__(self, losses: list[float]) -> None:
         super().__init__()
@@ -250,7 +250,7 @@ def test_fits_in_threads_give_what_one_alone_gives() -> None:
 
     def fit(encoder: str) -> str:
         hasher = Hasher.fit(texts, bits=8, encoder=encoder, seed=1, options=short)
-        assert hasher.fitted is not None  # builds the layers once more, with random weights
+        assert hasher.fitted is not None  # builds the layers again, with random weights
         return hasher.fingerprint
 
     encoders = ["bernoulli", "denoising", "adversarial"]

@@ -1,4 +1,4 @@
-"""TREC files: what is written is read again, and a bad line is named."""
+"""TREC files: round trips, and errors that name the line."""
 
 from __future__ import annotations
 

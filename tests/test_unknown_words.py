@@ -1,4 +1,4 @@
-"""A query of which an index knows no word has no answer, in whatever way it is asked."""
+"""A query without known words has no results, in all ways of searching."""
 
 from __future__ import annotations
 

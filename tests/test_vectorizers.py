@@ -1,4 +1,4 @@
-"""The contract of every vectorizer, and what each one owes beside it."""
+"""The contract of all vectorizers, and tests of each one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TestTokens:
 class TestTfIdf:
     @pytest.fixture
     def pages(self) -> list[Document]:
-        """The Python documentation, a page a topic."""
+        """The Python documentation, one document per topic."""
         topics = ["str", "int", "list", "dict", "set", "tuple", "float", "bytes", "bool", "object", "complex", "range",
                   "frozenset", "memoryview", "slice", "property", "type", "enumerate", "zip", "map", "filter",
                   "reversed"]  # fmt: skip
@@ -121,7 +121,7 @@ class TestTfIdf:
 
 
 def gradient(mode: str, size: tuple[int, int] = (20, 12)) -> Image.Image:
-    """An image from dark to bright, in any mode; coloured where the mode has colours."""
+    """An image from dark to bright in any mode; in colour if the mode has colours."""
     across, height = size
     ramp = np.linspace(0, 255, across * height).reshape(height, across)
     if mode == "I;16":

@@ -1,4 +1,4 @@
-"""Views learned from the corpus: the company of words and the directions of greatest weight, by their formulas."""
+"""Views learned from the corpus: co-occurrence and latent semantic analysis, compared with their formulas."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .conftest import TOPICS, sparse
 
 
 def weights(n: int, width: int, seed: int = 0) -> np.ndarray:
-    """Some documents that hold some words, rows of length 1 or 0."""
+    """Random tf-idf rows of length 1 or 0."""
     rng = np.random.default_rng(seed)
     values = rng.random((n, width)) * (rng.random((n, width)) < 0.3)
     return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12))
 
 
 def information(x: np.ndarray) -> np.ndarray:
-    """P of the module's formula, entry by entry."""
+    """Compute P of the formula of the module, entry by entry."""
     m = x.T @ x
     np.fill_diagonal(m, 0)
     q = m.sum(axis=0) ** 0.75
@@ -56,7 +56,7 @@ def test_word_vectors_weigh_directions_by_a_power_of_their_singular_values() -> 
     wanted = left[:, :6] * values[:6] ** 0.25
     found = views.word_vectors(sparse(x), 6, seed=0)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-3)  # the same but for signs
+    np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=1e-3)  # equal up to signs
 
 
 def test_words_that_share_company_lie_nearer_than_others(texts: list[Document]) -> None:

@@ -1,4 +1,4 @@
-"""What searchers say of themselves: exact or not, verified or not, by tables once those pay."""
+"""Searchers: exact or not, verified or not, with tables if they are worth building."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_auto_builds_no_tables_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) 
 def test_auto_drops_tables_that_serve_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "BUILD", 1e-6)
     rng = np.random.default_rng(0)
-    own, asked = (rng.integers(0, 256, (n, 8), dtype=np.uint8) for n in (500, 100))  # none near another
+    own, asked = (rng.integers(0, 256, (n, 8), dtype=np.uint8) for n in (500, 100))  # not near each other
     made = searcher(own, 64)
     ways = [made.search(asked, 5).searcher for _ in range(4)]
     assert ways[0] == "multi_index"
@@ -92,7 +92,7 @@ def test_auto_builds_its_tables_once_while_other_threads_go_on_scanning(monkeypa
     class Slow(MultiIndex):
         def __init__(self, *arguments: Any) -> None:
             built.append(threading.get_ident())
-            assert scanned.wait(10)  # another thread's search ends before the tables are there
+            assert scanned.wait(10)  # the search of another thread ends before the tables are built
             super().__init__(*arguments)
 
     monkeypatch.setattr("hashret.search.auto.MultiIndex", Slow)

@@ -1,4 +1,4 @@
-"""Which words a corpus is known by, how often a text holds each, and what they weigh."""
+"""Vocabulary, word counts and weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_of_all_words_the_most_frequent_are_kept(largest: int) -> None:
 
 
 def frequent(n: int) -> list[str]:
-    """n texts, of which word07 is in the first seven, word08 in the first eight."""
+    """Return n texts, with word07 in the first seven, word08 in the first eight."""
     return [" ".join(f"word{df:02d}" for df in range(1, n + 1) if i < df) for i in range(n)]
 
 

@@ -1,4 +1,4 @@
-"""Worker processes: reused, limited, restarted, and gone when the process that uses them is gone."""
+"""Worker processes: reused, limited, restarted, and ended together with their parent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def page(text: str) -> str:
 
 
 def nested(count: int) -> bytes:
-    """A page that takes time in the square of the count."""
+    """A page that takes quadratic time in the count."""
     return b"<html>" + b"<div>" * count
 
 
@@ -42,7 +42,7 @@ def children() -> list[psutil.Process]:
 
 @pytest.fixture(autouse=True)
 def no_children() -> None:
-    """Begin without a child."""
+    """Start without a child process."""
     worker._pool.close()
 
 
@@ -194,7 +194,7 @@ def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch
     assert page("safe") == "safe"
 
 
-# Other processes. `LOOP` reads for ever and says when it begins.
+# Other processes. `LOOP` reads forever and reports when it starts.
 
 LOOP = """
 import sys, threading
@@ -213,7 +213,7 @@ def begin(seconds: float) -> tuple[subprocess.Popen[str], psutil.Process]:
     assert process.stdout is not None
     child = psutil.Process(int(process.stdout.readline().split()[1]))
     used = sum(child.cpu_times()[:2])
-    while sum(child.cpu_times()[:2]) < used + 0.2:  # it is at work
+    while sum(child.cpu_times()[:2]) < used + 0.2:  # it is running
         time.sleep(0.02)
     return process, child
 
@@ -234,7 +234,7 @@ def test_a_killed_process_leaves_no_child_behind() -> None:
     process, child = begin(0.5)
     process.kill()
     process.communicate()
-    child.wait(timeout=20)  # by its own limit on processor time
+    child.wait(timeout=20)  # by its own limit on CPU time
 
 
 def test_an_idle_child_ends_with_the_process_that_used_it() -> None:
