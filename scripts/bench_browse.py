@@ -1,4 +1,4 @@
-"""Measure what outliers, clusters and map do unless told otherwise, beside the encoders that can too.
+"""Measure outliers, clusters and map with default options, compared with the encoders that have these capabilities.
 
     HASHRET_DATA=/path/to/data python scripts/bench_browse.py [--corpus NAME]... [--seed N]...
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def find_outliers(documents: list[Document], seed: int, kinds: int, others: int | None) -> dict[str, Any]:
-    """ROC AUC of documents of other labels hidden among those of some labels, by each way's scores."""
+    """ROC AUC of each method for documents of other labels hidden among those of some labels."""
     rng = np.random.default_rng(seed)
     names = rng.permutation(sorted({document.labels[0] for document in documents})).tolist()
     usual, strange = (
@@ -128,7 +128,7 @@ def draw_map(documents: list[Document], seed: int) -> dict[str, Any]:
 
 
 def timed(documents: list[Document], asked: Mapping[str, Callable[[Index], float]], seed: int) -> dict[str, Any]:
-    """What each way gives on an index of the documents, and its seconds."""
+    """Return the result of each method on an index of the documents, and its seconds."""
     found, seconds = {}, {}
     with tempfile.TemporaryDirectory() as folder, Index.create(folder, documents, bits=BITS, seed=seed) as index:
         for way, ask in asked.items():
@@ -159,7 +159,7 @@ QUESTIONS: dict[str, Callable[[list[Document], int], dict[str, Any]]] = {
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """All questions as a page."""
+    """Return the page with all results."""
     counts = sorted(set(Counter((run["corpus"], run["question"]) for run in found).values()))
     seeds = f"{counts[0]} or {counts[-1]}" if len(counts) > 1 else counts[0]
     lines = [
@@ -199,7 +199,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def _rows(found: list[dict[str, Any]], questions: list[str]) -> list[str]:
-    """A row a way, the best first; a column a corpus and question."""
+    """Return a table with one row per method, best first, and one column per corpus and question."""
     columns = {
         (name, question): own
         for name in CORPORA

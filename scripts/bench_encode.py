@@ -139,7 +139,7 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The newest figures of each part as a page."""
+    """Return the page with the latest figures of each part."""
     lines = [
         "# Encoding and start-up of a query",
         "",

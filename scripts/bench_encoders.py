@@ -1,4 +1,4 @@
-"""Measure every encoder through the same door: 32 bits, the default's features, labels that none saw, ties expected.
+"""Measure all encoders in the same way: 32 bits, default features, labels not used for training, expected ties.
 
     HASHRET_DATA=/path/to/data python scripts/bench_encoders.py [--corpus NAME]... [--encoder NAME]...
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The figures as a page, the best first: mean, and the standard deviation where there are several seeds."""
+    """Return the page with the figures, best first: mean, and standard deviation over several seeds."""
     lines = [
         "# Figures",
         "",

@@ -45,7 +45,7 @@ def posts(part: str) -> list[Document]:
 
 
 def quality() -> Iterator[dict[str, Any]]:
-    """Codes by either graph."""
+    """Measure the codes learned with either graph."""
     documents, queries = posts("train"), posts("test")
     vectorizer = VECTORIZERS.get("text")()
     features, asked = vectorizer.fit(documents), vectorizer.transform(queries).input
@@ -64,7 +64,7 @@ def quality() -> Iterator[dict[str, Any]]:
 
 
 def growth() -> Iterator[dict[str, Any]]:
-    """Time and memory of a process a size."""
+    """Measure time and memory, with one process per size."""
     for size in SIZES:
         done = subprocess.run(
             [sys.executable, __file__, "learn", str(size)], capture_output=True, text=True, check=True
@@ -95,7 +95,7 @@ def _pieces() -> Iterator[str]:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The figures as a page."""
+    """Return the page with the figures."""
     lines = ["# The graph of neighbours", "", "Written by `scripts/bench_graph.py`.", ""]
     shares = [run["value"] for run in found if run["what"] == "found"]
     if shares:

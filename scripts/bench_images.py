@@ -1,4 +1,4 @@
-"""Measure the default on images beside ITQ: average precision of the whole ranking, by labels that none learned from.
+"""Measure the default on images, compared with ITQ: average precision by labels that were not used for training.
 
     HASHRET_DATA=/path/to/data python scripts/bench_images.py [--corpus NAME]... [--bits N]... [--seed N]...
 
@@ -96,7 +96,7 @@ def measure(name: str, split: Split, bits: list[int], seeds: list[int], done: se
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The figures as a page."""
+    """Return the page with the figures."""
     lines = [
         "# Images",
         "",

@@ -1,4 +1,4 @@
-"""Measure the default on real texts, beside what else one would use: precision by labels that nothing learned from.
+"""Measure the default on real texts, compared with common alternatives: precision by labels not used for training.
 
     HASHRET_DATA=/path/to/data python scripts/bench_quality.py [--corpus NAME]... [--method NAME]... [--bits N]...
         [--seed N]...
@@ -88,7 +88,7 @@ def _split(found: list[Document], field: str, *parts: str) -> Split:
 
 
 def _counts(file: Any) -> Split:
-    """Texts made of counts: each word as often as it was counted."""
+    """Create texts from word counts: each word is repeated by its count."""
     parts = []
     for part in ("train", "test"):
         counts, columns, edges = (file[f"{part}_{name}"] for name in ("data", "indices", "indptr"))
@@ -137,7 +137,7 @@ def measure(
 
 
 def _finer(method: str, own: Features, theirs: Features, logits: Any, program: Program, codes: Codes) -> Finer:
-    """What orders the nearest anew."""
+    """Return the distance for re-ranking."""
     by_logits = ByLogits(logits - program.threshold, codes)
     if method != KEPT:
         return by_logits
@@ -175,7 +175,7 @@ def _bm25(counts: CSRMatrix, df: np.ndarray, k1: float = 0.9, b: float = 0.4) ->
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The figures as a page."""
+    """Return the page with the figures."""
     lines = [
         "# Quality",
         "",
@@ -195,7 +195,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def summary(found: list[dict[str, Any]], bits: int = 32, measure: str = "P@100") -> str:
-    """The table that the README shows."""
+    """Return the table of the README."""
     names = [name for name in TITLES if any(run["corpus"] == name for run in found)]
     lines = [f"| {measure} | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
     for method in (name for name in (*CODES, *FLOATS) if name != KEPT and any(r["method"] == name for r in found)):
@@ -229,7 +229,7 @@ def _cell(own: list[dict[str, Any]], method: str, bits: int, measure: str, reran
 
 
 def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> None:
-    """Precision against bits, a frame a corpus."""
+    """Plot precision against bits, one panel per corpus."""
     import matplotlib as mpl
 
     mpl.use("svg")

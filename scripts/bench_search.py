@@ -1,4 +1,4 @@
-"""Measure search beside its peers, in one run: time a query, and how much of the nearest each finds.
+"""Measure search against other libraries in one run: time per query and recall.
 
     HASHRET_DATA=/path/to/data python scripts/bench_search.py [--codes KIND]... [--documents N]... [--bits N]...
 
@@ -44,7 +44,7 @@ Answer = tuple[np.ndarray, np.ndarray]  # distances, positions [m, k]
 
 
 def uniform(n: int, bits: int) -> Codes:
-    """Codes by chance."""
+    """Random codes."""
     return np.random.default_rng(0).integers(0, 256, (n, bits // 8), dtype=np.uint8)
 
 
@@ -88,7 +88,7 @@ def encoder(n: int, bits: int) -> Codes:
 
 
 def ways(codes: Codes, bits: int, asked: Codes, edge: np.ndarray) -> Iterator[tuple[str, Any]]:
-    """Each method and how to ask it, made when it is its turn."""
+    """Yield each method with a function that queries it, created on demand."""
     dim = 8 * codes.shape[1]
     for name in ("scan", "multi_index", "lookup")[: 3 if bits <= 32 else 2]:
         ours = searcher(codes, bits, name, threads=1)
@@ -118,7 +118,7 @@ def ways(codes: Codes, bits: int, asked: Codes, edge: np.ndarray) -> Iterator[tu
 def _enough(
     knob: Any, name: str, values: tuple[int, ...], asked: Codes, edge: np.ndarray, index: Any = None
 ) -> Callable[[Codes], np.ndarray]:
-    """An index set so that it finds enough, or as much as it can."""
+    """Tune an index to reach the required recall, or the best it can."""
     index = index or knob
     for value in values:
         setattr(knob, name, value)
@@ -128,12 +128,12 @@ def _enough(
 
 
 def recall(distances: np.ndarray, edge: np.ndarray) -> float:
-    """Share of those found that are no farther than the k-th true neighbour, ties counting as found."""
+    """Return the share of results not farther than the k-th true neighbour; ties count as found."""
     return float(((distances <= edge[:, None]) & (distances >= 0)).mean())
 
 
 def best(work: Callable[..., Any], repeats: int = 5) -> float:
-    """The least time of several, in seconds: others use the machine too."""
+    """Return the minimum time of several repetitions, in seconds, because the machine is shared."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -184,7 +184,7 @@ def addresses() -> Iterator[dict[str, Any]]:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The figures as a page."""
+    """Return the page with the figures."""
     lines = [
         "# Performance",
         "",
@@ -229,7 +229,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def plot(found: list[dict[str, Any]], target: Path, n: int = 10**6, bits: int = 64) -> None:
-    """Time a query of each method on each kind of codes, as SVG."""
+    """Plot the time per query of each method on each kind of codes, as SVG."""
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Measure the store: adds a second, one more document in a large index, opening, bytes a document.
+"""Measure the store: adds per second, one more document in a large index, opening, bytes per document.
 
     python scripts/bench_store.py [--documents N]
 
@@ -40,7 +40,7 @@ def texts(count: int, seed: int) -> Iterator[Document]:
 
 
 def measure(count: int) -> dict[str, float]:
-    """All figures."""
+    """Measure all figures."""
     hasher = Hasher.fit(texts(2000, 9), bits=64, encoder="lsh")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"

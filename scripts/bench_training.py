@@ -1,4 +1,4 @@
-"""Measure the speed of training: an epoch over MNIST by the training loop, beside a plain loop of torch.
+"""Measure the speed of training: an epoch over MNIST, compared with a plain torch loop.
 
     HASHRET_DATA=/path/to/data python scripts/bench_training.py [NAME...]
 
@@ -47,7 +47,7 @@ ONCE = {  # what does the same training several times, or machines before it, do
 
 
 def trained() -> list[str]:
-    """The encoders that are nets."""
+    """Return the neural encoders."""
     return [name for name in ENCODERS.names() if ENCODERS.get(name).trained]
 
 
@@ -134,7 +134,7 @@ def timed(run: Callable[[], None]) -> float:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The last run of each encoder, as a page."""
+    """Return the page with the last run of each encoder."""
     last = {run["encoder"]: run for run in found}
     ratios = {name: median(run["ours"]) / median(run["plain"]) for name, run in last.items()}
     over = [name for name, ratio in ratios.items() if ratio > WANTED]

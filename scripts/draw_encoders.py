@@ -1,4 +1,4 @@
-"""Draw what encoders do: maps, reconstructions, what is set aside, samples, energies.
+"""Draw results of encoders: maps, reconstructions, outliers, samples, energies.
 
     HASHRET_DATA=/path/to/data python scripts/draw_encoders.py [NAME...]
 
@@ -38,7 +38,7 @@ SEED = 0
 
 
 def main() -> None:
-    """Draw those named, or all."""
+    """Draw the named images, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(IMAGES))
     names = parser.parse_args().names
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def fit(name: str, images: Floats, bits: int, schedule: Schedule | None = None, **options: Any) -> Any:
-    """An encoder fitted on digits."""
+    """Return an encoder fitted on digits."""
     return ENCODERS.get(name)(**options).fit(as_features(images), bits, schedule or Schedule(seed=SEED))
 
 
@@ -81,7 +81,7 @@ def maps(data: Path) -> Figure:
 
 
 def reconstructions(data: Path) -> Figure:
-    """A test digit of each kind, and what 32 units keep of it."""
+    """One test digit of each kind and its reconstruction from 32 units."""
     own, (others, theirs) = mnist(data, "train", 10_000)[0], mnist(data, "t10k", 1000)
     shown = [int(np.flatnonzero(theirs == digit)[1]) for digit in range(10)]
     rows = {"given": others}
@@ -116,7 +116,7 @@ def set_aside(data: Path) -> Figure:
 
 
 def samples(data: Path) -> Figure:
-    """Digits that nobody wrote."""
+    """Generated digits."""
     own, _ = mnist(data, "train")
     plan = Schedule(seed=SEED, epochs=20, learning_rate=2e-3, max_steps=LONG, validation_fraction=0.0)
     made = {

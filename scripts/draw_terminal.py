@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def seen(command: tuple[str, ...], folder: str) -> str:
-    """What a terminal shows of a command, its passing progress left out."""
+    """Return the terminal output of a command without progress bars."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"COLUMNS": str(COLUMNS), "LINES": str(LINES), "TERM": "xterm-256color"}
     run = [sys.executable, "-c", "from hashret.cli import main; main()", *command]
@@ -58,7 +58,7 @@ def seen(command: tuple[str, ...], folder: str) -> str:
         try:
             while part := os.read(ours, 65536):
                 parts.append(part)
-        except OSError:  # how a terminal says that the other side has gone
+        except OSError:  # the other side of the terminal was closed
             pass
         assert process.stderr is not None
         words = process.stderr.read()

@@ -1,4 +1,4 @@
-"""Measure what searching costs on this machine, and write it into hashret/search/costs.py.
+"""Measure the costs of search on this machine and write them to hashret/search/costs.py.
 
     python scripts/fit_costs.py [--show]
 
@@ -25,8 +25,8 @@ N, QUERIES = 10**6, 64
 
 
 def scanned() -> tuple[float, float]:
-    """Nanoseconds a code in batches: what each takes, and what each byte of it adds."""
-    widths = [w for w in costs.LOOPS if w <= 16]  # longer ones wait for memory
+    """Nanoseconds per code in batches: a constant and an amount per byte."""
+    widths = [w for w in costs.LOOPS if w <= 16]  # longer codes are limited by memory bandwidth
     times = []
     for width in widths:
         codes = uniform(N, 8 * width)

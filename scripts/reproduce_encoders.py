@@ -1,4 +1,4 @@
-"""Reproduce what each encoder is known for, seed by seed: scripts/reproductions has one file per encoder.
+"""Reproduce the published claim of each encoder, seed by seed: scripts/reproductions has one file per encoder.
 
     HASHRET_DATA=/path/to/data python scripts/reproduce_encoders.py [NAME...] [--seed N]... [--budget small|published]
 
@@ -33,7 +33,7 @@ MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
 
-IMAGES = {  # that scripts/draw_encoders.py draws: of an encoder, its file in docs/encoders and what is to be seen
+IMAGES = {  # images of scripts/draw_encoders.py: for an encoder, its file in docs/encoders and caption
     "autoencoder": (
         "reconstructions",
         "A test digit of each kind and what 32 units keep of it, with the mean squared error of a thousand; "
@@ -65,7 +65,7 @@ IMAGES = {  # that scripts/draw_encoders.py draws: of an encoder, its file in do
 
 
 def reproductions() -> dict[str, ModuleType]:
-    """The encoders that have a bar, in the registry's order."""
+    """Return the modules of encoders with a claim, in the order of the registry."""
     there = {path.stem for path in (Path(__file__).parent / "reproductions").glob("*.py")}
     modules = {name: name.replace("-", "_") for name in ENCODERS.names()}
     return {
@@ -74,7 +74,7 @@ def reproductions() -> dict[str, ModuleType]:
 
 
 def main() -> None:
-    """Run what is missing."""
+    """Run missing reproductions and write the page."""
     known = reproductions()
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """All encoders, what each is for, its options and what its bar measured, as a page."""
+    """Return the page with all encoders, their methods, options and results."""
     lines = [
         "# Encoders",
         "",
@@ -136,7 +136,7 @@ def _shown(value: Any) -> str:
 
 
 def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """What an encoder's bar gave, for each budget it was run with."""
+    """Return the results of an encoder for each budget."""
     given = []
     for budget in BUDGETS:
         own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
@@ -154,16 +154,16 @@ def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[di
 
 
 def as_json(found: list[dict[str, Any]]) -> str:
-    """The same of all encoders."""
+    """Return the results of all encoders as JSON."""
     given = {name: measured(bar, found, name) for name, bar in reproductions().items()}
     return json.dumps(given, indent=1, ensure_ascii=False) + "\n"
 
 
 def _told(bar: ModuleType, given: dict[str, Any]) -> list[str]:
-    """One bar's figures and verdict."""
+    """Return the figures and verdicts of one claim."""
     rows = [f"| {figure} | {value} |" for figure, value in given["figures"].items()]
     verdicts = [f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in given["reached"].items()]
-    tried = ["", bar.TRIED] if hasattr(bar, "TRIED") else []  # where something was not reached
+    tried = ["", bar.TRIED] if hasattr(bar, "TRIED") else []  # set if a claim was not reached
     return [given["measured"], "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
 
 

@@ -56,7 +56,7 @@ Ranker = Callable[[int], Floats]  # the number of a query -> distances of all po
 
 
 def precision(distances: Floats, relevant: npt.NDArray[np.bool_]) -> Floats:
-    """Precision where each recall of RECALL is reached, [8]; in expectation over the order of equal distances."""
+    """Return the precision at each recall of RECALL [8], in expectation over the order of ties."""
     order = np.argsort(distances, kind="stable")
     ordered, hits = distances[order], relevant[order]
     ends = np.append(np.flatnonzero(np.diff(ordered)) + 1, len(ordered))
@@ -69,7 +69,7 @@ def precision(distances: Floats, relevant: npt.NDArray[np.bool_]) -> Floats:
 
 
 def curve(rank: Ranker, labels: npt.NDArray[np.str_]) -> list[float]:
-    """The mean over all posts as queries, each against the others."""
+    """Return the mean over all posts as queries, each compared with the others."""
     total = np.zeros(len(RECALL))
     for query in range(len(labels)):
         others = np.arange(len(labels)) != query
@@ -92,7 +92,7 @@ def in_ball(far: Ranker, fine: Ranker) -> Ranker:
 
     def distances(query: int) -> Floats:
         whole, order = far(query), fine(query)
-        edge = np.partition(whole, BALL)[BALL]  # the query itself is among them
+        edge = np.partition(whole, BALL)[BALL]  # includes the query itself
         scaled = (order - order.min()) / (np.ptp(order) or 1.0)
         return np.where(whole <= edge, scaled - 2, whole)
 
@@ -155,7 +155,7 @@ def _codes(own: Features, asked: Any, weights: Ranker, seed: int) -> tuple[dict[
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The figures as a page."""
+    """Return the page with the figures."""
     lines = [
         "# The curve of Semantic Hashing",
         "",
@@ -186,7 +186,7 @@ def _cell(values: tuple[float, ...]) -> str:
 
 
 def plot(found: list[dict[str, Any]], target: Path) -> None:
-    """The figures as an image."""
+    """Draw the figures as an image."""
     import matplotlib as mpl
 
     mpl.use("svg")

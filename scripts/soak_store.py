@@ -1,4 +1,4 @@
-"""Break an index in every way the tests know, for longer.
+"""Run the fault injection of the tests for a longer time.
 
     python scripts/soak_store.py [PART]... [--minutes N]
 
@@ -66,14 +66,14 @@ def made(folder: Path, count: int = 60) -> Path:
 
 
 def kills(folder: Path, minutes: float) -> dict[str, float]:
-    """Writers killed at a random instant."""
+    """Writers killed at random times."""
     changes = kill_writers(made(folder), 200)
     cut = {what: count for what, count in sorted(changes.items()) if what.startswith("cut off")}
     return {"kills": 200, "changes acknowledged, none lost": sum(changes.values()) - sum(cut.values()), **cut}
 
 
 def cuts(folder: Path, minutes: float) -> dict[str, float]:
-    """The power cut at every instant of a history of changes drawn at random."""
+    """Power failures at every point of a random history of changes."""
     root, chance, opened = folder / "index", random.Random(0), 0
     disk = Disk(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -114,17 +114,17 @@ def flips(folder: Path, minutes: float) -> dict[str, float]:
 
 
 def creates(folder: Path, minutes: float) -> dict[str, float]:
-    """Two processes that create one index at once."""
+    """Two processes that create the same index at once."""
     return {**race_creations(folder, 200)}
 
 
 def writers(folder: Path, minutes: float) -> dict[str, float]:
-    """Four writers at once, killed and started again, beside readers."""
+    """Four concurrent writers, killed and restarted, together with readers."""
     return {"minutes": minutes, **many_writers(made(folder), 60 * minutes)}
 
 
 def links(folder: Path, minutes: float) -> dict[str, float]:
-    """Links to somebody's folder in the place of the index's own while two write."""
+    """Folders of the index replaced by links to another folder during writes."""
     (folder / "precious").mkdir()
     (folder / "precious" / "diary.txt").write_text("dear")
     swap = Swapper(made(folder), folder / "precious")
@@ -196,7 +196,7 @@ def use(index: Path) -> None:
 
 
 def fuzz(folder: Path, minutes: float) -> dict[str, float]:
-    """Bytes that are nearly right, to everything that reads bytes from outside; nothing but HashretError may come."""
+    """Slightly damaged bytes for all parsers of external data; only HashretError may be raised."""
     chance, tries, refused = random.Random(time.time_ns()), 0, 0
     cases = samples(folder)
     resource.setrlimit(resource.RLIMIT_AS, (_size() + BYTES, resource.RLIM_INFINITY))
@@ -226,7 +226,7 @@ def fuzz(folder: Path, minutes: float) -> dict[str, float]:
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The same with some bits flipped, some bytes lost, doubled, made huge, or text put in."""
+    """Return the bytes with random bits flipped, and bytes lost, repeated, enlarged, or text inserted."""
     made_of = bytearray(data)
     for _ in range(chance.choice([1, 1, 2, 4, 16])):
         at = chance.randrange(len(made_of) + 1)

@@ -38,7 +38,7 @@ def names() -> list[str]:
 
 
 def reference() -> str:
-    """The text of the page."""
+    """Return the text of the page."""
     parts = [_class(name) if inspect.isclass(getattr(hashret, name)) else _function(name) for name in names()]
     return HEAD + "\n".join(parts)
 
@@ -83,7 +83,7 @@ def _member(owner: str, name: str, value: Any) -> str:
 
 
 def _call(name: str, function: Callable[..., Any], skip: int = 0) -> str:
-    """The signature as one line, or a parameter a line if that is longer than 100 characters."""
+    """Return the signature as one line, or one parameter per line if it is longer than 100 characters."""
     signature = inspect.signature(function)
     parts: list[str] = []
     keyword_only = False

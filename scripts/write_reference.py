@@ -34,7 +34,7 @@ Written by `scripts/write_reference.py` from the commands; a test compares it.
 
 
 def reference() -> str:
-    """The text of the page."""
+    """Return the text of the page."""
     group: Any = typer.main.get_command(app)
     parts = [HEAD, *(_command(name, command) for name, command in group.commands.items()), _options()]
     return "\n".join(parts)

@@ -366,7 +366,8 @@ def test_a_damaged_manifest_is_told_and_can_be_replaced(data: Path, tmp_path: Pa
 
 @posix_only("signals")
 def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None:
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # the test runner may ignore the signal
+    # the test runner may ignore SIGINT
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [sys.executable, "-c", f"{heard}; from hashret.cli import main; main()", "index"]
     command += [
         str(data / "train.jsonl.gz"),

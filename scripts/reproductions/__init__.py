@@ -1,4 +1,4 @@
-"""What shows that an encoder works, a file each, named as the encoder is:
+"""Measurements of the published claims of encoders, one file per encoder:
 
 BAR                            the claims in words, as the table shows them
 SEEDS                          where other than 0, 1, 2

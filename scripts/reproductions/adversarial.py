@@ -1,4 +1,4 @@
-"""Codes that look like their prior."""
+"""Codes with the distribution of a prior."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def largest(codes: np.ndarray) -> float:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     told = {prior: mean(figures[f"told apart, {prior}"]) for prior in PRIORS}
     return {
         **{f"{prior}: told apart at most .60 of the time": share <= 0.6 for prior, share in told.items()},

@@ -23,7 +23,7 @@ def standardised(rows: np.ndarray) -> Floats:
 
 
 def as_features(rows: Floats) -> Features:
-    """The same as an encoder takes them."""
+    """Return the rows as features."""
     return Features(rows, rows.shape[1:], "real")
 
 
@@ -46,6 +46,6 @@ def f1_of_highest(scores: np.ndarray, outliers: np.ndarray, share: float) -> flo
 
 
 def best_f1(scores: np.ndarray, outliers: np.ndarray) -> float:
-    """The F1 of the threshold that serves best."""
+    """Return the F1 of the best threshold."""
     found = outliers[np.argsort(-scores, kind="stable")].cumsum()
     return float((2 * found / (np.arange(1, len(scores) + 1) + outliers.sum())).max())

@@ -19,7 +19,7 @@ BITS = 30
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Both errors."""
+    """Reconstruction errors of the autoencoder and of principal components."""
     (own, _), (others, _) = mnist(data, "train"), mnist(data, "t10k")
     features = Features(own, (784,), "real")
     mean_row, axes = principal(features, BITS, seed)

@@ -1,4 +1,4 @@
-"""Bits drawn and sent on: all of them used."""
+"""Sampled bits, all of which carry information."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def entropies(bits: np.ndarray) -> np.ndarray:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     return {
         "mean entropy at least .9": mean(figures["mean entropy"]) >= 0.9,
         "no dead bit": max(figures["dead bits"]) == 0,

@@ -1,4 +1,4 @@
-"""How well clusters agree with classes; the classes are for measuring alone."""
+"""Agreement of clusters and classes; the classes are used for evaluation only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def together(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def accuracy(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Share of documents in the class their cluster stands for, a class a cluster, matched at best (Kuhn 1955)."""
+    """Return the accuracy of clusters with the best one-to-one matching to classes (Kuhn 1955)."""
     from scipy.optimize import linear_sum_assignment
 
     counts = together(found, wanted)

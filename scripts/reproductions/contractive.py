@@ -48,7 +48,7 @@ def jacobian(net: Any, images: Floats) -> float:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     ours, plain = ({k: mean(figures[f"{n}, {k}"]) for k in ("Jacobian", "error", "flips", "AP")} for n in NAMES)
     return {
         "norm of the Jacobian at most a third": ours["Jacobian"] <= plain["Jacobian"] / 3,

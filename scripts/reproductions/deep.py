@@ -54,7 +54,7 @@ def named(own: np.ndarray, labels: np.ndarray, asked: np.ndarray, wanted: np.nda
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     at = {name: mean(values) for name, values in figures.items()}
     return {
         "principal components give 13.87 ± 0.2": abs(at["principal components"] - 13.87) <= 0.2,

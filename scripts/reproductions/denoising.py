@@ -1,4 +1,4 @@
-"""Queries with a quarter of their pixels gone."""
+"""Queries with a quarter of their pixels hidden."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     whole, masked = mean(figures["denoising, whole"]), mean(figures["denoising, masked"])
     return {
         "masked queries keep .90 of the precision": masked >= 0.9 * whole,

@@ -22,7 +22,7 @@ def mnist(data: Path, part: str, count: int | None = None) -> tuple[Floats, np.n
 
 
 def as_features(images: Floats, shape: tuple[int, ...] = SIDE) -> Features:
-    """The same as an encoder takes them."""
+    """Return the images as features."""
     return Features(images, shape, "unit")
 
 

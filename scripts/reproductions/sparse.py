@@ -1,4 +1,4 @@
-"""Sparse units: few active, and what they tell."""
+"""Sparse units: how many are active, and how informative they are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     return {
         "mean activation within 20 % of rho": abs(mean(figures["mean activation"]) - RHO) <= 0.2 * RHO,
         "Hoyer sparsity at least .6": mean(figures["Hoyer sparsity"]) >= 0.6,

@@ -17,7 +17,7 @@ BITS = 40
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Negative log likelihood, and how many units say anything."""
+    """Negative log likelihood and number of active units."""
     (own, _), (others, _) = mnist(data, "train"), mnist(data, "t10k")
     drawn = (np.random.default_rng(seed).random(others.shape) < others).astype(np.float32)
     schedule = Schedule(
@@ -31,7 +31,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """As asked of it."""
+    """Whether each claim is reached."""
     return {
         "at most 93 nats": mean(figures["nats"]) <= 93,
         "at least 10 active units": min(figures["active units"]) >= 10,
