@@ -20,6 +20,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
+from hashret.search.rerank import ByLogits, ByVectors, Finer, shrink
 
 from figures import add_run, data_folder, machine, read_runs
 from hashret import tokens
@@ -31,7 +32,6 @@ from hashret.features import CSRMatrix, Features
 from hashret.projection import as_scipy
 from hashret.readers import read
 from hashret.runtime import Program
-from hashret.search.rerank import ByLogits, ByVectors, Finer, shrink
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 
