@@ -979,7 +979,8 @@ def _derive(manifest: Manifest, read: Callable[[str], bytes]) -> Callable[[Seque
     def derive(records: Sequence[Record]) -> Derived:
         features = None
         if hasher is not None and hasher.document_type == "text":
-            features = hasher.vectorizer.transform([Document(record.id, record.content) for record in records]).input
+            transformed = hasher.vectorizer.transform([Document(record.id, record.content) for record in records])
+            features = hasher.vectorizer.for_vectors(transformed.input)
         return parts.derive(features, records)
 
     return derive

@@ -145,7 +145,7 @@ def select(change: Transaction, batch: list[Document], seen: set[str], policy: s
 def append(change: Transaction, hasher: Hasher, parts: Parts, documents: list[Document], records: list[Record]) -> None:
     """Encode a batch of documents and append their codes, records and derived parts."""
     features = hasher.vectorizer.transform(documents).input
-    change.add(hasher.program.encode(features), records, parts.derive(features, records))
+    change.add(hasher.program.encode(features), records, parts.derive(hasher.vectorizer.for_vectors(features), records))
 
 
 def as_record(document: Document, root: str) -> Record:

@@ -41,12 +41,12 @@ class Parts:
                 language = detect_language([str(document.content) for document in documents])
             analyzer = Analyzer(language)
         if vectors is not None:
-            features = stacked(list(hasher.features(documents)))
+            features = stacked([hasher.vectorizer.for_vectors(own) for own in hasher.features(documents)])
             made = quantizer.fit(features, vectors, hasher.vectorizer.centred)
         return cls(analyzer, made)
 
     def derive(self, features: Floats | CSRMatrix | None, records: Sequence[Record]) -> Derived:
-        """The parts of documents with these features and records."""
+        """The parts of documents with these records, and these features for vectors."""
         vectors = None if self.quantizer is None or features is None else self.quantizer.encode(features)
         if self.analyzer is None:
             return Derived(vectors)

@@ -77,7 +77,9 @@ def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQue
 def _encode(hasher: Hasher, parts: Parts, features: Floats | CSRMatrix) -> EncodedQueries:
     known = hasher.vectorizer.knows(features)
     margins = hasher.program.margins(features)
-    kept = None if parts.quantizer is None else take(features, np.arange(len(features))).reshape(len(features), -1)
+    kept = None
+    if parts.quantizer is not None:
+        kept = take(hasher.vectorizer.for_vectors(features), np.arange(len(features))).reshape(len(features), -1)
     return EncodedQueries(pack(margins > 0), margins, kept, (), known)
 
 

@@ -42,6 +42,10 @@ class Vectorizer(Options, ABC):
     def transform(self, documents: Sequence[Document]) -> Features:
         """Return the features of documents, one row each. Raises DataError for documents of another kind."""
 
+    def for_vectors(self, features: Floats | CSRMatrix) -> Floats | CSRMatrix:
+        """Return what the part `vectors` of an index is made of, [n, any dim], given features [n, dim]."""
+        return features
+
     def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
         """Return which documents have known content, such as known words, from their features [n, dim]: bool [n]."""
         return np.ones(len(features), bool)
