@@ -214,7 +214,7 @@ class Index:
         """The parts of its documents that the index ranks by: "words", "codes", "vectors".
 
         Example:
-            >>> hashret.Index.open("indexes/mine").parts
+            >>> hashret.Index.create("indexes/few", ["the harvest of that year", "wheat was dear"], bits=16).parts
             ('words', 'codes', 'vectors')
         """
         there = {"words": self._parts.analyzer, "codes": True, "vectors": self._parts.quantizer}
@@ -358,9 +358,9 @@ class Index:
             Both are empty of meaning if the query has no known word: then all scores are 0.
 
         Example:
-            >>> index = hashret.Index.open("indexes/mine")
-            >>> index.scores("wheat was dear").scores.argmax()
-            np.int64(1)
+            >>> index = hashret.Index.create("indexes/pair", ["the harvest of that year", "wheat was dear"], bits=16)
+            >>> int(index.scores("wheat was dear").scores.argmax())
+            1
         """
         chosen = checked_parts(by, weights, self.parts, self.parts)
         return self._ranking.scores(self._encode([query]).question(0), chosen, likeness or self._is_likeness, weights)

@@ -76,11 +76,17 @@ def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQue
 
 def _encode(hasher: Hasher, parts: Parts, features: Floats | CSRMatrix) -> EncodedQueries:
     known = hasher.vectorizer.knows(features)
-    margins = hasher.program.margins(features)
+    # one by one: in a product of matrices a row's sums depend on the other rows, by their last bits
+    each = [hasher.program.margins(_row(features, row)) for row in range(len(features))]
+    margins = np.concatenate(each)
     kept = None
     if parts.quantizer is not None:
         kept = take(hasher.vectorizer.for_vectors(features), np.arange(len(features))).reshape(len(features), -1)
     return EncodedQueries(pack(margins > 0), margins, kept, (), known)
+
+
+def _row(features: Floats | CSRMatrix, row: int) -> Floats | CSRMatrix:
+    return features.slice(row, row + 1) if isinstance(features, CSRMatrix) else features[row : row + 1]
 
 
 def _fitting(document: Document, holds: str) -> Document:

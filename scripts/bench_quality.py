@@ -20,18 +20,15 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from hashret.search.rerank import ByLogits, ByVectors, Finer, shrink
 
 from figures import add_run, data_folder, machine, read_runs
 from hashret import tokens
-from hashret.codes import Codes
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate, evaluate_run_labels
 from hashret.features import CSRMatrix, Features
 from hashret.projection import as_scipy
 from hashret.readers import read
-from hashret.runtime import Program
 from hashret.training import Schedule
 from hashret.vectorizers import VECTORIZERS
 
@@ -48,10 +45,8 @@ TITLES = {
     "20news": "20 Newsgroups, raw posts, by date",
     "agnews": "AG News, 4 classes, the validation and test parts of DHIM",
 }
-KEPT = "vectors kept"
 CODES = {  # name: encoder, vectorizer, its options
     "neighborhood": ("neighborhood", "text", {}),
-    KEPT: ("neighborhood", "text", {}),  # the default, re-ranked by the vectors that --keep-vectors keeps
     "bernoulli": ("bernoulli", "tfidf", {}),
     "itq on topics": ("itq", "text", {"input": "topics"}),
     "itq on words": ("itq", "text", {"input": "words"}),
@@ -126,22 +121,10 @@ def measure(
                 started = time.perf_counter()
                 program = ENCODERS.get(encoder)().fit(own, length, Schedule(seed=seed)).program()
                 seconds = round(time.perf_counter() - started, 1)
-                codes, logits = program.encode(own.input), program.logits(theirs.input)
-                query_codes, finer = program.encode(theirs.input), _finer(method, own, theirs, logits, program, codes)
+                codes, query_codes = program.encode(own.input), program.encode(theirs.input)
                 about = {"corpus": name, "method": method, "bits": length, "seed": seed}
-                plain = evaluate(codes, labels, query_codes, asked, MEASURES) if method != KEPT else []
-                for row in plain:
+                for row in evaluate(codes, labels, query_codes, asked, MEASURES):
                     yield about | row | {"fit_seconds": seconds}
-                for row in evaluate(codes, labels, query_codes, asked, MEASURES, finer=finer):
-                    yield about | row | {"reranked": finer.name, "fit_seconds": seconds}
-
-
-def _finer(method: str, own: Features, theirs: Features, logits: Any, program: Program, codes: Codes) -> Finer:
-    """Return the distance for re-ranking."""
-    by_logits = ByLogits(logits - program.threshold, codes)
-    if method != KEPT:
-        return by_logits
-    return ByVectors(by_logits, np.asarray(theirs.input), shrink(np.asarray(own.input)).take)
 
 
 def _floats(method: str, documents: list[Document], queries: list[Document]) -> list[dict[str, Any]]:
@@ -198,32 +181,30 @@ def summary(found: list[dict[str, Any]], bits: int = 32, measure: str = "P@100")
     """Return the table of the README."""
     names = [name for name in TITLES if any(run["corpus"] == name for run in found)]
     lines = [f"| {measure} | {' | '.join(names)} |", "| --- |" + " --- |" * len(names)]
-    for method in (name for name in (*CODES, *FLOATS) if name != KEPT and any(r["method"] == name for r in found)):
+    for method in (name for name in (*CODES, *FLOATS) if any(r["method"] == name for r in found)):
         of = {name: [run for run in found if run["corpus"] == name] for name in names}
-        cells = (_cell(own, method, bits if method in CODES else 0, measure, None) for own in of.values())
+        cells = (_cell(own, method, bits if method in CODES else 0, measure) for own in of.values())
         lines.append(f"| {method}{f', {bits} bits' if method in CODES else ''} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _tables(own: list[dict[str, Any]]) -> Iterator[str]:
     lengths = sorted({run["bits"] for run in own} - {0})
-    for reranked in (None, "logits", "vectors"):
-        ways = [name for name in CODES if any((r["method"], r.get("reranked")) == (name, reranked) for r in own)]
-        for what in MEASURES if ways else ():
-            yield from ("", f"{what}{f', re-ranked by {reranked}' if reranked else ''}:", "")
-            yield f"| | {' | '.join(f'{length} bits' for length in lengths)} |"
-            yield "| --- |" + " --- |" * len(lengths)
-            for method in ways:
-                cells = (_cell(own, method, length, what, reranked) for length in lengths)
-                yield f"| {method} | {' | '.join(cells)} |"
+    for what in MEASURES:
+        yield from ("", f"{what}:", "")
+        yield f"| | {' | '.join(f'{length} bits' for length in lengths)} |"
+        yield "| --- |" + " --- |" * len(lengths)
+        for method in (name for name in CODES if any(r["method"] == name for r in own)):
+            cells = (_cell(own, method, length, what) for length in lengths)
+            yield f"| {method} | {' | '.join(cells)} |"
     yield from ("", "Without codes:", "", f"| | {' | '.join(MEASURES)} |", "| --- | --- | --- |")
     for method in FLOATS:
-        yield f"| {method} | {' | '.join(_cell(own, method, 0, what, None) for what in MEASURES)} |"
+        yield f"| {method} | {' | '.join(_cell(own, method, 0, what) for what in MEASURES)} |"
 
 
-def _cell(own: list[dict[str, Any]], method: str, bits: int, measure: str, reranked: str | None) -> str:
-    wanted = (method, bits, measure, reranked)
-    values = [r["value"] for r in own if (r["method"], r["bits"], r["measure"], r.get("reranked")) == wanted]
+def _cell(own: list[dict[str, Any]], method: str, bits: int, measure: str) -> str:
+    wanted = (method, bits, measure)
+    values = [r["value"] for r in own if (r["method"], r["bits"], r["measure"]) == wanted]
     spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
     return f"{mean(values):.3f}{spread}" if values else "-"
 
@@ -238,7 +219,7 @@ def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> N
     plt.rcParams["svg.hashsalt"] = "hashret"  # the same image from the same figures
     figure, frames = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
     for axes, (name, title) in zip(frames.flat, TITLES.items(), strict=False):
-        own = [r for r in found if r["corpus"] == name and r["measure"] == measure and not r.get("reranked")]
+        own = [r for r in found if r["corpus"] == name and r["measure"] == measure]
         for method in CODES:
             by_bits = {b: [r["value"] for r in own if (r["method"], r["bits"]) == (method, b)] for b in BITS}
             rows = [(bits, mean(values), np.std(values)) for bits, values in by_bits.items() if values]

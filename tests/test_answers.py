@@ -218,7 +218,7 @@ class TestLike:
             for number in range(24):
                 distances = hamming(index.codes[number : number + 1], index.codes[chosen])[0].astype(int)
                 others = sorted((d, n) for d, n in zip(distances.tolist(), chosen, strict=True) if n != number)
-                hits = index.like(str(number), k=k, labels=labels)
+                hits = index.like(str(number), k=k, labels=labels, by="codes")
                 assert [(hit.distance, int(hit.id)) for hit in hits] == others[:k]
                 assert hits.ties_at_k == sum(d == hits[-1].distance for d, _ in others)
                 assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
@@ -259,10 +259,10 @@ def test_a_search_in_another_thread_does_not_undo_search_by(tmp_path: Path) -> N
         index.search_by("flat")
         go_on.set()
         thread.join()
-        assert index.search("boat number1").searcher == "flat"
+        assert index.search("boat number1", by="codes").searcher == "flat"
         with pytest.raises(UsageError):
             index.search_by("nothing")
-        assert index.search("boat number1").searcher == "flat"
+        assert index.search("boat number1", by="codes").searcher == "flat"
 
 
 def test_an_index_of_no_documents_answers_emptily(tmp_path: Path) -> None:
@@ -291,14 +291,17 @@ def test_threads_share_one_searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "searcher", noted)
     with Index.create(tmp_path / "index", texts(), bits=16, encoder="lsh") as index:
         barrier = threading.Barrier(6)
-        threads = [threading.Thread(target=lambda: (barrier.wait(), index.search("boat number1"))) for _ in range(6)]
+        threads = [
+            threading.Thread(target=lambda: (barrier.wait(), index.search("boat number1", by="codes")))
+            for _ in range(6)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert len(made) == 1
         index.add([Document("new", "boat number2")])
-        index.search("boat number1")
+        index.search("boat number1", by="codes")
         assert len(made) == 2
 
 

@@ -62,7 +62,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_query_prints_json_lines_in_a_pipe(data: Path) -> None:
     found = rows(hashret("query", "captain and anchor", "-i", data / "index", "-k", 4))
     assert [row["rank"] for row in found] == [1, 2, 3, 4]
-    assert list(found[0]) == ["query", "rank", "id", "distance", "exact", "labels", "text"]
+    assert list(found[0]) == ["query", "rank", "id", "score", "distance", "exact", "labels", "text", "marks", "parts"]
     assert found[0]["query"] == "captain and anchor"
     assert found[0]["exact"] is True
     assert found[0]["labels"] == ["sea"]
@@ -424,7 +424,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("query", "x", "--weights", "words=0", "-i", "INDEX"), 2, "all weights are 0"),
         (("query", "x", "--weights", "words", "-i", "INDEX"), 2, "--weights takes PART=W, got 'words'"),
         (("query", "x", "--radius", "3", "--by", "words", "-i", "INDEX"), 2, "--radius is a Hamming distance"),
-        (("query", "-i", "INDEX"), 2, "ask with one of TEXT"),
+        (("query", "-i", "INDEX"), 2, "give exactly one of TEXT"),
         (("query", "x", "-k", "0", "--by", "codes", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("eval", "TEST", "--by", "words", "--from-run", "TEST", "-i", "INDEX"), 2, "leave out --by and --weights"),
         (("query", "x", "-i", "nowhere"), 2, "no index at 'nowhere'"),

@@ -94,7 +94,7 @@ def test_the_readmes_python_runs(
     [example] = blocks("README.md", "python")
     names: dict[str, object] = {}
     exec(example, names)
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 6
     names["index"].close()  # type: ignore[attr-defined]
 
 

@@ -212,7 +212,7 @@ def test_pdf_and_word_files(tmp_path: Path) -> None:
     assert "span.docx (took more than" in str(found["span.docx"])
     assert "text.docx (took more than" in str(found["text.docx"])
     for name in ("deep.docx", "packed.pdf", "words.pdf", "lists.pdf", "loop.pdf"):
-        assert "1 files that" in str(found[name])
+        assert "1 file" in str(found[name])
 
 
 # Images

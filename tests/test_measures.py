@@ -349,7 +349,7 @@ def test_a_query_of_which_nothing_is_known_counts_with_nothing_found(
         scores=near.__getitem__ if scored else None,
         known=np.array([True, False, True]),
     )
-    assert "1 of 3 queries have no known word: nothing is found for them" in caplog.text
+    assert "1 of 3 queries have no known words and retrieve nothing" in caplog.text
     alone = evaluate(
         codes, labels, codes[[0, 2]], ["a", "a"], names, scores=near[[0, 2]].__getitem__ if scored else None
     )

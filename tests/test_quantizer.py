@@ -20,7 +20,7 @@ def features(n: int = 600, dim: int = 32, seed: int = 0) -> np.ndarray:
 
 
 def unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
 def recall(x: np.ndarray, quantizer: Quantizer, k: int = 10) -> float:

@@ -54,10 +54,10 @@ def refused(match: str, read_all: Reader, *records: Any, **fields: Any) -> None:
 
 def test_the_usual_fields(jsonl: Reader) -> None:
     assert jsonl({"id": "a", "text": "t", "label": "l", "more": [1]}) == [Document("a", "t", ("l",), {"more": [1]})]
-    assert jsonl({"_id": "a", "title": "T", "text": "t"}) == [Document("a", "T\nt")]
+    assert jsonl({"_id": "a", "title": "T", "text": "t"}) == [Document("a", "T\nt", (), {"title": "T"})]
     assert jsonl({"id": 7, "title": "", "text": "t"}, {"id": 8, "title": "T", "text": ""}) == [
         Document("7", "t"),
-        Document("8", "T"),
+        Document("8", "T", (), {"title": "T"}),
     ]
 
 
@@ -368,7 +368,7 @@ def test_any_text_comes_back_from_csv(tmp_path: Path, texts: list[str], delimite
 def test_csv_rows_are_records(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('id;title;text;label;year\na;T;"t; and\n""more""";l;1999\n\nb;;t;;\n')
     assert list(read(tmp_path / "x.csv")) == [
-        Document("a", 'T\nt; and\n"more"', ("l",), {"year": "1999"}),
+        Document("a", 'T\nt; and\n"more"', ("l",), {"title": "T", "year": "1999"}),
         Document("b", "t", (), {"year": ""}),
     ]
 
@@ -633,7 +633,8 @@ def test_beir_gives_corpus_queries_and_judgements(tmp_path: Path) -> None:
         (tmp_path / "qrels" / name).touch()
     source = read(tmp_path)
     assert isinstance(source, Beir)
-    assert list(source) == [Document("d", "T\nt", (), {"metadata": {}}), Document("corpus.jsonl.gz:2", "u")]
+    first = Document("d", "T\nt", (), {"title": "T", "metadata": {}})
+    assert list(source) == [first, Document("corpus.jsonl.gz:2", "u")]
     assert list(source.queries) == [Document("q", "what")]
     assert [path.name for path in source.qrels] == ["test.tsv", "train.tsv"]
 

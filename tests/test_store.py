@@ -22,11 +22,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from hashret import loops
+from hashret.analyzer import Analyzer
 from hashret.codes import hamming, width
 from hashret.errors import DataError, StoreError, UsageError
 from hashret.features import Vectors
-from hashret.files import Root
-from hashret.store import Record, Store, Transaction
+from hashret.files import BLOCK, Root
+from hashret.store import Derived, Record, Store, Transaction
 from hashret.store.manifest import Manifest, _checksum
 from hashret.store.repair import repair
 from hashret.store.segment import PIECE
@@ -257,7 +259,7 @@ class TestWriting:
             manifest: Manifest = real(kind, root, name)
             if left[0] > 0:
                 number, left[0] = left[0], 0
-                with store.write(file_image) as change:
+                with store.write() as change:
                     add(change, f"late{number}")
                     change.compact()  # no file of the manifest that was read is there any more
                 left[0] = number - 1
@@ -452,7 +454,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("ids", [("x", "y", "y"), ("x", "d")])
     def test_an_id_that_occurs_twice_is_found(self, ids: tuple[str, ...], store: Store) -> None:
-        with store.write(file_image) as change:
+        with store.write() as change:
             add(change, *ids)
         [problem] = store.verify()
         assert problem.file == f"segments/{store.manifest.segments[-1].number:06d}.h5"
@@ -505,79 +507,98 @@ class TestDamage:
             Store.open(store.path)
 
 
-def vectors_of(*ids: str) -> Vectors:
-    """Vectors determined by the ids, 5 numbers each."""
+def derived_of(*ids: str) -> Derived:
+    """Vectors and words determined by the ids."""
     rngs = [np.random.default_rng(list(id.encode())) for id in ids]
     values = np.array([rng.integers(-127, 128, 5) for rng in rngs], np.int8).reshape(-1, 5)
-    return Vectors(values, np.array([rng.random() for rng in rngs], np.float32))
+    vectors = Vectors(values, np.array([rng.random() for rng in rngs], np.float32))
+    texts = [f"{id} word {id * 2}" for id in ids]
+    return Derived(vectors, Analyzer().occurrences(texts), Analyzer().occurrences(ids))
 
 
-class TestVectors:
+class TestDerivedParts:
     @pytest.fixture
     def keeping(self, tmp_path: Path) -> Store:
-        """Two segments with vectors, one row deleted."""
+        """Two segments with vectors, words and titles, one row deleted."""
         made = Store.new(tmp_path / "index")
         for ids in ("abc", "de"):
             with made.write() as change:
                 if ids == "abc":
                     start(change)
-                change.add(np.concatenate([code_of(id) for id in ids]), [record_of(id) for id in ids], vectors_of(*ids))
+                change.add(np.concatenate([code_of(id) for id in ids]), [record_of(id) for id in ids], derived_of(*ids))
         delete(made, "b")
         return made
 
-    def holds(self, store: Store, rows: list[int], ids: str) -> bool:
-        found, wanted = store.vectors(np.array(rows, np.int64)), vectors_of(*ids)
-        return bool((found.values == wanted.values).all() and (found.scales == wanted.scales).all())
+    def holds(self, store: Store, ids: str) -> bool:
+        """Whether the rows of a store are those of the ids, deleted ones included."""
+        found, wanted = store.vectors(), derived_of(*ids)
+        assert found is not None
+        assert wanted.vectors is not None
+        same = (found.values == wanted.vectors.values).all() and (found.norms == wanted.vectors.norms).all()
+        for name in ("words", "titles"):
+            edges = np.cumsum([0, *(field.rows for field in store.fields(name))])
+            for row, id in enumerate(ids):
+                number = int(np.searchsorted(edges, row, "right")) - 1
+                field, place = store.fields(name)[number], row - edges[number]
+                for term in {"words": (id, "word", id * 2), "titles": (id,)}[name]:
+                    postings = field.find(term)
+                    assert postings is not None
+                    rows, _, _ = loops.unpack(postings[0], np.array([0, len(postings[0])], np.uint32), field.rows)
+                    assert place in rows
+        return bool(same)
 
     def test_a_bad_sector_among_vectors_costs_the_documents_it_touched(self, tmp_path: Path) -> None:
         dim, ids, made = 512, [f"d{n}" for n in range(40)], Store.new(tmp_path / "index")
         values = np.random.default_rng(0).integers(-127, 128, (40, dim)).astype(np.int8)
-        with made.write(file_image) as change:
+        with made.write() as change:
             start(change)
             codes = np.concatenate([code_of(id) for id in ids])
-            change.add(codes, [record_of(id) for id in ids], Vectors(values, np.ones(40, np.float32)))
+            change.add(codes, [record_of(id) for id in ids], Derived(Vectors(values, np.ones(40, np.float32))))
         name = "segments/000002.h5"
-        place, _ = made.manifest.files[name].arrays["vectors"]
+        place, _ = made.manifest.files[name].arrays["vectors/int8"]
         first = (place + 10 * dim) // BLOCK * BLOCK  # of a block that some vectors are a part of
         data = bytearray((made.path / name).read_bytes())
         data[first : first + BLOCK] = bytes(BLOCK)
         (made.path / name).write_bytes(data)
         hit = [n for n in range(40) if place + n * dim < first + BLOCK and first < place + (n + 1) * dim]
-        report = repair(made.path, file_image)
+        report = repair(made.path, lambda manifest, read: lambda records: Derived())  # nothing can be made again
         assert sorted(report.lost) == sorted((name, ids[n]) for n in hit)
         kept = [n for n in range(40) if n not in hit]
         found = Store.open(made.path)
         assert living(found) == [ids[n] for n in kept]
-        assert (found.vectors(np.flatnonzero(~found.deleted)).values == values[kept]).all()
-
-    def test_vectors_are_read_in_the_order_asked_for(self, keeping: Store) -> None:
-        for store in (keeping, Store.open(keeping.path)):
-            assert store.dims == {5}
-            assert self.holds(store, [0, 1, 2, 3, 4], "abcde")
-            assert self.holds(store, [4, 0, 3, 0, 2], "eadac")
-            assert self.holds(store, [3], "d")
+        left = found.vectors()
+        assert left is not None
+        assert (left.values[~found.deleted] == values[kept]).all()
 
     def test_compacting_keeps_them_and_a_reader_keeps_its_own(self, keeping: Store) -> None:
         reader = Store.open(keeping.path)
+        assert self.holds(reader, "abcde")
         with keeping.write() as change:
             change.compact()
-        assert self.holds(keeping, [0, 1, 2, 3], "acde")
-        assert self.holds(reader, [4, 1], "eb")
+        assert self.holds(keeping, "acde")
+        assert self.holds(reader, "abcde")
         assert Store.open(keeping.path).verify() == []
 
-    def test_a_flipped_byte_is_found(self, keeping: Store) -> None:
+    @pytest.mark.parametrize("name", ["vectors/int8", "vectors/norms", "words/postings/bytes", "titles/terms/bytes"])
+    def test_a_flipped_byte_is_found(self, name: str, keeping: Store) -> None:
         path = keeping.path / "segments" / "000002.h5"
         with h5py.File(path) as file:
-            places = [file[name].id.get_offset() for name in ("vectors", "scales")]
+            place = file[name].id.get_offset()
         whole = path.read_bytes()
-        for place in places:
-            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-            assert keeping.verify()[0].file == "segments/000002.h5"
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert keeping.verify()[0].file == "segments/000002.h5"
 
-    def test_a_store_without_them_says_so(self, store: Store) -> None:
-        assert store.dims == {0}
-        with pytest.raises(StoreError, match="no vectors are kept"):
-            store.vectors(np.array([0]))
+    def test_a_store_without_them_has_none(self, store: Store) -> None:
+        assert store.vectors() is None
+        assert store.fields("words") == []
+
+    def test_segments_that_hold_different_parts_are_damage(self, keeping: Store) -> None:
+        with keeping.write() as change:
+            change.add(code_of("f"), [record_of("f")])
+        with pytest.raises(StoreError, match="its segments hold different vectors"):
+            keeping.vectors()
+        with pytest.raises(StoreError, match="some segments hold no words"):
+            keeping.fields("words")
 
 
 @settings(max_examples=15, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))

@@ -135,7 +135,7 @@ class TestCommands:
     def test_query_shows_hits_and_moves_no_cursor(self, columns: int, desk: Path) -> None:
         seen = terminal(desk, "query", "ship and anchor", "-k", "3", columns=columns)
         assert seen.code == 0
-        assert seen.screen[0].split() == ["rank", "distance", "id", "labels", "text"]
+        assert seen.screen[0].split() == ["rank", "score", "id", "labels", "text"]
         assert len(seen.screen) == 5
         for row in seen.screen[2:]:
             assert ".txt  " in row
@@ -187,7 +187,7 @@ class TestCommands:
         assert name == "hashret"
         again = terminal(tmp_path, *words)
         assert again.code == 0
-        assert again.screen[0].split() == ["rank", "distance", "id", "labels", "text"]
+        assert again.screen[0].split() == ["rank", "score", "id", "labels", "text"]
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -282,7 +282,7 @@ class TestProgress:
         assert [line for line in seen.screen if line.startswith("hashret")] == ["hashret: a remark", "hashret: the end"]
 
     def test_faiss_prints_no_warning(self, desk: Path) -> None:
-        seen = terminal(desk, "query", "ship", "--search", "BIVF60", "-k", "1")
+        seen = terminal(desk, "query", "ship", "--by", "codes", "--search", "BIVF60", "-k", "1")
         assert seen.code == 0
         assert "BIVF60 is not exact" in seen.text
         assert "WARNING" not in seen.text

@@ -187,10 +187,10 @@ def test_without_the_compiled_part_faiss_serves(monkeypatch: pytest.MonkeyPatch)
 def test_an_index_searches_as_it_is_told(tmp_path: Path) -> None:
     texts = [f"document number {number} of {number % 7}" for number in range(60)]
     with hashret.Index.create(tmp_path / "index", texts, bits=16, encoder="lsh") as index:
-        [wanted] = index.search(["number 3"], k=5)
+        [wanted] = index.search(["number 3"], k=5, by="codes")
         for name in ("scan", "multi_index", "lookup", "flat"):
             index.search_by(name, threads=2, verify=True)
-            [hits] = index.search(["number 3"], k=5)
+            [hits] = index.search(["number 3"], k=5, by="codes")
             assert hits.searcher == name
             assert [hit.id for hit in hits] == [hit.id for hit in wanted]
         with pytest.raises(UsageError, match="unknown searcher 'skan'; did you mean 'scan'"):

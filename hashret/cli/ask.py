@@ -12,7 +12,7 @@ import typer
 from hashret.cli import options as o
 from hashret.cli.output import emit, is_table, write
 from hashret.cli.session import command
-from hashret.documents import Document, batches
+from hashret.documents import Content, Document, batches
 from hashret.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ hashret query --file draft.txt --label 1871
 hashret query photos/new.jpg -i indexes/photos
 cat questions.txt | hashret query - --format jsonl
 hashret query "the harvest of that year" --by words,vectors
-cat questions.txt | hashret query - --search multi_index --threads 4 --verify
+cat questions.txt | hashret query - --by codes --search multi_index --threads 4 --verify
 """,
     quoted="text",
 )
@@ -73,11 +73,14 @@ def query(
 
     if sum(given is not None for given in (text, file, like)) != 1:
         raise UsageError("give exactly one of TEXT, --file PATH and --like ID")
+    by_codes = radius is not None or by == "codes"
+    if not by_codes and (search != "auto" or threads is not None or verify):
+        raise UsageError("--search, --threads and --verify are for codes; add --by codes, or --radius R")
     with Index.open(o.find_index(index)) as opened:
         opened.search_by(search, threads, verify)
         emit(
             _rows(opened, text, file, like, k, radius, label or [], o.ranking(by, weights)),
-            ("rank", "distance" if radius is not None or by == "codes" else "score", "id", "labels", "text"),
+            ("rank", "distance" if by_codes else "score", "id", "labels", "text"),
         )
 
 
@@ -94,7 +97,7 @@ def _rows(
     """Yield one row per hit, as they are found."""
     if like is not None:
         [hits] = index.like([like], 10 if k is None else k, labels, radius, **rank)
-        yield from _hits(index, like, hits if k is None else hits[:k], hits)
+        yield from _hits(index, like, "", hits if k is None else hits[:k], hits)
         return
     for asked in batches(_queries(index, text, file), AT_ONCE):
         if radius is None:
@@ -104,7 +107,7 @@ def _rows(
                 raise UsageError("--radius is a Hamming distance between codes; leave out --by and --weights")
             answers = index.within(asked, radius, labels)
         for document, hits in zip(asked, answers, strict=True):
-            yield from _hits(index, str(document.content), hits if k is None else hits[:k], hits)
+            yield from _hits(index, document.id, document.content, hits if k is None else hits[:k], hits)
 
 
 def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Document]:
@@ -123,14 +126,14 @@ def _queries(index: Index, text: str | None, file: Path | None) -> Iterator[Docu
         yield Document(text, text)
 
 
-def _hits(index: Index, query: str, shown: Iterable[Hit], hits: Hits) -> Iterator[dict[str, Any]]:
+def _hits(index: Index, query: str, asked: Content, shown: Iterable[Hit], hits: Hits) -> Iterator[dict[str, Any]]:
     for hit in shown:
         row: dict[str, Any] = {"query": query, "rank": hit.rank, "id": hit.id}
         if hit.score is not None:
             row["score"] = hit.score
         row |= {"distance": hit.distance, "exact": hits.exact, "labels": list(hit.labels)}
         if "words" in hit.parts:
-            shown_text = index.snippet(hit, query)
+            shown_text = index.snippet(hit, str(asked))
             row |= {"text": shown_text.text, "marks": [list(mark) for mark in shown_text.marks]}
         else:
             row["text"] = preview(hit.document)

@@ -49,9 +49,9 @@ class Rules:
         id = self._id(record, number, where, used)
         content = self._content(record, where, used)
         labels = self._labels(record, where, used)
-        return Document(
-            id, content, labels, {name: value for name, value in record.items() if name not in used - {"title"}}
-        )
+        if isinstance(record.get("title"), str) and record["title"]:
+            used.discard("title")  # also kept by itself, because words of titles count for more
+        return Document(id, content, labels, {name: value for name, value in record.items() if name not in used})
 
     def _id(self, record: Record, number: int, where: str, used: set[str]) -> str:
         for name in (self.fields.id,) if self.fields.id else ID:
