@@ -37,10 +37,11 @@ HELD_OUT = 400  # digits used as queries
 QUESTIONS = (
     "read rows from a csv file",
     "wait for several coroutines to finish",
-    "parse command line arguments",
     "open a socket and listen for connections",
     "compress data with gzip",
+    "copy a file",
 )
+LAST = "delete a directory tree recursively"
 
 Say = Callable[[str], object]
 
@@ -118,6 +119,10 @@ def show(folder: Path, say: Say) -> None:
         for question in QUESTIONS:
             [hits] = index.search([question], k=4)
             _say_hits(say, f"{question!r}", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}")
+        hits = index.like("shutil.copyfile", k=4)
+        _say_hits(
+            say, "more like shutil.copyfile", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}"
+        )
         _say_precision(say, index, documents, "another text of the same module", exclude_self=True)
     images = digits()
     known, asked = images[:-HELD_OUT], images[-HELD_OUT:]
@@ -128,13 +133,13 @@ def show(folder: Path, say: Say) -> None:
             _say_hits(say, f"a {image.labels[0]}", hits, lambda hit: f"{hit.id}, a {hit.labels[0]}")
         _say_precision(say, index, asked, "the same digit", exclude_self=False)
     index_path = shlex.quote(str(folder / "python"))
-    say(f'\nNow try it yourself:\n\nhashret query -i {index_path} "remove a folder and all that is in it"\n')
+    say(f'\nNow try it yourself:\n\nhashret query -i {index_path} "{LAST}"\n')
 
 
 def _say_hits(say: Say, question: str, hits: Hits, describe: Callable[..., str]) -> None:
     say(f"\n  {question}\n")
     for hit in hits:
-        say(f"    {hit.distance:2d} bits  {describe(hit)[:110]}\n")
+        say(f"    {hit.score:6.2f}  {describe(hit)[:110]}\n")
 
 
 def _say_precision(say: Say, index: Index, asked: list[Document], relevant: str, exclude_self: bool) -> None:

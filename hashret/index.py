@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 BATCH_BYTES = 16 << 20  # of documents held at once while they are encoded
 
+ENOUGH_WORDS, UNSEEN = 1000, 0.1  # words added, and the share of unseen ones beyond that of the fit, to suggest a refit
+
 Labels = str | Iterable[str]
 
 log = logging.getLogger("hashret")
@@ -734,6 +736,7 @@ class Index:
             "parts": list(self.parts),
             "language": self.language,
             "vectors": self._vectors_kind(),
+            "unseen_words": self._unseen("added"),
             "labels": sorted({label for labels in self.labels for label in labels}),
             "fields": self.fields.as_json(),
             "sources": list(manifest.about.get("sources") or []),
@@ -741,6 +744,28 @@ class Index:
             "fingerprint": manifest.fingerprint,
             "generation": manifest.generation,
         }
+
+    def _unseen(self, when: str) -> float | None:
+        """The share of words unknown to the vectorizer, in documents "fitted" or "added" since; None if none are."""
+        words, unseen = (self.store.manifest.about.get("words") or {}).get(when, (0, 0))
+        return round(unseen / words, 4) if words else None
+
+    def suggestion(self) -> str | None:
+        """Return what would make the index better, None if nothing is known.
+
+        Many unseen words in documents that were added since the fit suggest a refit.
+
+        Example:
+            >>> hashret.Index.create("indexes/small", ["the harvest of that year", "wheat was dear"]).suggestion()
+        """
+        words, _ = (self.store.manifest.about.get("words") or {}).get("added", (0, 0))
+        fitted, added = self._unseen("fitted"), self._unseen("added")
+        if added is None or words < ENOUGH_WORDS or added < (fitted or 0.0) + UNSEEN:
+            return None
+        return (
+            f"{added:.0%} of the words added since the fit are unknown to codes and vectors "
+            f"({fitted or 0:.0%} of those in the fit); refit the index"
+        )
 
     def _vectors_kind(self) -> str | None:
         """What `vectors` was when the index was made, as text."""
@@ -859,10 +884,12 @@ class Index:
         with self._changing() as (change, now):
             if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index while this one was learning; refit again")
-            about = dict(now.store.manifest.about) | parts.about()
+            about = dict(now.store.manifest.about) | parts.about() | {"words": {}}
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files(), new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
-                append(change, hasher, parts, [now._restore(record, small=True) for record in records], records)
+                append(
+                    change, hasher, parts, [now._restore(record, small=True) for record in records], records, "fitted"
+                )
             now.hasher, now._parts = hasher, parts
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
@@ -914,7 +941,8 @@ class Index:
         added = left = 0
         for batch in batches(track(documents, "encoding", expected(documents)), BATCH, bytes_of, BATCH_BYTES):
             fresh = select(change, batch, seen, policy)
-            append(change, self.hasher, self._parts, fresh, [as_record(document, root) for document in fresh])
+            records = [as_record(document, root) for document in fresh]
+            append(change, self.hasher, self._parts, fresh, records, "fitted" if change.started_over else "added")
             added += len(fresh)
             left += len(batch) - len(fresh)
         return added, left
@@ -957,7 +985,7 @@ def _hasher_of(store: Store) -> Hasher:
 
 def _parts_of(store: Store, hasher: Hasher) -> Parts:
     """The parts of the generation that a store has open."""
-    return Parts.restore(store.manifest.about, store.hasher_reader())
+    return Parts.restore(store.manifest.about, store.hasher_reader(), hasher.vectorizer.state().vocabulary)
 
 
 def _kind_of(quantizer: Quantizer | None) -> int | str | None:

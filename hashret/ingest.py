@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -142,10 +142,25 @@ def select(change: Transaction, batch: list[Document], seen: set[str], policy: s
     return fresh
 
 
-def append(change: Transaction, hasher: Hasher, parts: Parts, documents: list[Document], records: list[Record]) -> None:
-    """Encode a batch of documents and append their codes, records and derived parts."""
+def append(
+    change: Transaction,
+    hasher: Hasher,
+    parts: Parts,
+    documents: list[Document],
+    records: list[Record],
+    when: Literal["fitted", "added"],
+) -> None:
+    """Encode a batch of documents and append their codes, records and derived parts.
+
+    What the index remembers counts their words, and those that the vectorizer does not know.
+    """
     features = hasher.vectorizer.transform(documents).input
-    change.add(hasher.program.encode(features), records, parts.derive(hasher.vectorizer.for_vectors(features), records))
+    derived = parts.derive(hasher.vectorizer.for_vectors(features), records)
+    words, unseen = parts.unseen(derived.words)
+    counted = dict(change.about.get("words") or {})
+    before = counted.get(when, [0, 0])
+    change.about = {**change.about, "words": {**counted, when: [before[0] + words, before[1] + unseen]}}
+    change.add(hasher.program.encode(features), records, derived)
 
 
 def as_record(document: Document, root: str) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from hashret.errors import StoreError
 from hashret.features import CSRMatrix, Floats, stacked
 from hashret.files import sha256_of
 from hashret.hasher import Hasher, tensors_in
+from hashret.postings import Occurrences
 from hashret.quantizer import Quantizer
 from hashret.store import Derived, Record
 
@@ -31,6 +33,19 @@ class Parts:
 
     analyzer: Analyzer | None = None
     quantizer: Quantizer | None = None
+    vocabulary: Sequence[str] = ()  # words that the vectorizer knows
+
+    @cached_property
+    def known_terms(self) -> frozenset[str]:
+        """The terms of the words that the vectorizer knows."""
+        return frozenset(map(self.analyzer.term, self.vocabulary)) if self.analyzer else frozenset()
+
+    def unseen(self, words: Occurrences | None) -> tuple[int, int]:
+        """Number of words in documents, and how many of them the vectorizer does not know."""
+        if words is None or not len(words.terms):
+            return 0, 0
+        unknown = np.array([term not in self.known_terms for term in words.vocabulary])
+        return len(words.terms), int(unknown[words.terms].sum())
 
     @classmethod
     def fit(cls, hasher: Hasher, documents: Sequence[Document], vectors: int | str | None, language: str) -> Self:
@@ -43,7 +58,7 @@ class Parts:
         if vectors is not None:
             features = stacked([hasher.vectorizer.for_vectors(own) for own in hasher.features(documents)])
             made = quantizer.fit(features, vectors, hasher.vectorizer.centred)
-        return cls(analyzer, made)
+        return cls(analyzer, made, hasher.vectorizer.state().vocabulary)
 
     def derive(self, features: Floats | CSRMatrix | None, records: Sequence[Record]) -> Derived:
         """The parts of documents with these records, and these features for vectors."""
@@ -73,7 +88,7 @@ class Parts:
         return {f"vectors-{sha256_of(data)[:16]}.safetensors": data}
 
     @classmethod
-    def restore(cls, about: Mapping[str, Any], read: Callable[[str], bytes]) -> Self:
+    def restore(cls, about: Mapping[str, Any], read: Callable[[str], bytes], vocabulary: Sequence[str] = ()) -> Self:
         """The parts that a manifest describes; `read(name)` returns a file. Raises StoreError if they do not fit."""
         analyzer = made = None
         try:
@@ -87,7 +102,7 @@ class Parts:
             raise StoreError(
                 f"the parts of the index cannot be read ({error!r:.200}); build the index again"
             ) from error
-        return cls(analyzer, made)
+        return cls(analyzer, made, vocabulary)
 
 
 def report_versions(stored: Mapping[str, str], here: Mapping[str, str]) -> None:

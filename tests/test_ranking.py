@@ -338,3 +338,22 @@ def test_scores_are_those_of_the_hits(index: Index) -> None:
     ids = index.ids
     assert {hit.id: hit.score for hit in hits} == dict(zip(ids, scored.scores.tolist(), strict=True))
     assert {hit.id: hit.parts["words"] for hit in hits} == dict(zip(ids, scored.parts["words"].tolist(), strict=True))
+
+
+def test_many_unseen_words_suggest_a_refit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"word{i}" for i in range(200)]
+    texts = [" ".join(rng.choice(names, 20)) for _ in range(160)]
+    with Index.create(tmp_path / "index", texts[:80], bits=16, encoder="lsh") as index:
+        assert index.info()["unseen_words"] is None
+        assert index.suggestion() is None
+        index.add([{"id": f"old{i}", "text": text} for i, text in enumerate(texts[80:])])
+        assert index.info()["unseen_words"] < 0.1
+        assert index.suggestion() is None
+        fresh = " ".join(f"{letter}zymurgy" for letter in "abcdefghij")
+        index.add([{"id": f"new{i}", "text": f"{fresh} word1"} for i in range(400)])
+        assert index.info()["unseen_words"] > 4000 / (4400 + 1600) - 0.01
+        assert str(index.suggestion()).endswith("refit the index")
+        index.refit()
+        assert index.info()["unseen_words"] is None
+        assert index.suggestion() is None

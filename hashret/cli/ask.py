@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hashret.results import Hit, Hits
 
 PANEL = "Query an index"
+log = logging.getLogger("hashret")
 SHOWN = 200  # characters of a text in a result
 AT_ONCE = 64  # queries from standard input per batch
 
@@ -180,11 +182,13 @@ def info(index: o.IndexAt = None) -> None:
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
-        facts = opened.info()
+        facts, suggestion = opened.info(), opened.suggestion()
     if is_table():
         _emit_facts(facts)
     else:
         emit([facts], key="path")
+    if suggestion:
+        log.warning(suggestion)
 
 
 def _emit_facts(facts: Mapping[str, Any]) -> None:

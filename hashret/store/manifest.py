@@ -164,7 +164,16 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"segments": segments, "files": named}
 
 
-ABOUT: Mapping[str, Any] = {"kind": str, "root": str, "sources": list, "fields": dict, "training": dict}
+ABOUT: Mapping[str, Any] = {
+    "kind": str,
+    "root": str,
+    "sources": list,
+    "fields": dict,
+    "training": dict,
+    "analyzer": dict,
+    "vectors": dict,
+    "words": dict,
+}
 
 
 def _check_about(about: Any) -> None:
@@ -173,6 +182,9 @@ def _check_about(about: Any) -> None:
         raise ValueError("about must be an object")
     if wrong := [name for name, type_ in ABOUT.items() if not isinstance(about.get(name, type_()), type_)]:
         raise ValueError(f"about.{wrong[0]} must be of type {ABOUT[wrong[0]].__name__}")
+    counts = about.get("words", {}).values()
+    if not all(isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair) for pair in counts):
+        raise ValueError("about.words must hold pairs of whole numbers")
     fields, texts = about.get("fields") or {}, [*about.get("sources", ()), *about.get("prefixes", ())]
     texts += [fields[name] for name in ("id", "label") if fields.get(name) is not None]
     if not all(isinstance(text, str) for text in [*texts, *(fields.get("text") or ())]):
