@@ -15,7 +15,7 @@ from hashret.store.segment import PIECE
 
 GROWN = 1 << 13  # rows; of long documents fewer, as if each ROW_BYTES were a row
 ROW_BYTES = 512
-EMPTY = 1 << 14  # bytes that the file of a segment of one short document has
+EMPTY = 34 << 10  # bytes that the file of a segment of one short document has
 RATIO = 7
 
 
