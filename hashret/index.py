@@ -28,7 +28,7 @@ from hashret.progress import track
 from hashret.quantizer import Quantizer, checked_kind
 from hashret.queries import EncodedQueries, Queries, Query, encode_queries, is_one_query, without_unknown
 from hashret.ranking import Codes as CodePart
-from hashret.ranking import QuantizedVectors, Ranking, Scored, Words, checked_parts
+from hashret.ranking import QuantizedVectors, Question, Ranking, Scored, Words, checked_parts
 from hashret.ranking.score import By, Weights
 from hashret.readers import as_source
 from hashret.readers.base import Fields, Source, Stamped
@@ -365,7 +365,7 @@ class Index:
             1
         """
         chosen = checked_parts(by, weights, self.parts, self.parts)
-        return self._ranking.scores(self._encode([query]).question(0), chosen, likeness or self._is_likeness, weights)
+        return self._scored(self._encode([query]).question(0), chosen, weights, likeness or self._is_likeness)
 
     @property
     def _ranking(self) -> Ranking:
@@ -420,10 +420,7 @@ class Index:
         rows, among, answers, known = self._rows, self._labelled(labels), [], []
         for number in range(len(encoded.codes)):
             question = encoded.question(number)
-            try:
-                scored = self._ranking.scores(question, by, likeness, weights)
-            except ValueError as error:
-                raise CorruptIndex(f"index {self.store.name!r} is damaged: {error}", path=self.store.name) from error
+            scored = self._scored(question, by, weights, likeness)
             allowed = among
             if own is not None:
                 allowed = np.ones(len(rows), bool) if among is None else among.copy()
@@ -447,6 +444,13 @@ class Index:
             answers.append(Hits(hits, True, "ranking", ties))
             known.append(question.known or (scored.known_terms > 0 and "words" in by))
         return without_unknown(answers, known)
+
+    def _scored(self, question: Question, by: Sequence[str], weights: Weights, likeness: bool) -> Scored:
+        """The scores of all documents for a question; CorruptIndex if postings are damaged."""
+        try:
+            return self._ranking.scores(question, by, likeness, weights)
+        except ValueError as error:
+            raise CorruptIndex(f"index {self.store.name!r} is damaged: {error}", path=self.store.name) from error
 
     def _answered(self, encoded: EncodedQueries, answers: list[Hits]) -> list[Hits]:
         """The answers by codes alone; empty for queries of which nothing is known."""
@@ -478,6 +482,8 @@ class Index:
     def within(self, queries: Iterable[Query], radius: int, labels: Labels = ()) -> list[Hits]: ...
     def within(self, queries: Queries, radius: int, labels: Labels = ()) -> Hits | list[Hits]:
         """Return all documents whose codes differ from the query's in at most `radius` bits, nearest first.
+
+        Documents at the same distance are in the order of their scores, as `search` computes them.
 
         `search` describes the other arguments and the errors.
 
@@ -600,14 +606,20 @@ class Index:
     def _within(
         self, encoded: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
+        """All documents within the radius of each query by codes, those at one distance by the score of all parts."""
         searcher, rows = self._among(labels)
         found = searcher.within(encoded.codes, radius)
         assert found.offsets is not None
+        by = [name for name in self.parts if own is None or name != "words"]
         answers = []
         for number, (start, stop) in enumerate(pairwise(found.offsets.tolist())):
-            here = rows[found.positions[start:stop]]
+            here, distances = rows[found.positions[start:stop]], found.distances[start:stop]
+            if encoded.margins is not None and len(here) and len(by) > 1:
+                scored = self._scored(encoded.question(number), by, None, own is not None or self._is_likeness)
+                order = np.lexsort((here, -scored.scores[np.searchsorted(self._rows, here)], distances))
+                here, distances = here[order], distances[order]
             kept = here != (-1 if own is None else own[number])
-            answers.append(self._hits(here[kept], found.distances[start:stop][kept], found, None))
+            answers.append(self._hits(here[kept], distances[kept], found, None))
         return answers
 
     def encode(self, queries: Queries) -> Codes:

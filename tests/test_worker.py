@@ -155,7 +155,7 @@ def test_a_child_a_thread() -> None:
 
 
 def test_an_answer_larger_than_its_limit_is_refused() -> None:
-    with pytest.raises(Unreadable, match="holds more than 0 MiB in one piece"):
+    with pytest.raises(Unreadable, match="has an item of more than 0 MiB"):
         call(PAGE, 3, b"abc", worker.Limits(3, 1 << 30, 2))
 
 
