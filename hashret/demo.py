@@ -51,18 +51,18 @@ def python_documents() -> Iterator[Document]:
     from pydoc_data.topics import topics
 
     for name, text in sorted(topics.items()):
-        yield Document(f"topics/{name}", text, ("topics",))
+        yield Document(f"topics/{name}", text, ("topics",), {"title": name})
     seen: set[str] = set()
     for name, text in _builtin_docstrings():
         if len(text) >= SHORTEST and text not in seen:
             seen.add(text)
-            yield Document(name, text, (name.split(".")[0],), {"module": name.split(".")[0]})
+            yield Document(name, text, (name.split(".")[0],), {"title": name, "module": name.split(".")[0]})
     for path in _modules(Path(sysconfig.get_path("stdlib"))):
         module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
         for name, text in _docstrings(Path(sysconfig.get_path("stdlib")) / path, module):
             if len(text) >= SHORTEST and text not in seen and not name.startswith("_"):
                 seen.add(text)
-                yield Document(name, text, (module.split(".")[0],), {"module": module})
+                yield Document(name, text, (module.split(".")[0],), {"title": name, "module": module})
 
 
 def _builtin_docstrings() -> Iterator[tuple[str, str]]:
@@ -119,10 +119,9 @@ def show(folder: Path, say: Say) -> None:
         for question in QUESTIONS:
             [hits] = index.search([question], k=4)
             _say_hits(say, f"{question!r}", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}")
-        hits = index.like("shutil.copyfile", k=4)
-        _say_hits(
-            say, "more like shutil.copyfile", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}"
-        )
+        best = hits[0].id
+        hits = index.like(best, k=4)
+        _say_hits(say, f"more like {best}", hits, lambda hit: f"{hit.id}: {_first_line(str(hit.document.content))}")
         _say_precision(say, index, documents, "another text of the same module", exclude_self=True)
     images = digits()
     known, asked = images[:-HELD_OUT], images[-HELD_OUT:]
