@@ -29,6 +29,7 @@ Written by `scripts/write_api.py` from the docstrings; a test compares it and ru
 is NumPy and `Path` is `pathlib.Path`. Importing hashret loads neither PyTorch nor scikit-learn.
 
 """
+SPLIT = ("hashret.searching", "hashret.reading")  # modules of the classes that Index is made of
 
 
 def names() -> list[str]:
@@ -62,10 +63,12 @@ def _class(name: str) -> str:
 
 
 def _own(kind: type) -> list[tuple[str, Any]]:
-    """Documented public members that the class itself defines, in the order of the source."""
+    """Documented public members that the class or one of the classes it was split into defines, in their order."""
+    parts = [own for own in kind.__mro__ if own is kind or own.__module__ in SPLIT]
     return [
         (name, value)
-        for name, value in vars(kind).items()
+        for part in parts
+        for name, value in vars(part).items()
         if not name.startswith("_")
         and (isinstance(value, property | classmethod) or inspect.isfunction(value) or hasattr(value, "func"))
     ]

@@ -1,0 +1,234 @@
+"""Reading: what an open index holds, its documents, codes and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from hashret.codes import Codes, group
+from hashret.documents import Document, as_id, as_ids
+from hashret.errors import StoreError, UnknownId
+from hashret.hasher import Hasher
+from hashret.ingest import as_document
+from hashret.parts import Parts
+from hashret.quantizer import Quantizer
+from hashret.readers.base import Fields
+from hashret.snapshot import Made, on_snapshot
+from hashret.store import Record, Store
+
+ENOUGH_WORDS, UNSEEN = 1000, 0.1  # words added, and the share of unseen ones beyond that of the fit, to suggest a refit
+
+
+class Reading:
+    """An open index, for reading; see `hashret.Index`."""
+
+    def __init__(self, store: Store, hasher: Hasher, parts: Parts) -> None:
+        self.store = store
+        self.hasher = hasher
+        self._parts = parts
+        self._made = Made()
+        self._way: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        what = "closed" if self.store.closed else f"{len(self):,} documents, {self.bits} bits"
+        return f"{type(self).__name__}({self.store.name!r}, {what})"
+
+    def __contains__(self, id: object) -> bool:
+        return self.store.find(as_id(id)) is not None
+
+    def __getitem__(self, id: str) -> Document:
+        """The document with this id; raises UnknownId if there is none."""
+        return self.document(id)
+
+    def __iter__(self) -> Iterator[Document]:
+        """All documents, in order of insertion."""
+        return self.documents()
+
+    @property
+    def path(self) -> Path:
+        """The absolute path of the folder."""
+        return self.store.path
+
+    @property
+    def bits(self) -> int:
+        """Length of the codes."""
+        return self.hasher.bits
+
+    @property
+    def fields(self) -> Fields:
+        """The field names that documents were read with, and that `add` uses."""
+        return Fields.from_json(self.store.manifest.about.get("fields") or {})
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of its documents that the index ranks by: "words", "codes", "vectors".
+
+        Example:
+            >>> hashret.Index.create("indexes/few", ["the harvest of that year", "wheat was dear"], bits=16).parts
+            ('words', 'codes', 'vectors')
+        """
+        there = {"words": self._parts.analyzer, "codes": True, "vectors": self._parts.quantizer}
+        return tuple(name for name, part in there.items() if part is not None)
+
+    @property
+    def language(self) -> str | None:
+        """The language of its texts, "none" if words are not stemmed; None if it holds no texts."""
+        return None if self._parts.analyzer is None else self._parts.analyzer.language
+
+    @on_snapshot
+    def __len__(self) -> int:
+        return len(self.store.deleted) - int(self.store.deleted.sum())
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """Rows of the store that are not deleted: position -> row."""
+        return np.flatnonzero(~self.store.deleted)
+
+    @property
+    @on_snapshot
+    def ids(self) -> list[str]:
+        """All ids, in order of insertion."""
+        ids = self.store.ids()
+        return [ids[row] for row in self._rows]
+
+    @property
+    @on_snapshot
+    def labels(self) -> list[tuple[str, ...]]:
+        """Each document's labels, in order of insertion."""
+        labels = self.store.labels()
+        return [labels[row] for row in self._rows]
+
+    @property
+    @on_snapshot
+    def codes(self) -> Codes:
+        """All codes, uint8 [n, ceil(bits / 8)], in order of insertion."""
+        return self._made.get("codes", self._read_codes)
+
+    def _read_codes(self) -> Codes:
+        codes = self.store.codes()
+        return codes[~self.store.deleted] if self.store.deleted.any() else codes
+
+    def _check_open(self) -> None:
+        if self.store.closed:
+            raise StoreError(f"index {self.store.name!r} is closed; open it again")
+
+    @on_snapshot
+    def document(self, id: str) -> Document:
+        """Return the document with this id, as `index[id]` does; raises UnknownId if there is none."""
+        return self._document(self._row(id))
+
+    @on_snapshot
+    def documents(self) -> Iterator[Document]:
+        """Iterate over all documents, in order of insertion; images are the stored thumbnails."""
+        return (self._restore(record, small=True) for record in self.store.records())
+
+    @on_snapshot
+    def thumbnail(self, id: str) -> bytes:
+        """Return the stored thumbnail of an image: a JPEG, or a PNG if the image has at most 64 pixels a side.
+
+        Empty bytes for other documents; raises UnknownId if no document has this id.
+        """
+        return self.store.record(self._row(id)).thumbnail
+
+    @on_snapshot
+    def codes_of(self, ids: str | Sequence[str]) -> Codes:
+        """Return the stored codes of documents, uint8 [m, ceil(bits / 8)]; raises UnknownId if an id is not found."""
+        rows = [self._row(id) for id in as_ids(ids)]
+        return self.codes[np.searchsorted(self._rows, rows)]
+
+    def _row(self, id: str) -> int:
+        row = self.store.find(as_id(id))
+        if row is None:
+            raise UnknownId(f"no document has the id {id!r}", id=id, path=str(self.path))
+        return row
+
+    def _document(self, row: int) -> Document:
+        return self._restore(self.store.record(row))
+
+    def _restore(self, record: Record, small: bool = False) -> Document:
+        return as_document(record, self.hasher.document_type, self.store.manifest.about.get("root") or ".", small)
+
+    @on_snapshot
+    def info(self) -> dict[str, Any]:
+        """Return facts about the index as a dict for JSON: counts, options, sizes in bytes, labels, sources.
+
+        Example:
+            >>> index = hashret.Index.create("indexes/facts", ["the harvest of that year", "wheat was dear"], bits=16)
+            >>> index.info()["documents"], index.info()["code_bytes"]
+            (2, 4)
+        """
+        manifest, codes = self.store.manifest, self.codes
+        buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
+        return {
+            "path": self.store.name,
+            "documents": len(self),
+            "holds": self.hasher.document_type,
+            "bits": self.bits,
+            "encoder": self.hasher.encoder,
+            "encoder_options": self.hasher.params,
+            "vectorizer": self.hasher.vectorizer.name,
+            "vectorizer_options": self.hasher.vectorizer.params(),
+            "bytes": sum(entry.bytes for entry in manifest.files.values()),
+            "code_bytes": codes.nbytes,
+            "distinct_codes": len(buckets),
+            "largest_bucket": int(buckets.max(initial=0)),
+            "deleted": manifest.deleted,
+            "segments": len(manifest.segments),
+            "parts": list(self.parts),
+            "language": self.language,
+            "vectors": self._vectors_kind(),
+            "unseen_words": self._unseen("added"),
+            "labels": sorted({label for labels in self.labels for label in labels}),
+            "fields": self.fields.as_json(),
+            "sources": list(manifest.about.get("sources") or []),
+            "example_ids": self.ids[:3],
+            "fingerprint": manifest.fingerprint,
+            "generation": manifest.generation,
+        }
+
+    def _unseen(self, when: str) -> float | None:
+        """The share of words unknown to the vectorizer, in documents "fitted" or "added" since; None if none are."""
+        words, unseen = (self.store.manifest.about.get("words") or {}).get(when, (0, 0))
+        return round(unseen / words, 4) if words else None
+
+    def suggestion(self) -> str | None:
+        """Return what would make the index better, None if nothing is known.
+
+        Many unseen words in documents that were added since the fit suggest a refit.
+
+        Example:
+            >>> hashret.Index.create("indexes/small", ["the harvest of that year", "wheat was dear"]).suggestion()
+        """
+        words, _ = (self.store.manifest.about.get("words") or {}).get("added", (0, 0))
+        fitted, added = self._unseen("fitted"), self._unseen("added")
+        if added is None or words < ENOUGH_WORDS or added < (fitted or 0.0) + UNSEEN:
+            return None
+        return (
+            f"{added:.0%} of the words added since the fit are unknown to codes and vectors "
+            f"({fitted or 0:.0%} of those in the fit); refit the index"
+        )
+
+    def _vectors_kind(self) -> str | None:
+        """What `vectors` was when the index was made, as text."""
+        kind = kind_of(self._parts.quantizer)
+        return f"{kind} bytes" if isinstance(kind, int) else kind
+
+    def close(self) -> None:
+        """Close all files; a closed index answers no more. Closing twice is fine."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def kind_of(quantizer: Quantizer | None) -> int | str | None:
+    """The `vectors` argument that makes such a quantizer."""
+    if quantizer is None:
+        return None
+    return quantizer.width if quantizer.name == "binary" else quantizer.name
