@@ -280,7 +280,7 @@ def test_an_index_of_no_documents_answers_emptily(tmp_path: Path) -> None:
 
 
 def test_threads_share_one_searcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hashret import index as module
+    from hashret import searching as module
 
     made: list[Searcher] = []
 
