@@ -239,17 +239,20 @@ static PyObject *py_integers(PyObject *self, PyObject *args) {
 
 /* --- codes and vectors --------------------------------------------------------------------------------------------- */
 
-static PyObject *py_table_sums(PyObject *self, PyObject *args) {
-    Py_buffer codes, table, sums;
+static PyObject *py_table_scores(PyObject *self, PyObject *args) {
+    Py_buffer codes, table, norms, scores;
     Py_ssize_t width;
+    double scale, offset;
     PyObject *answer = NULL;
-    if (!PyArg_ParseTuple(args, "y*ny*w*", &codes, &width, &table, &sums)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*ny*ddy*w*", &codes, &width, &table, &scale, &offset, &norms, &scores)) return NULL;
     Py_ssize_t n = width > 0 ? codes.len / width : 0;
     if (width < 1) PyErr_Format(PyExc_ValueError, "width must be at least 1, got %zd", width);
-    else if (holds(&codes, n * width, 1, "codes") && holds(&table, 256 * width, 4, "table") && holds(&sums, n, 4, "sums")) {
+    else if (holds(&codes, n * width, 1, "codes") && holds(&table, 256 * width, 4, "table")
+             && holds(&scores, n, 8, "scores") && (!norms.len || holds(&norms, n, 4, "norms"))) {
         const uint8_t *code = codes.buf;
         const uint32_t *entries = table.buf;   /* unsigned: sums that do not fit wrap around instead of being undefined */
-        uint32_t *sum = sums.buf;
+        const float *norm = norms.len ? norms.buf : NULL;
+        double *score = scores.buf;
         Py_BEGIN_ALLOW_THREADS
         for (Py_ssize_t i = 0; i < n; i++, code += width) {
             uint32_t a = 0, b = 0, c = 0, d = 0;
@@ -261,12 +264,13 @@ static PyObject *py_table_sums(PyObject *self, PyObject *args) {
                 d += entries[256 * j + 768 + code[j + 3]];
             }
             for (; j < width; j++) a += entries[256 * j + code[j]];
-            sum[i] = a + b + c + d;
+            double value = (double)(int32_t)(a + b + c + d) * scale + offset;
+            score[i] = !norm ? value : norm[i] > 0 ? value / (double)norm[i] : 0;
         }
         Py_END_ALLOW_THREADS
         answer = Py_NewRef(Py_None);
     }
-    PyBuffer_Release(&codes); PyBuffer_Release(&table); PyBuffer_Release(&sums);
+    PyBuffer_Release(&codes); PyBuffer_Release(&table); PyBuffer_Release(&norms); PyBuffer_Release(&scores);
     return answer;
 }
 
@@ -396,9 +400,10 @@ static PyMethodDef methods[] = {
      "unpack(postings, offsets, rows) -> documents, counts, postings of each term; uint32 as bytes. offsets: uint32\n"
      "[terms + 1]."},
     {"integers", py_integers, METH_VARARGS, "integers(bytes) -> the variable-length integers in them, uint32 as bytes."},
-    {"table_sums", py_table_sums, METH_VARARGS,
-     "table_sums(codes, width, table, sums): the sum of the table's entries of the bytes of each code; table int32\n"
-     "[width, 256], sums int32 [n] is written."},
+    {"table_scores", py_table_scores, METH_VARARGS,
+     "table_scores(codes, width, table, scale, offset, norms, scores): scale * (sum of the table's entries of the bytes of\n"
+     "each code) + offset, divided by its norm, 0 where that is 0; table int32 [width, 256], norms float32 [n] or empty,\n"
+     "scores float64 [n] is written."},
     {"standardize", py_standardize, METH_VARARGS,
      "standardize(values, absent, weight, scores): adds weight * (value - mean) / deviation to the scores, float64 [n];\n"
      "absent is uint8 [n], or empty."},

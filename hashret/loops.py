@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.codes import Codes
+from hashret.features import Floats
 
 Ints = npt.NDArray[np.uint32]
 Doubles = npt.NDArray[np.float64]
@@ -114,15 +115,25 @@ def as_integers(values: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.uint8],
     return data, sizes
 
 
-def table_sums(codes: Codes, table: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Return for each code [n, width] the sum of the entries of its bytes in a table int32 [width, 256]."""
-    sums = np.zeros(len(codes), np.int32)
+def table_scores(
+    codes: Codes, table: npt.NDArray[np.int32], scale: float, offset: float, norms: Floats | None = None
+) -> Doubles:
+    """Return scale * (sum of the entries of a code's bytes in a table int32 [width, 256]) + offset, for each code.
+
+    codes [n, width]. If there are norms [n], each is divided by its norm; it is 0 where the norm is 0.
+    """
     if _compiled is not None:
-        _compiled.table_sums(np.ascontiguousarray(codes), codes.shape[1], np.ascontiguousarray(table), sums)
-        return sums
+        scores = np.empty(len(codes))
+        tables, given = np.ascontiguousarray(table), NOTHING if norms is None else np.ascontiguousarray(norms)
+        _compiled.table_scores(np.ascontiguousarray(codes), codes.shape[1], tables, scale, offset, given, scores)
+        return scores
+    sums = np.zeros(len(codes), np.int32)
     for place in range(codes.shape[1]):
         sums += table[place][codes[:, place]]
-    return sums
+    values = np.asarray(sums * scale + offset, np.float64)
+    if norms is not None:
+        values = np.where(norms > 0, values / np.where(norms > 0, norms, 1).astype(np.float64), 0.0)
+    return values
 
 
 def standardize(values: Doubles, absent: Mask | None, weight: float, scores: Doubles) -> None:

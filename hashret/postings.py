@@ -6,6 +6,7 @@ join. `arrays` turns it into the form on disk, where one term's documents are re
     terms       bytes uint8, offsets uint32 [terms + 1]: the terms, UTF-8, sorted
     postings    bytes uint8, offsets uint32 [terms + 1]: the documents of each term, and its count in them
     positions   bytes uint8, offsets uint32 [terms + 1]: where it occurs, in the order of its postings
+    df          uint32 [terms]: number of documents that have each term
     lengths     uint32 [documents]: number of terms of each document
     pairs       uint32 [documents]: number of pairs of neighbouring terms of each document
 
@@ -29,6 +30,7 @@ STRINGS = ("terms", "postings", "positions")
 DTYPES: Mapping[str, type[np.generic]] = {
     **{f"{name}/bytes": np.uint8 for name in STRINGS},
     **{f"{name}/offsets": np.uint32 for name in STRINGS},
+    "df": np.uint32,
     "lengths": np.uint32,
     "pairs": np.uint32,
 }
@@ -93,6 +95,7 @@ def arrays(found: Occurrences) -> dict[str, npt.NDArray[Any]]:
         **_strings("terms", [term for term, _ in kept]),
         **_postings(terms[first], documents[first], counts, len(kept)),
         **_positions(terms, positions, first, counts, len(kept)),
+        "df": np.bincount(terms[first], minlength=len(kept)).astype(np.uint32),
         "lengths": lengths.astype(np.uint32),
         "pairs": found.pairs.astype(np.uint32),
     }

@@ -149,12 +149,15 @@ def test_any_bytes_are_read_or_refused(data: bytes, other: bytes, rows: int) -> 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 60), st.integers(0, 2**32))
-def test_table_sums_are_those_of_brute_force(width: int, n: int, seed: int) -> None:
+def test_table_scores_are_those_of_brute_force(width: int, n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 256, (n, width), dtype=np.uint8)
     table = rng.integers(-(1 << 24), 1 << 24, (width, 256)).astype(np.int32)
-    wanted = [sum(int(table[place, byte]) for place, byte in enumerate(code)) for code in codes.tolist()]
-    assert loops.table_sums(codes, table).tolist() == wanted
+    sums = [sum(int(table[place, byte]) for place, byte in enumerate(code)) for code in codes.tolist()]
+    assert loops.table_scores(codes, table, 1.0, 0.0).tolist() == sums
+    norms = (rng.random(n) * (rng.random(n) < 0.8)).astype(np.float32)
+    wanted = [(0.5 * own + 3) / norm if norm else 0 for own, norm in zip(sums, norms.tolist(), strict=True)]
+    assert loops.table_scores(codes, table, 0.5, 3.0, norms) == pytest.approx(wanted, rel=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

@@ -142,6 +142,7 @@ def test_cosines_are_those_of_the_decoded_vectors(quantized: QuantizedVectors) -
     found = quantized.cosines(query)
     assert found == pytest.approx(wanted, abs=1e-5)
     assert found[7] == 0
+    assert quantized.absent is not None
     assert np.flatnonzero(quantized.absent).tolist() == [7]
 
 

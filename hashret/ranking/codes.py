@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hashret import codes
+from hashret import codes, loops
 from hashret.features import Floats
 from hashret.loops import Doubles
-from hashret.ranking.tables import signed_sums
+from hashret.ranking.tables import signed_table
 
 
 @dataclass(frozen=True)
@@ -30,5 +30,6 @@ class Codes:
     def distances(self, margins: Floats) -> Doubles:
         """The asymmetric distances in bits [n] of a question with these margins [bits]."""
         exact = np.nan_to_num(margins).astype(np.float64)
-        sums, total = signed_sums(exact, self.codes)
-        return np.asarray(self.bits * (total - sums) / (2 * total or 1.0))
+        table, step, total = signed_table(exact, self.codes.shape[1])
+        half = self.bits / 2
+        return loops.table_scores(self.codes, table, -half * step / (total or 1.0), half if total else 0.0)

@@ -85,17 +85,11 @@ class Ranking:
             values["vectors"] = self.vectors.cosines(question.features)
         chosen = dict(default_weights(by, likeness, known_terms), **(weights or {}))
         scores = np.zeros(len(self.codes.codes))
-        absent = self._absent
-        for name, raw in values.items():
-            ranked = -raw if name == "codes" else raw
-            loops.standardize(ranked, None if name == "words" else absent, float(chosen[name]), scores)
-        return Scored(scores, values, known_terms)
-
-    @property
-    def _absent(self) -> Mask | None:
-        """Which documents have no features; None if all have some."""
         absent = None if self.vectors is None else self.vectors.absent
-        return absent if absent is not None and absent.any() else None
+        for name, raw in values.items():
+            sign = -1.0 if name == "codes" else 1.0  # a distance
+            loops.standardize(raw, None if name == "words" else absent, sign * float(chosen[name]), scores)
+        return Scored(scores, values, known_terms)
 
 
 def default_weights(by: Sequence[str], likeness: bool, known_terms: int) -> dict[str, float]:

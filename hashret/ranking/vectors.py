@@ -10,13 +10,15 @@ where q m and q W are computed once, and the norm is stored with the vector.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from hashret import loops
 from hashret.features import Floats, Vectors
 from hashret.loops import Doubles, Mask
 from hashret.quantizer import BinaryAutoencoder, Quantizer
-from hashret.ranking.tables import signed_sums
+from hashret.ranking.tables import signed_table
 
 STEPS = 1 << 20  # whole numbers that a question's values are rounded to, either side of zero
 
@@ -28,20 +30,21 @@ class QuantizedVectors:
     vectors: Vectors
     quantizer: Quantizer
 
-    @property
-    def absent(self) -> Mask:
-        """Which documents have no features, bool [n]."""
-        return self.vectors.norms <= 0
+    @cached_property
+    def absent(self) -> Mask | None:
+        """Which documents have no features, bool [n]; None if all have some."""
+        absent = np.asarray(self.vectors.norms <= 0, bool)
+        return absent if absent.any() else None
 
     def cosines(self, features: Floats) -> Doubles:
         """The cosines [n] of a question's features [dim] with all vectors; 0 for documents without features."""
         query = self.quantizer.prepared(features[None])[0].astype(np.float64)
         if isinstance(self.quantizer, BinaryAutoencoder):
-            products, _ = signed_sums(query @ self.quantizer.weight, self.vectors.values)
-            products += float(query @ self.quantizer.mean)
-        else:
-            products = self._exact(query)
-        return np.asarray(products / np.where(self.absent, np.inf, self.vectors.norms.astype(np.float64)))
+            table, step, _ = signed_table(query @ self.quantizer.weight, self.vectors.values.shape[1])
+            offset = float(query @ self.quantizer.mean)
+            return loops.table_scores(self.vectors.values, table, step, offset, self.vectors.norms)
+        norms = self.vectors.norms.astype(np.float64)
+        return np.asarray(self._exact(query) / np.where(norms > 0, norms, np.inf))
 
     def _exact(self, query: Doubles) -> Doubles:
         """Products with values as they are. Of whole numbers they are exact; of others each is a sum of its own."""

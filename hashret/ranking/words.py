@@ -28,7 +28,7 @@ K1, B = 1.2, 0.75
 PAIRS, TITLES = 0.2, 0.15  # weights beside the terms themselves
 
 Lengths = npt.NDArray[np.uint32]
-Found = tuple[bytes, bytes] | None
+Found = tuple[bytes, bytes, int] | None
 
 
 class Field(Protocol):
@@ -36,8 +36,8 @@ class Field(Protocol):
 
     rows: int
 
-    def find(self, term: str) -> tuple[bytes, bytes] | None:
-        """The postings and positions of a term, None if no document has it."""
+    def find(self, term: str) -> Found:
+        """The postings and positions of a term, and number of documents that have it; None if there are none."""
 
     def lengths(self) -> Lengths:
         """Number of terms of each document, [rows]."""
@@ -84,6 +84,8 @@ class BM25:
 
     def _df(self, found: list[Found]) -> int:
         """Number of documents in the postings of a term that are not deleted."""
+        if self.documents == len(self.live):
+            return sum(here[2] for here in found if here)
         parts = zip(found, self.slices, strict=True)
         return sum(loops.count(here[0], self.live[part]) for here, part in parts if here)
 
@@ -92,7 +94,7 @@ class BM25:
         rows, counts = [np.zeros(0, np.int64)], [np.zeros(0)]
         for one, other, part in zip(first, second, self.slices, strict=True):
             if one and other:
-                documents, found = loops.pairs(*one, *other, part.stop - part.start)
+                documents, found = loops.pairs(*one[:2], *other[:2], part.stop - part.start)
                 rows.append(documents.astype(np.int64) + part.start)
                 counts.append(found.astype(np.float64))
         places, here = np.concatenate(rows), np.concatenate(counts)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hashret import postings
+from hashret import loops, postings
 from hashret.features import Vectors, concatenate_vectors
 from hashret.postings import Occurrences, concatenate_occurrences
 
@@ -65,8 +65,8 @@ class Postings:
         self.rows = rows
         self._read = cache(read)  # returns a complete array of postings.DTYPES
 
-    def find(self, term: str) -> tuple[bytes, bytes] | None:
-        """The postings and positions of a term, None if no document has it."""
+    def find(self, term: str) -> tuple[bytes, bytes, int] | None:
+        """The postings and positions of a term, and number of documents that have it; None if there are none."""
         wanted = term.encode("utf-8", "surrogatepass")
         offsets, data = self._read("terms/offsets"), self._read("terms/bytes")
         low, high = 0, len(offsets) - 1
@@ -74,7 +74,7 @@ class Postings:
             middle = (low + high) // 2
             found = data[offsets[middle] : offsets[middle + 1]].tobytes()
             if found == wanted:
-                return self._slice("postings", middle), self._slice("positions", middle)
+                return self._slice("postings", middle), self._slice("positions", middle), int(self._read("df")[middle])
             low, high = (middle + 1, high) if found < wanted else (low, middle)
         return None
 
@@ -102,6 +102,9 @@ class Postings:
                 raise ValueError(f"{name} has wrong offsets")
             if offsets[-1] != len(self._read(f"{name}/bytes")):
                 raise ValueError(f"{name} has another length")
+        _, _, each = loops.unpack(self._read("postings/bytes"), self._read("postings/offsets"), self.rows)
+        if len(each) != len(self._read("df")) or (each != self._read("df")).any():
+            raise ValueError("df is not that of the postings")
         found = self.occurrences()
         if found.vocabulary != sorted(set(found.vocabulary), key=lambda term: term.encode("utf-8", "surrogatepass")):
             raise ValueError("terms are not sorted")
