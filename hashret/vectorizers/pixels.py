@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from hashret.descriptors import EDGES, describe, described
 from hashret.documents import Document, check_kind
 from hashret.errors import StoreError
-from hashret.features import Features, Floats
+from hashret.features import CSRMatrix, Features, Floats, mean_of
 from hashret.images import is_grey, load
 from hashret.options import option
-from hashret.progress import track
+from hashret.progress import report, track
 from hashret.vectorizers.base import State, Vectorizer
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 LARGEST = 32  # largest number of pixels per side, unless the option `size` is set
 VIEW = 64  # principal components of the pixels in the view for the neighbour graph
 LOOKED_AT = 200  # images examined to choose size and mode
+AT_ONCE = 1000  # images described between two reports of progress
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -43,7 +45,6 @@ class Pixels(Vectorizer):
     def fit(self, documents: Sequence[Document]) -> Features:
         """Choose size and mode from evenly spaced images; the views are principal components of pixels, and shapes."""
         from hashret.projection import principal
-        from hashret.vectorizers.shapes import shapes
 
         check_kind(documents, self.document_type, "pixels")
         step = -(-len(documents) // LOOKED_AT)
@@ -59,14 +60,31 @@ class Pixels(Vectorizer):
         if len(values) < 2:
             return plain  # a single image has no neighbours
         mean, directions = principal(plain, VIEW, 0)
-        edges = shapes(values, self.shape)
-        views = (values - mean) @ directions.T, edges - edges.mean(axis=0)
+        views = ((values - mean) @ directions.T, *self._seen(values))
         return replace(plain, views=tuple(np.asarray(view, np.float32) for view in views))
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Return dense features [n, channels * height * width]. Raises DataError for documents other than images."""
         check_kind(documents, self.document_type, "pixels")
         return Features(self._matrix(documents, len(documents)), self.shape, self.feature_type)
+
+    def for_vectors(self, features: Floats | CSRMatrix) -> Floats:
+        """Return the edges and the layout of images, float32 [n, 160 for grey images, else 192]; see `descriptors.py`.
+
+        They find an image at another size, crop or compression more often than pixels do.
+        """
+        return describe(np.asarray(features, np.float32).reshape(len(features), *self.shape))
+
+    def _seen(self, values: Floats) -> tuple[Floats, ...]:
+        """Return the descriptions of images [n, dim], less their mean, edges and layout apart."""
+        found = np.empty((len(values), described(self.shape[0])), np.float32)
+        for start in range(0, len(values), AT_ONCE):
+            some = self.for_vectors(values[start : start + AT_ONCE])
+            found[start : start + len(some)] = some
+            report("finding edges", start + len(some), len(values))
+        found -= mean_of(found)
+        # of grey images, the layout is that of the pixels, which are a view already
+        return (found[:, :EDGES], found[:, EDGES:]) if self.shape[0] == 3 else (found[:, :EDGES],)
 
     def _matrix(self, documents: Iterable[Document], count: int) -> Floats:
         channels, height, across = self.shape
