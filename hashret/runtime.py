@@ -16,6 +16,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from hashret.codes import MAX_BITS, Codes, pack
+from hashret.descriptors import describe, described
 from hashret.errors import StoreError
 from hashret.features import CSRMatrix, Floats
 
@@ -146,6 +147,11 @@ def _pool(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
     return np.asarray(squares.max(axis=(3, 5)))
 
 
+def _describe(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
+    """Edges and layout of images, see `descriptors.py`."""
+    return describe(x)
+
+
 def _flatten(x: Floats, line: Line, tensors: Mapping[str, Floats]) -> Floats:
     return x.reshape(len(x), -1)
 
@@ -187,6 +193,7 @@ OPERATIONS: Mapping[str, Callable[[Any, Line, Mapping[str, Floats]], Floats]] = 
     "linear": _linear,
     "conv2d": _conv2d,
     "pool": _pool,
+    "describe": _describe,
     "flatten": _flatten,
     "affine": _affine,
     "relu": _relu,
@@ -262,6 +269,10 @@ def _after_pool(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step
     return (shape[0], shape[1] // size, shape[2] // size), 0
 
 
+def _after_describe(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
+    return ((described(shape[0]),), 9 * prod(shape)) if len(shape) == 3 and shape[0] in (1, 3) else None
+
+
 def _after_flatten(shape: Shape, line: Line, tensors: Mapping[str, Floats]) -> Step:
     return (prod(shape),), 0
 
@@ -280,6 +291,7 @@ SHAPES: Mapping[str, Callable[[Shape, Line, Mapping[str, Floats]], Step]] = {
     "linear": _after_linear,
     "conv2d": _after_conv2d,
     "pool": _after_pool,
+    "describe": _after_describe,
     "flatten": _after_flatten,
     "affine": _after_affine,
     "threshold": _after_threshold,

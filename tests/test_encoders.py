@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hashret.encoders import ENCODERS
+from hashret.encoders.neighborhood import Neighborhood
 from hashret.encoders.nn.binarize import medians
 from hashret.encoders.nn.bodies import Standardize, convolutional, mlp, program, suited
 from hashret.encoders.pca import PCA
@@ -85,6 +86,20 @@ class TestBodies:
         for other in [(1, 16, 16), (3, 8, 8), (64,)]:
             layers = suited(other, (8,), 4, 0, "auto", False)
             assert not any(isinstance(layer, torch.nn.Conv2d) for layer in layers)
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_the_default_reads_edges_and_colours_of_large_images(self, channels: int) -> None:
+        rng = np.random.default_rng(0)
+        for side, wanted in ((16, True), (8, False)):
+            shape = (channels, side, side)
+            features = Features(rng.random((60, channels * side**2)).astype(np.float32), shape, "unit")
+            encoder = Neighborhood().fit(features, 8, short())
+            made = encoder.program()
+            assert any(line["op"] == "describe" for line in made.lines) == wanted
+            assert not any(line["op"] == "conv2d" for line in made.lines)
+            x = torch.from_numpy(features.input).reshape(-1, *shape)
+            with torch.no_grad():
+                np.testing.assert_allclose(made.logits(features.input), encoder.logits(x).numpy(), rtol=1e-4, atol=1e-4)
 
     def test_a_convolution_of_no_image_is_refused(self, corpora: Corpora, schedule: Schedule) -> None:
         with pytest.raises(UsageError, match="needs images of at least 4 x 4"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from hashret.descriptors import describe, described
 from hashret.errors import StoreError
 from hashret.runtime import OPERATIONS, Program, linear_program
 
@@ -65,6 +66,19 @@ def test_conv2d_is_torchs(padding: int, kernel: tuple[int, int], stride: int) ->
 def test_pool_is_torchs_also_of_odd_sizes(shape: tuple[int, int], size: int) -> None:
     x = numbers(3, 2, *shape)
     np.testing.assert_array_equal(apply("pool", x, size=size), functional.max_pool2d(as_torch(x), size))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_describe_is_edges_and_layout(channels: int) -> None:
+    x = np.abs(numbers(5, channels, 9, 12))
+    np.testing.assert_array_equal(apply("describe", x), describe(x))
+    lines = [{"op": "describe"}, {"op": "linear", "weight": "w"}, {"op": "threshold", "values": "t"}]
+    tensors = {"w": numbers(described(channels), 4), "t": np.zeros(4, np.float32)}
+    made = Program(tuple(lines), tensors, x.shape[1:])
+    np.testing.assert_allclose(made.logits(x.reshape(5, -1)), describe(x) @ tensors["w"], **CLOSE)
+    for shape in [(2, 9, 12), (9, 12)]:
+        with pytest.raises(StoreError, match="does not fit rows"):
+            Program(tuple(lines), tensors, shape)
 
 
 def test_flatten_is_torchs() -> None:

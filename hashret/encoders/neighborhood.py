@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from hashret.descriptors import describe, described
 from hashret.encoders.nn.binarize import straight_through
+from hashret.encoders.nn.bodies import Describe, Standardize, is_large, mlp
 from hashret.encoders.nn.net import BernoulliAutoencoder
 from hashret.encoders.nn.noise import moved
-from hashret.features import Features, take
+from hashret.features import CSRMatrix, Features, Floats, take
 from hashret.graph import neighbors
 from hashret.options import option
 from hashret.training import Schedule, train
 
 FINEST = 64  # minimum bits in all rounds but the last
-IMAGES_WALK = 6  # images of one kind form long chains of small changes, whose ends are not neighbours
+GREY_WALK = 6  # grey images of one kind form long chains of small changes, whose ends are not neighbours
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -38,11 +41,20 @@ class Neighborhood(BernoulliAutoencoder):
     The codes then describe the corpus better than the views from which the graph was built, so a second graph uses
     their logits as an additional view, and a new network is trained on it. All rounds but the last use at least FINEST
     bits, so that short codes benefit from long ones.
+
+    Of images of 16 pixels or more, the network reads edges and colours, see `descriptors.py`; it reconstructs pixels.
     """
 
     hidden: tuple[int, ...] = option((1024,), "units of the layers between input and code", low=1)
     neighbors: int = option(20, "neighbours per document in the graph", low=1)
-    walk: int = option(None, "steps in the graph from a document to its partner; auto: 6 for images, else 1", low=1)
+    body_kind: str = option(
+        "auto",
+        "kind of layers; auto: MLP, over edges and colours of images of 16 pixels or more",
+        choices=("auto", "mlp", "conv"),
+    )
+    walk: int = option(
+        None, "steps in the graph from a document to its partner; auto: 6 for grey images, else 1", low=1
+    )
     rounds: int = option(2, "rounds of building a graph and training a network on it", low=1, high=10)
     temperature: float = option(None, "t, temperature of the agreement; auto: .2 for up to 8 bits, else .1", low=0.0)
     decorrelation_weight: float = option(32.0, "e, weight of decorrelation and balance", low=0.0)
@@ -51,7 +63,6 @@ class Neighborhood(BernoulliAutoencoder):
     name = "neighborhood"
     summary = "similar codes for neighbours (the default)"
     accepted_types = ("real", "unit", "counts")
-    convolved = (1, 3)
     # no documents are held out: training on them improves P@100 by .01 more than early stopping
     usual = {
         "epochs": 25,
@@ -61,6 +72,25 @@ class Neighborhood(BernoulliAutoencoder):
         "max_steps": 600,
         "validation_fraction": 0.0,
     }
+
+    def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
+        """Return what precedes the body: the scaling and, for large enough images, their edges and layout before it."""
+        if not self._described:
+            return super().scaling(x)
+        images = np.asarray(x, np.float32).reshape(len(x), *self.shape)
+        return nn.Sequential(Describe(), Standardize.of(describe(images)))
+
+    def layers(self, shape: tuple[int, ...], bits: int) -> tuple[nn.Module, nn.Module]:
+        """Return a body, which reads edges and layout if they precede it, and a decoder of the pixels or features."""
+        if not self._described:
+            return super().layers(shape, bits)
+        body = super().layers((described(shape[0]),), bits)[0]
+        return body, mlp((bits, prod(shape)), "relu")
+
+    @property
+    def _described(self) -> bool:
+        """Whether the body reads edges and layout."""
+        return self.body_kind == "auto" and is_large(self.shape) and self.shape[0] in (1, 3)
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
         """Run the rounds; all but the last take half of the steps."""
@@ -96,7 +126,8 @@ class Neighborhood(BernoulliAutoencoder):
     def drawn(self, rows: Tensor) -> Tensor:  # [batch] -> [batch, dim]
         """Return a partner of each document: the end of a random walk in training, else the nearest neighbour."""
         rows = rows.cpu()
-        steps = (self.walk or (IMAGES_WALK if len(self.shape) == 3 else 1)) if self.training else 1
+        usual = GREY_WALK if len(self.shape) == 3 and self.shape[0] == 1 else 1
+        steps = (self.walk or usual) if self.training else 1
         for _ in range(steps):
             edge = torch.randint(self.graph.shape[1], rows.shape) if self.training else torch.zeros_like(rows)
             rows = self.graph[rows, edge]

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hashret.descriptors import describe
 from hashret.errors import UsageError
 from hashret.features import CSRMatrix, Features, Floats, mean_of
 from hashret.runtime import Line, Program
 
 ACTIVATIONS: Mapping[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-SMALLEST_CONVOLVED = 16  # pixels per side; smaller images are too small for two convolutions with stride 2
+LARGE = 16  # pixels per side; smaller images are too small for two convolutions with stride 2, or for cells of edges
 
 
 def mlp(
@@ -58,10 +59,14 @@ def suited(
     """
     if kind == "conv" and (len(shape) != 3 or min(shape[1:]) < 4):
         raise UsageError(f"a convolutional body needs images of at least 4 x 4 pixels, got rows of shape {shape}")
-    large = len(shape) == 3 and min(shape[1:]) >= SMALLEST_CONVOLVED
-    if kind == "conv" or (kind == "auto" and large and shape[0] in convolved):
+    if kind == "conv" or (kind == "auto" and is_large(shape) and shape[0] in convolved):
         return convolutional(shape, hidden, bits)
     return mlp((prod(shape), *hidden, bits), "relu", dropout, flatten=len(shape) > 1, sparse=sparse)
+
+
+def is_large(shape: tuple[int, ...]) -> bool:
+    """Return whether rows of this shape are images of at least LARGE pixels per side."""
+    return len(shape) == 3 and min(shape[1:]) >= LARGE
 
 
 def convolutional(shape: tuple[int, ...], hidden: Sequence[int], bits: int) -> nn.Sequential:
@@ -134,6 +139,13 @@ class Tied(nn.Module):
         return code @ weight + self.bias
 
 
+class Describe(nn.Module):
+    """The edges and the layout of images, see `descriptors.py`; nothing is learned in it."""
+
+    def forward(self, x: Tensor) -> Tensor:  # [batch, channels, height, width] -> [batch, described(channels)]
+        return torch.from_numpy(describe(x.detach().cpu().numpy())).to(x.device)
+
+
 class Standardize(nn.Module):
     """Computes (x - mean) * scale with one scale for all dimensions, which preserves relative distances."""
 
@@ -192,6 +204,8 @@ def _translate(layer: nn.Module, name: str) -> tuple[list[Line], dict[str, Tenso
         case Standardize():
             names = {role: f"{name}.{role}" for role in ("scale", "shift")}
             return [{"op": "affine", **names}], {names[role]: layer.get_buffer(role) for role in names}
+        case Describe():
+            return [{"op": "describe"}], {}
         case nn.MaxPool2d():
             return [{"op": "pool", "size": int(np.max(layer.kernel_size))}], {}
         case nn.Flatten() | nn.ReLU() | nn.Tanh() | nn.Sigmoid():
