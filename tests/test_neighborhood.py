@@ -140,6 +140,18 @@ def test_moved_images_are_others_of_the_same_kind(channels: int) -> None:
     assert not torch.allclose(copies, x, atol=0.05)
 
 
+@pytest.mark.parametrize(
+    ("documents", "batch", "steps"), [(50, 128, 300), (500, 128, 300), (5000, 256, 500), (9999, 512, 500)]
+)
+def test_few_documents_take_smaller_batches_and_fewer_steps(documents: int, batch: int, steps: int) -> None:
+    plan = Schedule().completed(Neighborhood().usual_for(documents))
+    assert plan.batch_size == batch
+    assert plan.steps(documents) == steps
+    assert Neighborhood().usual_for(10_000) == Neighborhood.usual
+    said = Schedule(batch_size=33, min_steps=7).completed(Neighborhood().usual_for(documents))
+    assert (said.batch_size, said.min_steps) == (33, 7)
+
+
 def test_a_schedule_keeps_what_was_said() -> None:
     said = Schedule(epochs=3, learning_rate=0.5).completed(
         {"epochs": 25, "batch_size": 512, "validation_fraction": 0.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -20,6 +21,8 @@ from hashret.graph import neighbors
 from hashret.options import option
 from hashret.training import Schedule, train
 
+MANY = 10_000  # documents; of fewer, the batches are smaller in proportion
+SMALLEST_BATCH, FEWEST_STEPS = 128, 300
 FINEST = 64  # minimum bits in all rounds but the last
 GREY_WALK = 6  # grey images of one kind form long chains of small changes, whose ends are not neighbours
 
@@ -72,6 +75,13 @@ class Neighborhood(BernoulliAutoencoder):
         "max_steps": 600,
         "validation_fraction": 0.0,
     }
+
+    def usual_for(self, documents: int) -> Mapping[str, float]:
+        """Return the defaults of the schedule: batches of few documents are smaller, so that training takes less."""
+        if documents >= MANY:
+            return self.usual
+        batch = max(SMALLEST_BATCH, round(self.usual["batch_size"] * documents / MANY))
+        return {**self.usual, "batch_size": batch, "min_steps": FEWEST_STEPS}
 
     def scaling(self, x: Floats | CSRMatrix) -> nn.Module:
         """Return what precedes the body: the scaling and, for large enough images, their edges and layout before it."""
