@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,7 +73,8 @@ def main() -> None:
     chosen = parser.parse_args()
     needs_data = set(chosen.part or PARTS) - {"known", "resized"}
     data = data_folder("ir_cranfield/, ir_scifact/, ...") if needs_data else Path(os.environ.get("HASHRET_DATA", ""))
-    about = machine("torch", "numpy", "bm25s", "PyStemmer", "matplotlib")
+    versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    about = machine("torch", "numpy", "bm25s", "PyStemmer", "matplotlib") | versions
     RUNS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         indexes = Indexes(Path(folder))

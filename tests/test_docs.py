@@ -39,6 +39,7 @@ PAGES = {
     "reproduce_encoders": "encoders.md",
     "bench_training": "training.md",
     "bench_browse": "browse.md",
+    "bench_questions": "questions.md",
 }
 
 

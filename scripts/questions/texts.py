@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -60,8 +61,10 @@ def known(case: str, data: Path, indexes: Indexes, seed: int) -> Iterator[Row]:
     index = indexes.of(f"docstrings {case}", seed, lambda: documents)
     qrels = {question.id: {question.id: 1} for question in questions}
     ways = _ways(index, documents, questions, MAIN, ("bm25s", "FTS5", "itq"), seed)
+    begins = Counter(_summary(document) for document in python_documents())
+    shared = sum(begins[str(question.content)] > 1 for question in questions)
     for each in _compared(ways, qrels, ("R@1", "R@5")):
-        yield each | {"documents": len(documents)}
+        yield each | {"documents": len(documents), "shared": shared}
 
 
 def known_items(documents: Sequence[Document], without: bool) -> tuple[list[Document], list[Document]]:
