@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 from questions.common import BITS, DEFAULT, Row
 
-COMPARED, SURE = "bm25s", 0.05
+COMPARED, SURE, SEEDS = "bm25s", 0.05, 3
 SAME_WAY = ("codes", "itq")  # both rank by Hamming distance
 PARTS = {  # with a table of methods: the title, and the method that others are compared with
     "judged": ("Questions with judgements", DEFAULT),
@@ -64,9 +64,10 @@ def page(found: Sequence[Row]) -> str:
         "Written by `scripts/bench_questions.py` from `figures/questions.jsonl`. A text as query is a question: "
         "documents are ranked by words, codes and vectors together. The default is measured here against BM25, against "
         f"its parts alone, and against other codes. No option is set: {BITS} bits, vectors of 16 bytes. Mean ± "
-        "standard deviation of 3 seeds; a method without ± does not depend on chance. `bm25s` is BM25 (method lucene, "
+        f"standard deviation of {SEEDS} seeds; a method without ± does not depend on chance. `bm25s` is BM25 (method lucene, "
         "k1 1.2, b .75) on the stems that hashret uses, `FTS5` is SQLite's full-text search with Porter's stems and "
         "any of a question's words, `itq` is iterative quantization of the same features.",
+        *_seeds(found),
         *_against(found),
     ]
     for part, (title, _) in PARTS.items():
@@ -76,23 +77,33 @@ def page(found: Sequence[Row]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _seeds(found: Sequence[Row]) -> Iterator[str]:
+    """Which cases have fewer seeds than others."""
+    seeds = {case: len({row["seed"] for row in found if (row["part"], row["case"]) == case}) for case in CASES}
+    fewer = [f"{PARTS[case[0]][0]}, {CASES[case]}: {n}" for case, n in seeds.items() if case[0] in PARTS and n < SEEDS]
+    if fewer:
+        yield from ("", f"Fewer seeds than {SEEDS} are measured for: {'; '.join(fewer)}.")
+
+
 def _against(found: Sequence[Row]) -> Iterator[str]:
     """The default against BM25, case by case."""
     yield from ("", "## The default against BM25", "")
     rows = [row for row in found if row["method"] == DEFAULT and "p" in row]
     kinds = list(dict.fromkeys((row["part"], row["case"], row["measure"]) for row in rows))
-    lines, better, worse = [], 0, 0
+    lines, lower, better, worse = [], [], 0, 0
     for part, case, measure in sorted(kinds, key=lambda kind: [*CASES].index(kind[:2])):
         own, other = (_values(found, part, case, method, measure) for method in (DEFAULT, COMPARED))
         largest = max(row["p"] for row in rows if (row["part"], row["case"], row["measure"]) == (part, case, measure))
         difference = mean(own) - mean(other)
         better += difference > 0 and largest < SURE
         worse += difference < 0 and largest < SURE
+        lower += [f"{CASES[part, case]}, {measure}"] if difference < 0 else []
         cells = (CASES[part, case], measure, _cell(own), _cell(other), f"{difference:+.3f}", f"{largest:.4f}")
         lines.append(f"| {' | '.join(cells)} |")
     yield (
         f"In {better} of {len(kinds)} comparisons the default is better than BM25 with p below {SURE} for every seed, "
-        f"in {worse} it is worse. p is the largest of the seeds."
+        f"in {worse} it is worse. p is the largest of the seeds. Its mean is lower than BM25's for: "
+        f"{'; '.join(lower) or 'none'}."
     )
     yield from ("", "| | | default | bm25s | difference | p |", "| --- | --- | --- | --- | --- | --- |", *lines)
 
@@ -127,7 +138,10 @@ def _size(found: Sequence[Row]) -> Iterator[str]:
         return
     cases = list(dict.fromkeys(row["case"] for row in own))
     yield from ("", "## Size", "")
-    yield "Bytes of the words of an index on disk, as a share of the bytes of its texts (UTF-8, not compressed)."
+    yield (
+        "Bytes of the words of an index on disk, as a share of the bytes of its texts (UTF-8, not compressed). Texts "
+        "without titles still have their lengths stored."
+    )
     yield from ("", f"| | {' | '.join(CASES['size', case] for case in cases)} |", "| --- |" + " --- |" * len(cases))
     for method in dict.fromkeys(row["method"] for row in own):
         values = {row["case"]: row["value"] for row in own if row["method"] == method}
@@ -142,7 +156,8 @@ def _time(found: Sequence[Row]) -> Iterator[str]:
     yield (
         "Milliseconds of one question of four words, median, with the 10th and 90th percentile. `hashret query` is a "
         "new process, in turn with one that only imports three of its libraries. `search` is `Index.search` in a "
-        "process that has the index open, from the text to ten hits. For a million documents it is the ranking alone, "
+        "process that has the index open, from the text to ten hits, by all parts; by codes alone it ranks by Hamming "
+        "distance. For a million documents it is the ranking alone, "
         "without encoding the question or reading hits: random codes and vectors, and documents of 8 to 16 words drawn "
         "by Zipf's law from 100,000; the words of a question are neighbours in one of them."
     )
