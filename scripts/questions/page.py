@@ -64,9 +64,9 @@ def page(found: Sequence[Row]) -> str:
         "Written by `scripts/bench_questions.py` from `figures/questions.jsonl`. A text as query is a question: "
         "documents are ranked by words, codes and vectors together. The default is measured here against BM25, against "
         f"its parts alone, and against other codes. No option is set: {BITS} bits, vectors of 16 bytes. Mean ± "
-        f"standard deviation of {SEEDS} seeds; a method without ± does not depend on chance. `bm25s` is BM25 (method lucene, "
-        "k1 1.2, b .75) on the stems that hashret uses, `FTS5` is SQLite's full-text search with Porter's stems and "
-        "any of a question's words, `itq` is iterative quantization of the same features.",
+        f"standard deviation of {SEEDS} seeds; a method without ± does not depend on chance. `bm25s` is BM25 (method "
+        "lucene, k1 1.2, b .75) on the stems that hashret uses, `FTS5` is SQLite's full-text search with Porter's "
+        "stems and any of a question's words, `itq` is iterative quantization of the same features.",
         *_seeds(found),
         *_against(found),
     ]
