@@ -301,7 +301,7 @@ for n in range(100_000):
             if what == "compact":
                 index.compact()
     except StoreError as error:
-        parts = ("another process", "is a link", "not changed", "was changed", "lacks a file")
+        parts = ("another process", "is a link", "not changed", "was changed", "a file of index")
         if not any(part in str(error) for part in parts):
             raise
         changed = "was changed" in str(error)

@@ -177,7 +177,10 @@ def report(error: BaseException) -> int:
     elif isinstance(error, MemoryError):
         words, code = "out of memory; use fewer documents at once, or -o sample=N to learn from fewer", 1
     elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        words, code = f"no space left on the disk ({error.filename or 'while writing'}); free some and run it again", 1
+        words, code = (
+            f"no space left on the disk ({error.filename or 'while writing'}); free some space and try again",
+            1,
+        )
     elif isinstance(error, OSError) and error.errno in BUSY:
         words, code = BUSY[error.errno], 1
     elif isinstance(error, OSError) and error.strerror:

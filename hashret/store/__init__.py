@@ -1,6 +1,6 @@
-"""Store: what lies on disk. Immutable segments, one manifest replaced atomically, one writer, any number of readers.
+"""The files of an index: immutable segments and a manifest that is replaced atomically. One writer, many readers.
 
-It knows bytes and names only: what a code means and how it was made is told by others. Read `store.py` first.
+This package stores bytes and names only. It does not know how a code was made or what it means. Start with `store.py`.
 """
 
 from hashret.store.derived import Derived

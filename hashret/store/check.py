@@ -1,4 +1,4 @@
-"""Check: everything that can be wrong with an index on disk, and what it means."""
+"""Check the files of an index for damage, and explain the consequences of each problem."""
 
 from __future__ import annotations
 
@@ -30,27 +30,28 @@ from hashret.store.manifest import (
 )
 from hashret.store.segment import Segment, hash_id
 
-TRIES = 10  # a check that loses the race with writers more often is given up
+TRIES = 10  # attempts to check one generation before a writer replaces it
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the file, what is wrong with it, and what that means."""
+    """A problem with a file of an index."""
 
     file: str
-    what: str
-    means: str
+    what: str  # the problem, such as "is missing"
+    means: str  # its consequences
 
     def __str__(self) -> str:
         return f"{self.file} {self.what}: {self.means}"
 
 
 def problems(folder: Path) -> list[Problem]:
-    """Everything wrong with the index in a folder, even one that cannot be opened; IndexNotFound where there is none.
+    """Return all problems of the index in a folder, even if the index cannot be opened.
 
-    Files that a writer replaces meanwhile are not wrong: then the new generation is checked instead.
+    If a writer commits during the check, the new generation is checked instead. Raises IndexNotFound if the folder
+    holds no index, and StoreError if it cannot be read.
     """
-    sound: dict[str, FileEntry] = {}  # files that need not be read again
+    sound: dict[str, FileEntry] = {}  # files that were already verified
     try:
         for _ in range(TRIES):
             with Root(folder) as root:
@@ -76,7 +77,7 @@ def _no_index(folder: Path) -> IndexNotFound:
 
 
 def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], Manifest | None]:
-    """What is wrong, and the generation that was looked at where its manifest can be read."""
+    """Return the problems found, and the manifest of the generation checked (None if it cannot be read)."""
     try:
         manifest = Manifest.read(root)
     except FileNotFoundError:
@@ -91,7 +92,7 @@ def _problems(root: Root, sound: dict[str, FileEntry]) -> tuple[list[Problem], M
 
 
 def _links(root: Root, manifest: Manifest) -> Iterator[Problem]:
-    """Links where hashret may write a file or a folder some day; those in place of listed files are found anyway."""
+    """Yield symbolic links at paths that hashret may write to. `changed` reports those that replace listed files."""
     folders = ["segments", "faiss", "deletions", "hasher", RECOVERY]
     inside = [f"{folder}/{name}" for folder in folders for name in root.names(folder)]
     inside += [f"{place}/{name}" for place in inside if place.startswith("hasher/") for name in root.names(place)]
@@ -101,10 +102,10 @@ def _links(root: Root, manifest: Manifest) -> Iterator[Problem]:
 
 
 def second_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
-    """Whether the manifest's second copy is one."""
+    """Yield a problem if the second copy of the manifest is missing, damaged or out of date."""
     try:
         other = Manifest.read(root, SECOND)
-        # a killed writer leaves one of a generation that was never committed
+        # a writer killed before its commit leaves the copy one generation ahead
         if other == manifest or other.generation == manifest.generation + 1:
             return
         what = "is of another generation"
@@ -116,7 +117,10 @@ def second_manifest(root: Root, manifest: Manifest) -> Iterator[Problem]:
 
 
 def changed(root: Root, manifest: Manifest, sound: dict[str, FileEntry] | None = None) -> Iterator[Problem]:
-    """The files that are not as the manifest lists them; those in `sound` are not read again, and others enter it."""
+    """Yield the files whose size or checksum differs from the manifest.
+
+    Files in `sound` are not read again. Files that pass are added to it.
+    """
     sound = {} if sound is None else sound
     for name, entry in manifest.files.items():
         if sound.get(name) == entry:
@@ -142,26 +146,26 @@ def changed(root: Root, manifest: Manifest, sound: dict[str, FileEntry] | None =
 
 
 def meaning(name: str, manifest: Manifest) -> str:
-    """What the loss of a file means."""
+    """Describe the consequences of losing a file."""
     for segment in manifest.segments:
         if name == segment_path(segment.number):
-            return f"it holds {segment.rows:,} documents; those that the damage did not touch can be saved"
+            return f"it holds {segment.rows:,} documents; those outside the damaged blocks can be recovered"
     if name.startswith("faiss/"):
-        return "other programs read it, no answer here depends on it; it can be rewritten"
+        return "only other programs read it, search does not depend on it; it can be rewritten"
     if name.startswith("recovery/"):
         return "nothing is lost, it is a second copy; it can be rewritten"
     if name.startswith("deletions/"):
-        return "it says which documents are deleted; it can be restored from its second copy"
+        return "it records which documents are deleted; it can be restored from its second copy"
     if "/encoder-" in name:
-        return "what the encoder can do beyond codes is lost, queries are answered; restore it from a copy"
+        return "queries still work, but other functions of the encoder do not; restore it from a backup"
     if name.startswith("hasher/"):
-        return "queries cannot be trusted, the documents are safe; restore it from a copy, or index the source again"
+        return "queries cannot be trusted, the documents are safe; restore it from a backup, or index the source again"
     return "nothing depends on it"
 
 
 def _contents(root: Root, manifest: Manifest) -> Iterator[Problem]:
-    """What is inconsistent in files that are as they were written."""
-    means = "it was not written by hashret, or by one with a fault; index the source again, or restore a copy"
+    """Yield inconsistencies within and between files whose checksums match."""
+    means = "it was not written by hashret, or by a faulty version; index the source again, or restore a backup"
     gone = np.zeros(manifest.rows, bool)
     name = manifest.deletions
     try:
@@ -180,7 +184,7 @@ def _contents(root: Root, manifest: Manifest) -> Iterator[Problem]:
             living = [id for id, own in zip(segment.ids(), gone[start : start + entry.rows], strict=True) if not own]
             times = Counter(living)
             if twice := [id for id in living if id in seen or times[id] > 1]:
-                yield Problem(name, f"holds ids that occur twice, such as {twice[0]!r}", means)
+                yield Problem(name, f"holds duplicate ids, such as {twice[0]!r}", means)
             seen.update(living)
             start += entry.rows
     except (StoreError, DataError) as error:
@@ -193,11 +197,11 @@ def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segme
     try:
         listed, _ = worker.call("hashret.store.hdf5:places", len(image), image)
         if {name: tuple(place) for name, place in listed.items()} != dict(arrays):
-            yield "has its arrays in other places than the manifest says"
+            yield "has array offsets that differ from the manifest"
     except worker.Unreadable as error:
         yield f"is not an HDF5 file as hashret writes it ({error})"
     if sum(1 for _ in segment.records()) != entry.rows:
-        yield "holds another number of documents"
+        yield "has the wrong number of documents"
     for field in map(segment.field, FIELDS):
         if field is not None:
             try:
@@ -207,15 +211,15 @@ def _segment(root: Root, manifest: Manifest, entry: SegmentEntry, segment: Segme
     hashes = np.array([hash_id(id) for id in ids], np.uint64)
     known, rows = segment.array("lookup/hashes"), segment.array("lookup/rows")
     if (np.sort(hashes) != known).any() or (hashes[rows.clip(0, max(0, len(ids) - 1))] != known).any():
-        yield "does not find all its ids"
+        yield "has a wrong id lookup table"
     faiss, beside = faiss_path(entry.number), recovery_path(entry.number)
     if faiss not in manifest.files or not root.read(faiss).endswith(codes.tobytes()):
-        yield f"holds other codes than {faiss}"
+        yield f"has codes that differ from {faiss}"
     if beside not in manifest.files:
         yield f"has no {beside}"
         return
     try:
         if recovery.read(root, beside, entry.rows) != recovery.of(list(segment.records()), image, arrays):
-            yield f"does not belong to {beside}"
+            yield f"does not match {beside}"
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
-        yield f"has a second copy that cannot be read ({error!r})"
+        yield f"has a recovery file that cannot be read ({error!r})"

@@ -1,4 +1,4 @@
-"""Deletions: which rows are deleted, as an immutable file of bits. There are two copies, since nothing else says it."""
+"""The file of deleted rows: an immutable bitmap, stored twice because it cannot be derived from other files."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Mask = npt.NDArray[np.bool_]
 
 
 def path(number: int) -> str:
-    """Path of the file of this number, relative to the index."""
+    """Return the path of the file with this number, relative to the index."""
     return f"deletions/{number:06d}.npy"
 
 
 def recovery_path(name: str) -> str:
-    """Path of the second copy."""
+    """Return the path of the second copy."""
     return name.replace("deletions/", f"{RECOVERY}/")
 
 
 def image(deleted: Mask) -> bytes:
-    """The file that says which rows are deleted, bool [rows]."""
+    """Return the content of the file for `deleted`, bool [rows]."""
     data = io.BytesIO()
     np.save(data, np.packbits(deleted, bitorder="little"), allow_pickle=False)
     return data.getvalue()
 
 
 def read(root: Root, name: str, rows: int) -> Mask:
-    """Which of the rows are deleted, bool [rows]; CorruptIndex where the file is damaged."""
+    """Return the mask of deleted rows, bool [rows]. Raises CorruptIndex if the file is damaged."""
     place = root.path / name
     try:
         if (size := root.stat(name).st_size) > rows + 4096:

@@ -1,4 +1,4 @@
-"""What an index stores of documents in addition to codes and records, for ranking."""
+"""Vectors, words and titles of documents, which an index stores for ranking."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from hashret.postings import Occurrences, concatenate_occurrences
 
 FIELDS = ("words", "titles")
 VECTORS = ("vectors/uint8", "vectors/int8", "vectors/float32")
-"""Names of the array of vectors, by its type."""
+"""Possible names of the array of vectors, one per dtype."""
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Vectors, words and titles of n documents; a part that an index does not have is None."""
+    """Vectors, words and titles of n documents. Parts that the index does not store are None."""
 
     vectors: Vectors | None = None
     words: Occurrences | None = None
     titles: Occurrences | None = None
 
     def take(self, rows: npt.NDArray[Any]) -> Derived:
-        """The documents in these rows, in that order."""
+        """Return the documents at these rows, in this order."""
         return Derived(*(None if part is None else part.take(rows) for part in self.parts()))  # type: ignore[arg-type]
 
     def parts(self) -> tuple[Vectors | None, Occurrences | None, Occurrences | None]:
-        """The three parts."""
+        """Return the three parts as a tuple."""
         return self.vectors, self.words, self.titles
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays of a segment's file, by name."""
+        """Return the arrays to store in a segment, by name."""
         found: dict[str, npt.NDArray[Any]] = {}
         if self.vectors is not None:
             found |= {f"vectors/{self.vectors.values.dtype}": self.vectors.values, "vectors/norms": self.vectors.norms}
@@ -47,7 +47,7 @@ class Derived:
 
 
 def concatenate_derived(parts: Sequence[Derived]) -> Derived:
-    """The documents of all parts, one after the other; all have the same parts."""
+    """Concatenate documents. All `parts` must have the same parts set."""
     vectors = [part.vectors for part in parts if part.vectors is not None]
     words = [part.words for part in parts if part.words is not None]
     titles = [part.titles for part in parts if part.titles is not None]
@@ -59,14 +59,14 @@ def concatenate_derived(parts: Sequence[Derived]) -> Derived:
 
 
 class Postings:
-    """The postings of one field of a segment, read term by term."""
+    """The postings of one field of a segment, read one term at a time."""
 
     def __init__(self, rows: int, read: Callable[[str], npt.NDArray[Any]]) -> None:
         self.rows = rows
         self._read = cache(read)  # returns a complete array of postings.DTYPES
 
     def find(self, term: str) -> tuple[bytes, bytes, int] | None:
-        """The postings and positions of a term, and number of documents that have it; None if there are none."""
+        """Return the postings and positions of a term, as bytes, and its document frequency. None if not found."""
         wanted = term.encode("utf-8", "surrogatepass")
         offsets, data = self._read("terms/offsets"), self._read("terms/bytes")
         low, high = 0, len(offsets) - 1
@@ -83,30 +83,30 @@ class Postings:
         return self._read(f"{name}/bytes")[offsets[term] : offsets[term + 1]].tobytes()
 
     def lengths(self) -> npt.NDArray[np.uint32]:
-        """Number of terms of each document, [rows]."""
+        """Return the number of terms of each document, [rows]."""
         return self._read("lengths")
 
     def pairs(self) -> npt.NDArray[np.uint32]:
-        """Number of pairs of neighbouring terms of each document, [rows]."""
+        """Return the number of pairs of adjacent terms of each document, [rows]."""
         return self._read("pairs")
 
     def occurrences(self) -> Occurrences:
-        """All of it, document by document; raises ValueError if it is damaged."""
+        """Return all postings, grouped by document. Raises ValueError if they are damaged."""
         return postings.occurrences(self._read, self.rows)
 
     def check(self) -> None:
-        """Raise ValueError unless the arrays fit each other."""
+        """Raise ValueError if the arrays are inconsistent."""
         for name in postings.STRINGS:
             offsets = self._read(f"{name}/offsets").astype(np.int64)
             if len(offsets) != len(self._read("terms/offsets")) or offsets[0] or (np.diff(offsets) < 0).any():
                 raise ValueError(f"{name} has wrong offsets")
             if offsets[-1] != len(self._read(f"{name}/bytes")):
-                raise ValueError(f"{name} has another length")
+                raise ValueError(f"{name} has the wrong length")
         _, _, each = loops.unpack(self._read("postings/bytes"), self._read("postings/offsets"), self.rows)
         if len(each) != len(self._read("df")) or (each != self._read("df")).any():
-            raise ValueError("df is not that of the postings")
+            raise ValueError("df differs from the postings")
         found = self.occurrences()
         if found.vocabulary != sorted(set(found.vocabulary), key=lambda term: term.encode("utf-8", "surrogatepass")):
             raise ValueError("terms are not sorted")
         if (np.diff(found.offsets) != self.lengths()).any():
-            raise ValueError("lengths are not those of the postings")
+            raise ValueError("lengths differ from the postings")

@@ -1,4 +1,4 @@
-"""The codes of a segment as a FAISS file, for other programs."""
+"""Write the codes of a segment as a FAISS index, for use by other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see search/faiss.py
 
 
 def image(codes: Codes, bits: int) -> bytes:
-    """The bytes of a file that `faiss.read_index_binary` reads; vector i is row i of the codes [n, bytes]."""
+    """Return a file for `faiss.read_index_binary`. Vector i is row i of `codes`, uint8 [n, bytes]."""
     import faiss
 
     index = faiss.IndexBinaryFlat(8 * width(bits))

@@ -1,17 +1,18 @@
-"""A segment as an HDF5 file, which other programs can read: how it is made, and the place of each array in it.
+"""Write a segment as an HDF5 file that other programs can read, and record the offset of each array in it.
 
     codes                           uint8 [n, bytes]
-    ids, contents, thumbnails, metadata      each a group: bytes uint8 [total], offsets int64 [n + 1]
-    labels                          a group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
-    lookup                          a group: hashes uint64 [n], ascending, rows int64 [n]
-    vectors                         a group: uint8 [n, bytes], int8 or float32 [n, dim], and norms float32 [n]
-    words, titles                   each a group, of postings; hashret/postings.py describes them
+    ids, contents, thumbnails, metadata      groups: bytes uint8 [total], offsets int64 [n + 1]
+    labels                          group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
+    lookup                          group: hashes uint64 [n], ascending, rows int64 [n]
+    vectors                         group: uint8 [n, bytes], int8 or float32 [n, dim], and norms float32 [n]
+    words, titles                   groups of postings, see hashret/postings.py
 
-All arrays are contiguous, so that `segment.py` reads them by their place in the file alone, without HDF5. Only contents
-and metadata are compressed, in pieces, and `pieces` int64 [pieces, 2] has the place and the length of each. Contents
-come late in the file, and after them only postings, which can be made from contents again: a file that is cut short has
-lost few documents.
-Strings are bytes and offsets because HDF5's own variable-length strings are slow and break under compression.
+All arrays are contiguous, so `segment.py` can read them by offset, without HDF5. The exceptions are contents and
+metadata, which are compressed in chunks. `pieces` int64 [pieces, 2] holds the offset and length of each chunk.
+
+Contents are written late in the file. Only postings follow, which can be rebuilt from contents, so a truncated file
+loses few documents. Strings are stored as bytes and offsets because HDF5's variable-length strings are slow and are not
+compressed.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ Arrays = Mapping[str, Place]
 
 
 def image(codes: Codes, records: Sequence[Record], derived: Derived) -> tuple[bytes, Arrays]:
-    """The file of n documents: their codes [n, bytes], records and derived parts; and the places of its arrays.
+    """Return the file of n documents with codes uint8 [n, bytes], and the offsets and sizes of its arrays.
 
-    HDF5 makes it in memory: on a full disk the library would crash, plain Python raises OSError.
+    The file is built in memory, because libhdf5 crashes when the disk is full, while Python's own writes raise OSError.
     """
     with h5py.File(
         "segment", "w", driver="core", backing_store=False, alignment_threshold=256, alignment_interval=64
@@ -91,7 +92,7 @@ def _offsets(lengths: Sequence[int]) -> npt.NDArray[np.int64]:
 
 
 def _pack(file: h5py.File, name: str, data: bytes) -> None:
-    """Bytes in compressed pieces, which HDF5 unpacks too; and the place of each piece."""
+    """Write bytes as compressed HDF5 chunks, and store the offset and length of each chunk."""
     starts = range(0, len(data), PIECE)
     how = {"chunks": (PIECE,), "maxshape": (None,), "compression": "gzip", "compression_opts": 1}
     array = file.create_dataset(f"{name}/bytes", (len(data),), np.uint8, **(how if data else {}))
@@ -119,9 +120,10 @@ def _json(record: Record) -> bytes:
 
 
 def places(image: bytes) -> tuple[dict[str, Place], bytes]:
-    """The places of a segment's arrays as HDF5 gives them; ValueError where one is not as we write it.
+    """Return the offsets of a segment's arrays as HDF5 reports them. Raises ValueError if an array is not contiguous.
 
-    Runs in a worker, for libhdf5 loops for ever on some damaged files; the empty bytes are part of its answer.
+    Runs in a worker process because libhdf5 never returns for some damaged files. Workers must return bytes as the
+    second value, here empty.
     """
     with h5py.File(io.BytesIO(image), "r") as file:
         return dict(_contiguous(file)), b""
@@ -138,7 +140,7 @@ def _contiguous(file: h5py.File) -> Iterator[tuple[str, Place]]:
 
 
 def _find(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """The array of this name, None where there is none; ValueError where the name leads elsewhere."""
+    """Return the array with this name, or None. Raises ValueError if it is not a plain array of this file."""
     place: Any = file
     for part in name.split("/"):
         link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
@@ -146,5 +148,5 @@ def _find(file: h5py.File, name: str) -> h5py.Dataset | None:
             return None
         place = place[part] if isinstance(link, h5py.HardLink) else None
     if not isinstance(place, h5py.Dataset) or place.is_virtual or place.external or place.dtype != DTYPES[name]:
-        raise ValueError(f"{name} is not an array {np.dtype(DTYPES[name])} in this file")
+        raise ValueError(f"{name} is not a {np.dtype(DTYPES[name])} array in this file")
     return place

@@ -1,4 +1,4 @@
-"""Lock: one writer at a time. The system releases it when its holder ends, however it ends."""
+"""The write lock of an index. The operating system releases it when the process ends, even after a crash."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from hashret import files
 from hashret.errors import IndexLocked, StoreError
 from hashret.files import Root
 
-LOCK = "lock"  # never written to, and removed only by the creation that made it, while it holds it
-HOLDER = "lock.json"  # who holds the lock, for error messages; nothing depends on it
-TRIES = 100  # to open the lock of a folder that other creations make and remove meanwhile
+LOCK = "lock"  # an empty file, removed only if the creation of the index fails, while it is locked
+HOLDER = "lock.json"  # the process that holds the lock, for error messages only
+TRIES = 100  # attempts to open the lock, in case other failing creations remove the folder
 
 
 @contextmanager
 def locked(path: Path, made: list[Path] | None = None) -> Iterator[Root]:
-    """Hold the lock of the folder of an index; IndexLocked, which names the holder, where another process holds it.
+    """Hold the write lock of an index. Raises IndexLocked, with the holder's name, if another process holds it.
 
-    With a list `made` the folder is created where it is missing, and the list receives the folders that are new, and
-    the lock file if it is.
+    If `made` is a list, a missing folder is created, and the paths of new folders and of a new lock file are appended.
     """
     from filelock import unlock_descriptor
 
@@ -53,7 +52,7 @@ def _acquire(path: Path, made: list[Path] | None) -> tuple[Root, int]:
         except FileNotFoundError:
             if made is None:
                 raise
-            continue  # a creation that failed has just removed the folder that it had made
+            continue  # another process failed to create the index and removed the folder
         descriptor = None
         try:
             descriptor, new = root.open_lock(LOCK)
@@ -77,11 +76,11 @@ def _acquire(path: Path, made: list[Path] | None) -> tuple[Root, int]:
             raise
         root.close()
         _close(descriptor)
-    raise StoreError(f"index {str(path)!r} cannot be written: its lock is replaced again and again; try again later")
+    raise StoreError(f"index {str(path)!r} cannot be written: its lock file keeps changing; try again later")
 
 
 def _is_same(descriptor: int, root: Root) -> bool:
-    """Whether the file that was locked is still the lock file: a creation that fails removes its own."""
+    """Whether the locked file is still the lock file. A creation that fails removes its lock file."""
     own, there = os.fstat(descriptor), root.stat(LOCK)
     return (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)
 
@@ -100,7 +99,7 @@ def _sign(root: Root) -> None:
 
 
 def _holder(root: Root) -> str:
-    """The process that says it holds the lock; nothing where that is not known."""
+    """Return a description of the process that holds the lock, or "" if it is unknown."""
     try:
         if root.stat(HOLDER).st_size > 2000:
             return ""

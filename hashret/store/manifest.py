@@ -1,7 +1,7 @@
-"""Manifest: the file that lists the files of an index.
+"""The manifest: the file that lists all files of an index.
 
-There are two copies. A change writes the second copy first and then the manifest, which is the commit; where the
-manifest is damaged, `repair` takes the second copy, which is equal or newer.
+There are two copies. A change writes the second copy first and then the manifest. Replacing the manifest is the commit.
+If the manifest is damaged, `repair` restores it from the second copy, which is never older.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from hashret.codes import MAX_BITS
 from hashret.errors import CorruptIndex, FormatTooNew, StoreError
 from hashret.files import Root
 
-KIND = "hashret index"  # the first entry of each manifest: nothing else is ever replaced as an index
+KIND = "hashret index"  # first entry of every manifest; folders without it are never overwritten
 FORMAT = 1
-NEEDS = "0.1.0"  # the first version of hashret that reads this format
+NEEDS = "0.1.0"  # oldest version of hashret that reads this format
 NAME = "manifest.json"
-RECOVERY = "recovery"  # the folder of second copies
+RECOVERY = "recovery"  # folder of second copies and recovery files
 SECOND = f"{RECOVERY}/manifest.json"
-MOST_BYTES = 4 << 20  # of a manifest; an index of a hundred million documents needs less
+MOST_BYTES = 4 << 20  # limit for a manifest; an index of 100 million documents needs less
 
-Place = tuple[int, int]  # of an array in its file: at which byte it begins, how many numbers it holds
+Place = tuple[int, int]  # an array in a file: offset in bytes, number of items
 
 
 @dataclass(frozen=True)
 class SegmentEntry:
-    """One segment: its number and how many rows it has, deleted ones included."""
+    """A segment: its number and its number of rows, including deleted rows."""
 
     number: int
     rows: int
@@ -39,7 +39,7 @@ class SegmentEntry:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One file: its size, its checksum, and for a segment the places of its arrays (`segment.DTYPES`)."""
+    """A file: its size, its checksum, and the offsets of its arrays if it is a segment (`segment.DTYPES`)."""
 
     bytes: int
     sha256: str
@@ -51,41 +51,42 @@ class Manifest:
     """One generation of an index."""
 
     bits: int
-    hasher: str  # folder, relative
+    hasher: str  # folder, relative to the index
     fingerprint: str
-    identity: str = ""  # random, new for each index that is created: generations of two indexes do not compare
+    identity: str = ""  # random, set when an index is created; generations of different indexes are not comparable
     about: Mapping[str, Any] = field(default_factory=dict)  # kind of documents, fields, sources, training
     generation: int = 0
-    counter: int = 0  # the last number given to a file; none is given twice
+    counter: int = 0  # last number used in a file name; numbers are never reused
     segments: tuple[SegmentEntry, ...] = ()
-    deletions: str = ""  # file, relative; "" where nothing is deleted
+    deletions: str = ""  # file, relative to the index; "" if no row is deleted
     deleted: int = 0
     files: Mapping[str, FileEntry] = field(default_factory=dict)  # by relative path
 
     @property
     def rows(self) -> int:
-        """Rows in all segments, deleted ones included."""
+        """Number of rows in all segments, including deleted rows."""
         return sum(segment.rows for segment in self.segments)
 
     def write(self, root: Root) -> None:
-        """Make this the index's generation; the commit point."""
+        """Commit: write both copies and make this the current generation."""
         body = {"kind": KIND, "format": FORMAT, "needs": NEEDS, **asdict(self)}
         text = json.dumps(body | {"checksum": _checksum(body)}, ensure_ascii=False, separators=(",", ":"))
-        data = text.encode("utf-8", "surrogatepass")  # a source's path may be any bytes
+        data = text.encode("utf-8", "surrogatepass")  # paths of sources may contain arbitrary bytes
         for name in (SECOND, NAME):
             root.replace(name, data)
             root.sync(name.rpartition("/")[0])
 
     @classmethod
     def read(cls, root: Root, name: str = NAME) -> Self:
-        """The index's current generation.
+        """Read the current generation.
 
-        FileNotFoundError where there is none; CorruptIndex where it is damaged or unsafe; FormatTooNew.
+        Raises FileNotFoundError if the file is missing, CorruptIndex if it is damaged or has unsafe paths, FormatTooNew
+        if a newer version of hashret wrote it.
         """
         path = root.path / name
         if root.stat(name).st_size > MOST_BYTES:
             raise CorruptIndex(
-                f"{path} has more than {MOST_BYTES:,} bytes; it is not a manifest of hashret", path=str(root.path)
+                f"{path} has more than {MOST_BYTES:,} bytes; it is not a hashret manifest", path=str(root.path)
             )
         try:
             data = root.read(name)
@@ -100,7 +101,7 @@ class Manifest:
 
 
 def is_ours(root: Root) -> bool:
-    """Whether one of the two manifests, damaged or not, was written by hashret."""
+    """Whether hashret wrote one of the two manifests, even if it is damaged."""
     for name in (NAME, SECOND):
         with suppress(OSError, EOFError, StoreError):
             start = root.open(name).pieces()
@@ -110,22 +111,22 @@ def is_ours(root: Root) -> bool:
 
 
 def segment_path(number: int) -> str:
-    """Path of a segment's file, relative to the index."""
+    """Return the path of a segment, relative to the index."""
     return f"segments/{number:06d}.h5"
 
 
 def recovery_path(number: int) -> str:
-    """Path of a segment's recovery file."""
+    """Return the path of a segment's recovery file, relative to the index."""
     return f"{RECOVERY}/{number:06d}.json"
 
 
 def faiss_path(number: int) -> str:
-    """Path of a segment's codes as a FAISS index."""
+    """Return the path of a segment's FAISS file, relative to the index."""
     return f"faiss/{number:06d}.faiss"
 
 
 def _check_format(root: Root, body: Mapping[str, Any]) -> None:
-    """CorruptIndex for a file of another program, FormatTooNew for a newer one, before anything else is read."""
+    """Raise CorruptIndex if hashret did not write the file, FormatTooNew if a newer version did."""
     if body.get("kind") != KIND:
         raise CorruptIndex(
             f"{root.path / NAME} is damaged, or was not written by a released version of hashret", path=str(root.path)
@@ -133,7 +134,7 @@ def _check_format(root: Root, body: Mapping[str, Any]) -> None:
     if body["format"] > FORMAT:
         needs = repr(str(body["needs"])[:20]) if "needs" in body else "of a later version"
         raise FormatTooNew(
-            f"index {str(root.path)!r} has format {body['format']:d}, this hashret reads up to {FORMAT}; "
+            f"index {str(root.path)!r} has format {body['format']:d}, this version reads formats up to {FORMAT}; "
             f"install hashret {needs} or newer",
             path=str(root.path),
             format=body["format"],
@@ -142,7 +143,7 @@ def _check_format(root: Root, body: Mapping[str, Any]) -> None:
 
 
 def _checked(body: dict[str, Any]) -> dict[str, Any]:
-    """The fields as their types; ValueError for anything that we would not write."""
+    """Convert the fields to their types. Raises ValueError for values that hashret never writes."""
     body = {key: value for key, value in body.items() if key not in ("kind", "format", "needs")}
     segments = tuple(SegmentEntry(**entry) for entry in body.pop("segments"))
     named = {_relative(name): _file(entry) for name, entry in body.pop("files").items()}
@@ -177,18 +178,18 @@ ABOUT: Mapping[str, Any] = {
 
 
 def _check_about(about: Any) -> None:
-    """ValueError where what the index remembers is of another type."""
+    """Raise ValueError if `about` or one of its entries has the wrong type."""
     if not isinstance(about, dict):
         raise ValueError("about must be an object")
     if wrong := [name for name, type_ in ABOUT.items() if not isinstance(about.get(name, type_()), type_)]:
         raise ValueError(f"about.{wrong[0]} must be of type {ABOUT[wrong[0]].__name__}")
     counts = about.get("words", {}).values()
     if not all(isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair) for pair in counts):
-        raise ValueError("about.words must hold pairs of whole numbers")
+        raise ValueError("about.words must contain pairs of integers")
     fields, texts = about.get("fields") or {}, [*about.get("sources", ()), *about.get("prefixes", ())]
     texts += [fields[name] for name in ("id", "label") if fields.get(name) is not None]
     if not all(isinstance(text, str) for text in [*texts, *(fields.get("text") or ())]):
-        raise ValueError("about holds a name that is not a string")
+        raise ValueError("about contains a name that is not a string")
 
 
 def _file(entry: dict[str, Any]) -> FileEntry:
@@ -199,15 +200,15 @@ def _file(entry: dict[str, Any]) -> FileEntry:
 
 
 def _relative(name: str) -> str:
-    """The name itself; ValueError where it could lead out of the index."""
+    """Return the name. Raises ValueError if it could point outside the index."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-        raise ValueError(f"path {name[:60]!r} leads out of the index")
+        raise ValueError(f"path {name[:60]!r} points outside the index")
     return name
 
 
 def _short(error: BaseException) -> str:
-    """An error in few words: what it quotes may be of any length."""
+    """Shorten an error, which may quote file content of any length."""
     return f"{type(error).__name__}: {error}"[:120]
 
 

@@ -1,8 +1,8 @@
-"""RecoveryFile: what must survive the loss of a segment, as a JSON file in another folder.
+"""Recovery files: JSON files in a separate folder that help to repair a damaged segment.
 
-The ids of its documents, so that lost documents can be named; the names of its labels; the small arrays that say where
-each document lies, so that a bad sector in one of them does not cost hundreds; and a checksum of each block of its
-file, so that damage costs only the documents that it touched. Read only by `verify` and `repair`.
+A recovery file holds the ids of the documents, to name those that are lost; the names of the labels; copies of the
+small arrays of offsets, where one bad sector would lose hundreds of documents; and a checksum of each block of the
+segment, to find which documents are damaged. Only `verify` and `repair` read it.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from hashret.store.segment import DTYPES, Record, label_names
 
 OFFSETS = ("contents/offsets", "metadata/offsets", "thumbnails/offsets", "labels/offsets")
 KEPT = (*OFFSETS, "contents/pieces", "metadata/pieces", "labels/rows")
-"""The arrays that are copied."""
+"""Arrays of a segment that its recovery file copies."""
 
 
 @dataclass(frozen=True)
 class RecoveryFile:
-    """What is known of a segment from its recovery file."""
+    """The content of a segment's recovery file."""
 
     ids: list[str]
     names: list[str]  # of labels
-    blocks: list[int]  # CRC-32 of each `files.BLOCK` bytes of the file
-    arrays: dict[str, str]  # `KEPT`, offsets as their differences, compressed, as base64
+    blocks: list[int]  # CRC-32 of each block of `files.BLOCK` bytes of the segment
+    arrays: dict[str, str]  # the `KEPT` arrays, offsets as differences, zlib-compressed, base64
 
     def image(self) -> bytes:
-        """The file."""
+        """Return the bytes of the file."""
         return json.dumps(asdict(self), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
     def array(self, name: str, items: int) -> npt.NDArray[np.generic]:
-        """One of the arrays, of so many items; ValueError where it has another number."""
+        """Decode an array. Raises ValueError if its length is not `items`."""
         size = items * np.dtype(DTYPES[name]).itemsize
         data = zlib.decompressobj().decompress(base64.b64decode(self.arrays[name]), size + 1)
         if len(data) != size:
-            raise ValueError(f"the copy of {name} has another length")
+            raise ValueError(f"the copy of {name} has the wrong length")
         values = np.frombuffer(data, DTYPES[name])
         return np.cumsum(values, dtype=values.dtype) if name in OFFSETS else values
 
 
 def of(records: Sequence[Record], image: bytes, places: Mapping[str, Place]) -> RecoveryFile:
-    """The recovery file of a segment with these records, whose file is `image`, its arrays at these places."""
+    """Create the recovery file of a segment from its records, its bytes and the offsets of its arrays."""
     ids, names, blocks = [record.id for record in records], label_names(records), files.block_checksums(image)
     arrays = {}
     for name in KEPT:
@@ -62,7 +62,7 @@ def of(records: Sequence[Record], image: bytes, places: Mapping[str, Place]) -> 
 
 
 def read(root: Root, name: str, rows: int) -> RecoveryFile:
-    """What was written; ValueError where it does not belong to a segment of so many rows."""
+    """Read a recovery file. Raises ValueError if it does not fit a segment with this number of rows."""
     body = json.loads(root.read(name).decode("utf-8", "surrogatepass"))
     ids, names, blocks, arrays = body["ids"], body["names"], body["blocks"], body["arrays"]
     if len(ids) != rows or {type(name) for name in (*ids, *names)} - {str} or {type(n) for n in blocks} - {int}:

@@ -1,9 +1,8 @@
-"""Repair: restore everything that can be known, isolate what is lost, guess nothing.
+"""Repair a damaged index: restore what checksums can confirm, remove lost documents, never guess.
 
-A bit that flipped is flipped back: the checksum of its block says which bit it was, and the checksum of the file proves
-it. Other damage, also blocks that the disk cannot read and a file that is too short or too long, costs the documents
-that it touched. Files that follow from others are rewritten. Damaged files are kept in the folder `damaged`, which
-nothing reads.
+A flipped bit is corrected. The checksum of its block locates the bit, and the checksum of the file confirms the result.
+Other damage, such as unreadable blocks or a file of the wrong length, loses the documents in the affected blocks. Files
+that can be derived from others are rewritten. Damaged files are moved to the folder `damaged`.
 """
 
 from __future__ import annotations
@@ -41,28 +40,31 @@ from hashret.store.store import DAMAGED, Store, sweep
 from hashret.store.transaction import Part, Transaction
 
 Mask = npt.NDArray[np.bool_]
-MOST_BLOCKS = 64  # in which a flipped bit is looked for; more damage is not a flipped bit
+MOST_BLOCKS = 64  # with more damaged blocks than this, flipped bits are not the likely cause
 
 
 @dataclass
 class Repaired:
-    """What was done, which documents are lost, what is still wrong."""
+    """The result of a repair: actions, lost documents and remaining problems."""
 
-    done: list[tuple[str, str]] = field(default_factory=list)  # file, what was done
-    lost: list[tuple[str, str]] = field(default_factory=list)  # file, id
-    nameless: list[tuple[str, int]] = field(default_factory=list)  # file, number of lost documents of unknown id
-    left: list[Problem] = field(default_factory=list)
+    done: list[tuple[str, str]] = field(default_factory=list)  # (file, action)
+    lost: list[tuple[str, str]] = field(default_factory=list)  # (file, id)
+    nameless: list[tuple[str, int]] = field(default_factory=list)  # (file, number of lost documents with unknown ids)
+    left: list[Problem] = field(default_factory=list)  # remaining problems
 
 
 Make = Callable[[Sequence[Record]], Derived]
-"""Makes words and titles, and vectors if it can, from the records of documents."""
+"""Computes words, titles and, if possible, vectors from records."""
 
 Derive = Callable[[Manifest, Callable[[str], bytes]], Make]
-"""The Make of an index, from its manifest and a reader of its hasher's files."""
+"""Returns the `Make` of an index, given its manifest and a function that reads its hasher's files."""
 
 
 def repair(folder: Path, derive: Derive) -> Repaired:
-    """Mend the index in a folder; IndexNotFound where there is none, CorruptIndex where no manifest can be read."""
+    """Repair the index in a folder.
+
+    Raises IndexNotFound if the folder holds no index, and CorruptIndex if both manifests are unreadable.
+    """
     if not any((folder / name).exists() for name in (NAME, SECOND)):
         raise IndexNotFound(f"no index at {str(folder)!r}", path=str(folder))
     report = Repaired()
@@ -73,7 +75,7 @@ def repair(folder: Path, derive: Derive) -> Repaired:
             if any(not name.startswith("hasher/") for name in wrong):
                 _mend(root, manifest, wrong, derive, report)
             report.done += [(problem.file, "was rewritten") for problem in second_manifest(root, manifest)]
-            sweep(root)  # which does it
+            sweep(root)  # rewrites the second manifest
     except OSError as error:
         raise StoreError(f"index {str(folder)!r} cannot be repaired: {files.reason(error)}") from error
     report.left = problems(folder)
@@ -81,7 +83,7 @@ def repair(folder: Path, derive: Derive) -> Repaired:
 
 
 def _manifest(root: Root, report: Repaired) -> Manifest:
-    """The manifest, or where it is lost or damaged its second copy, put in its place."""
+    """Read the manifest. If it is missing or damaged, restore it from its second copy first."""
     try:
         return Manifest.read(root)
     except (FileNotFoundError, StoreError) as error:
@@ -91,7 +93,7 @@ def _manifest(root: Root, report: Repaired) -> Manifest:
             if isinstance(error, StoreError):
                 raise error from None
             raise CorruptIndex(
-                f"{root.path / NAME} is lost and {SECOND} is damaged: nothing else says which files count"
+                f"{root.path / NAME} is missing and {SECOND} is damaged; restore one of them from a backup"
             ) from None
         root.replace(NAME, root.read(SECOND))
         root.sync()
@@ -100,7 +102,7 @@ def _manifest(root: Root, report: Repaired) -> Manifest:
 
 
 def _mend(root: Root, manifest: Manifest, wrong: set[str], derive: Derive, report: Repaired) -> None:
-    """Mend the files that are wrong, as a change like any other: one new generation, or none."""
+    """Repair the files in `wrong` in one transaction."""
     store = Store(root.path)
     store.manifest, store.deleted = manifest, _deleted(root, manifest, wrong)
     change = Transaction(store, root)
@@ -111,7 +113,7 @@ def _mend(root: Root, manifest: Manifest, wrong: set[str], derive: Derive, repor
             known = _recovery(root, manifest, entry, wrong)
             data = _Salvaged.read(root, name, manifest.files[name].bytes, known) if name in wrong else None
             if data and known and _flip_back(root, name, manifest.files[name], known, data):
-                report.done.append((name, "has its flipped bits back"))
+                report.done.append((name, "had flipped bits, which were corrected"))
             elif name in wrong:
                 saved = Saved.of(change, manifest, entry, known, data, faiss_path(entry.number) not in wrong, derive)
                 _save(change, entry, known, saved, report)
@@ -119,7 +121,7 @@ def _mend(root: Root, manifest: Manifest, wrong: set[str], derive: Derive, repor
                 continue
             if {beside, faiss_path(entry.number)} & wrong:
                 change.write_beside(entry, wrong)
-                report.done.append((name, "has the files that belong to it rewritten"))
+                report.done.append((name, "had damaged companion files, which were rewritten"))
         if any(name.startswith("deletions/") or name == deletions.recovery_path(manifest.deletions) for name in wrong):
             report.done.append((manifest.deletions, "and its second copy were rewritten"))
         change.commit()
@@ -131,7 +133,7 @@ def _mend(root: Root, manifest: Manifest, wrong: set[str], derive: Derive, repor
 
 
 def _put_aside(root: Root, names: Sequence[str]) -> None:
-    """Keep damaged files where nothing reads them: other tools may get more out of them."""
+    """Move files to the folder `damaged`, so that other tools can still try to recover data."""
     for name in names:
         if root.exists(name):
             root.make_folder(DAMAGED)
@@ -139,15 +141,15 @@ def _put_aside(root: Root, names: Sequence[str]) -> None:
 
 
 def _deleted(root: Root, manifest: Manifest, wrong: set[str]) -> Mask:
-    """Which rows are deleted; CorruptIndex where neither copy can be read."""
+    """Return the mask of deleted rows. Raises CorruptIndex if both copies are damaged."""
     if not manifest.deletions:
         return np.zeros(manifest.rows, bool)
     for name in (manifest.deletions, deletions.recovery_path(manifest.deletions)):
         if name in manifest.files and name not in wrong:
             return deletions.read(root, name, manifest.rows)
     raise CorruptIndex(
-        f"{root.path / manifest.deletions} is damaged and so is its second copy: nothing else says what is deleted; "
-        "restore one of the two from a copy, or index the source again"
+        f"{root.path / manifest.deletions} and its second copy are damaged, so deleted documents are unknown; "
+        "restore one of the two from a backup, or index the source again"
     )
 
 
@@ -161,14 +163,14 @@ def _recovery(root: Root, manifest: Manifest, entry: SegmentEntry, wrong: set[st
 
 @dataclass
 class _Salvaged:
-    """What can be read of a damaged file, at its right place; the rest is zero bytes."""
+    """The readable bytes of a damaged file at their original offsets, with zeros in the gaps."""
 
     data: bytearray
-    bad: list[int]  # numbers of the blocks that are not as they were written
+    bad: list[int]  # numbers of the damaged blocks
 
     @classmethod
     def read(cls, root: Root, name: str, size: int, known: RecoveryFile | None) -> _Salvaged | None:
-        """Read block by block what the disk gives; None where that is nothing, or nothing says what is right."""
+        """Read a file block by block. Returns None if it cannot be opened or has no block checksums."""
         try:
             file = root.open(name)
         except (OSError, StoreError):
@@ -176,7 +178,7 @@ class _Salvaged:
         if known is None or len(known.blocks) != -(-size // BLOCK):
             return None
         data, bad = bytearray(size), []
-        moved = (0,) if file.size == size else (0, file.size - size)  # bytes lost or put in shift what follows them
+        moved = (0,) if file.size == size else (0, file.size - size)  # missing or extra bytes shift later blocks
         for number, checksum in enumerate(known.blocks):
             start, length = number * BLOCK, min(BLOCK, size - number * BLOCK)
             pieces = [_some(file, start + shift, length) for shift in moved]
@@ -187,7 +189,7 @@ class _Salvaged:
 
 
 def _some(file: files.File, start: int, length: int) -> bytes:
-    """Bytes of a file as far as it has them and the disk can read them."""
+    """Read up to `length` bytes. Returns fewer at the end of the file, and none if the disk cannot read them."""
     with suppress(OSError, EOFError, OverflowError):
         length = min(length, file.size - start)
         return file.read(start, length) if start >= 0 and length > 0 else b""
@@ -195,7 +197,7 @@ def _some(file: files.File, start: int, length: int) -> bytes:
 
 
 def _flip_back(root: Root, name: str, entry: FileEntry, known: RecoveryFile, found: _Salvaged) -> bool:
-    """Undo single flipped bits of a file, each in a block of its own; whether that restored it."""
+    """Correct one flipped bit in each damaged block. Returns whether this restored the file."""
     if len(found.bad) > MOST_BLOCKS:
         return False
     mended = bytearray(found.data)
@@ -213,9 +215,12 @@ def _flip_back(root: Root, name: str, entry: FileEntry, known: RecoveryFile, fou
 
 
 def _flipped(block: bytes, checksum: int) -> int | None:
-    """The one bit that has to be flipped for a block to have its checksum, or None."""
+    """Return the bit whose flip gives the block its checksum, or None."""
     zeros = bytes(len(block))
-    sought, empty = zlib.crc32(block) ^ checksum, zlib.crc32(zeros)  # a CRC is linear: flips add up, data do not matter
+    sought, empty = (
+        zlib.crc32(block) ^ checksum,
+        zlib.crc32(zeros),
+    )  # CRC is linear: the data cancel out
     for bit in range(8 * len(block)):
         flip = bytearray(zeros)
         flip[bit // 8] = 1 << bit % 8
@@ -231,7 +236,7 @@ def _save(
     saved: Saved | None,
     report: Repaired,
 ) -> None:
-    """Put the undamaged rows of a damaged segment in its place, and list the ids of the others."""
+    """Replace a damaged segment by its undamaged rows, and report the ids of the lost rows."""
     name, living = segment_path(entry.number), change.living(entry)
     whole = saved.whole & living if saved else np.zeros(entry.rows, bool)
     change.put(entry, saved.parts(whole) if saved else ())
@@ -240,11 +245,11 @@ def _save(
         report.lost += [(name, id) for id, gone in zip(known.ids, lost.tolist(), strict=True) if gone]
     elif lost.any():
         report.nameless.append((name, int(lost.sum())))
-    report.done.append((name, f"was isolated; {int(whole.sum()):,} of its {int(living.sum()):,} documents are saved"))
+    report.done.append((name, f"was replaced; {int(whole.sum()):,} of its {int(living.sum()):,} documents were saved"))
 
 
 class Saved:
-    """What of a damaged segment is as it was written."""
+    """The undamaged rows of a damaged segment."""
 
     @classmethod
     def of(
@@ -257,7 +262,7 @@ class Saved:
         codes_beside: bool,
         derive: Derive,
     ) -> Saved | None:
-        """What can be saved; None if nothing can be read."""
+        """Return the rows that can be saved, or None if the file cannot be read."""
         if known and data and len(data.bad) < len(known.blocks):
             with suppress(StoreError, ValueError, KeyError, zlib.error):
                 return cls(change, manifest, entry, known, data, codes_beside, derive)
@@ -296,7 +301,7 @@ class Saved:
         self.whole = ~(touched | codes)
 
     def parts(self, rows: Mask) -> Iterator[Part]:
-        """Codes, records and vectors of these rows, run after run of neighbours."""
+        """Yield codes, records and derived parts of these rows, in runs of adjacent rows."""
         edges = np.flatnonzero(np.diff(np.concatenate([[False], rows, [False]]).astype(np.int8)))
         for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             for start in range(first, last, 1000):
@@ -305,7 +310,7 @@ class Saved:
                 yield self.codes[start:stop], records, self._derived(records, np.arange(start, stop))
 
     def _derived(self, records: Sequence[Record], rows: npt.NDArray[np.int64]) -> Derived:
-        """The parts that the segment has, made again from the records; vectors are read where that cannot be done."""
+        """Recompute the derived parts from the records. Vectors that cannot be recomputed are read from the segment."""
         made, vectors = self.derive(records), self.segment.vectors()
         if vectors is not None:
             vectors = vectors.take(rows) if made.vectors is None else made.vectors
@@ -313,7 +318,7 @@ class Saved:
         return Derived(vectors, made.words if words else None, made.titles if titles else None)
 
     def _items(self, name: str) -> Mask:
-        """Which numbers of an array lie in a damaged block, and have no copy."""
+        """Return which items of an array are in damaged blocks. Arrays in `recovery.KEPT` have a copy, so none."""
         offset, items = self.arrays[name]
         if name in recovery.KEPT:
             return np.zeros(items, bool)
@@ -323,19 +328,19 @@ class Saved:
     def _bytes_touched(
         self, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64] | int
     ) -> npt.NDArray[np.bool_]:
-        """Which of the ranges of bytes that begin at `starts` overlap a damaged block."""
+        """Return which byte ranges overlap a damaged block."""
         first = np.searchsorted(self.bad, starts - BLOCK, "right")
         return np.asarray(np.searchsorted(self.bad, starts + lengths, "left") > first)
 
     def _strings(self, name: str) -> Mask:
-        """Which rows have a string of this name that the damage touches."""
+        """Return the rows whose string in `name` overlaps a damaged block."""
         if f"{name}/pieces" not in self.arrays:
             return self._ranges(name, self._items(f"{name}/bytes"))
         table = self.segment.array(f"{name}/pieces").reshape(-1, 2)
         return self._ranges(name, self._bytes_touched(table[:, 0], table[:, 1]), PIECE)
 
     def _ranges(self, name: str, bad: Mask, size: int = 1) -> Mask:
-        """Which rows lie, by their offsets, in what is bad; `size`: offsets for each element of `bad`."""
+        """Return the rows whose ranges contain bad elements. Each element of `bad` covers `size` offsets."""
         offsets = self.segment.array(f"{name}/offsets")
         before = np.concatenate([[0], np.cumsum(bad)])
         starts, stops = offsets[:-1] // size, -(-offsets[1:] // size)
@@ -343,5 +348,5 @@ class Saved:
         return np.asarray((before[stops] > before[starts]) & (offsets[1:] > offsets[:-1]))
 
     def _from_faiss(self, image: bytes, bytes_: int) -> Codes:
-        """The codes at the end of the FAISS file of the segment, whose checksum matches."""
+        """Return the codes, which are the last bytes of a FAISS file."""
         return np.frombuffer(image[-self.rows * bytes_ :], np.uint8).reshape(self.rows, bytes_)

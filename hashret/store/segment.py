@@ -1,6 +1,6 @@
-"""Segment: an immutable file, one row per document, in order of insertion; `hdf5.py` lists what it contains.
+"""Read a segment: an immutable file with one row per document. See `hdf5.py` for its arrays.
 
-Its arrays are read from the places that the manifest gives, without HDF5: opening reads nothing, and a query reads only
+Arrays are read at the offsets in the manifest, without HDF5. Opening a segment reads nothing, and a query reads only
 the bytes that it needs.
 """
 
@@ -29,10 +29,10 @@ from hashret.files import Reader
 from hashret.store.derived import FIELDS, VECTORS, Derived, Postings
 from hashret.store.manifest import Place
 
-PIECE = 1 << 13  # bytes compressed together: about what one look-up has to unpack
-KEPT = 256  # pieces held unpacked, 2 MiB: the metadata of some thousands of documents
-DOCUMENT_BYTES = 64 << 20  # of one document's content or metadata
-UNPACKED = 4 * DOCUMENT_BYTES  # of all contents or all metadata of a segment; more was not written by hashret
+PIECE = 1 << 13  # bytes per compressed chunk; reading one record decompresses one or two
+KEPT = 256  # decompressed chunks in the cache, 2 MiB: metadata of a few thousand documents
+DOCUMENT_BYTES = 64 << 20  # limit for the content, and for the metadata, of one document
+UNPACKED = 4 * DOCUMENT_BYTES  # limit for all contents, and for all metadata, of a segment; hashret never writes more
 STRINGS = ("ids", "contents", "thumbnails", "metadata", "labels/names")
 PACKED = ("contents", "metadata")
 DTYPES: dict[str, type[np.generic]] = {
@@ -58,7 +58,7 @@ def _of_field(name: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of a document beside its code."""
+    """A stored document, without its code."""
 
     id: str
     content: str = ""  # a text, an image's path, or nothing
@@ -68,58 +68,58 @@ class Record:
 
 
 def hash_id(id: str) -> int:
-    """64 bits that stand for an id when it is looked up."""
+    """Return the 64-bit hash of an id for the lookup table."""
     return int.from_bytes(hashlib.blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def label_names(records: Sequence[Record]) -> list[str]:
-    """The labels that occur, in the order in which a segment numbers them."""
+    """Return the distinct labels, in the order in which a segment numbers them."""
     return sorted({label for record in records for label in record.labels})
 
 
 class Segment:
-    """A segment open for reading; it stays readable after its file was replaced or removed."""
+    """A segment open for reading. It stays readable after its file is replaced or removed."""
 
     def __init__(self, file: Reader, path: Path, rows: int, bits: int, places: Mapping[str, Place]) -> None:
         self.path, self.rows, self.bits, self.places = path, rows, bits, places
         self._file: Reader | None = file
-        self._arrays: dict[str, npt.NDArray[Any]] = {}  # those read so far
+        self._arrays: dict[str, npt.NDArray[Any]] = {}  # cache of `array`
         self._loading = threading.Lock()
         self._piece = lru_cache(KEPT)(self._read_piece)
         with self._reading():
             self._check()
 
     def _check(self) -> None:
-        """ValueError unless all arrays are there, in the file, and of the number of rows."""
+        """Raise ValueError if an array is missing, exceeds the file or has the wrong length."""
         rows = self.rows
         for name, (offset, items) in self.places.items():
             if name not in DTYPES or offset + items * np.dtype(DTYPES[name]).itemsize > self.file.size:
-                raise ValueError(f"{name} lies outside the file")
+                raise ValueError(f"{name} exceeds the file")
         free = {*(f"{name}/bytes" for name in PACKED), *(f"{name}/pieces" for name in PACKED), *OPTIONAL}
         for name in DTYPES.keys() - self.places.keys() - free:
             raise ValueError(f"{name} is missing")
         for group in ({self.vector_array or VECTORS[0], "vectors/norms"}, *map(_of_field, FIELDS)):
             if (there := group & self.places.keys()) and there != group:
-                raise ValueError(f"{min(group - there)} is missing, {min(there)} is there")
+                raise ValueError(f"{min(group - there)} is missing, but {min(there)} is present")
         wanted = {f"{name}/offsets": rows + 1 for name in ("ids", "contents", "thumbnails", "metadata", "labels")}
         wanted |= {"codes": rows * width(self.bits), "lookup/hashes": rows, "lookup/rows": rows}
         each = ("vectors/norms", *(f"{field}/{name}" for field in FIELDS for name in ("lengths", "pairs")))
         wanted |= {name: rows for name in each if name in self.places}
         for name, items in wanted.items():
             if self.places[name][1] != items:
-                raise ValueError(f"{name} has {self.places[name][1]} numbers, not {items}")
+                raise ValueError(f"{name} has {self.places[name][1]} items, not {items}")
         if self.vector_array and self.places[self.vector_array][1] % max(1, rows):
-            raise ValueError("vectors are of unequal length")
+            raise ValueError("vectors have unequal lengths")
 
     @property
     def file(self) -> Reader:
-        """The file; StoreError after `close`."""
+        """The open file. Raises StoreError after `close`."""
         if self._file is None:
             raise StoreError(f"index {str(self.path.parent.parent)!r} is closed; open it again")
         return self._file
 
     def items(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Items start to stop of an array, read from the file."""
+        """Read items start to stop (exclusive) of an array from the file."""
         offset, count = self.places[name]
         stop = count if stop is None else stop
         dtype = np.dtype(DTYPES[name])
@@ -129,32 +129,32 @@ class Segment:
         return np.frombuffer(data, dtype)
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """A complete array, read once and kept."""
+        """Return a complete array. It is read once and cached."""
         with self._loading:
             if name not in self._arrays:
                 self._arrays[name] = self.items(name)
             return self._arrays[name]
 
     def codes(self) -> Codes:
-        """All codes, uint8 [rows, bytes]."""
+        """Return all codes, uint8 [rows, bytes]."""
         with self._reading():
             codes = self.items("codes").reshape(self.rows, -1 if self.rows else width(self.bits))
             return check_codes(codes, self.bits)
 
     @property
     def vector_array(self) -> str | None:
-        """The name of the array that holds the vectors, None if the segment has none."""
+        """The name of the array of vectors, or None if the segment has none."""
         return next((name for name in VECTORS if name in self.places), None)
 
     def vectors(self) -> Vectors | None:
-        """All vectors, None if the segment has none."""
+        """Return all vectors, or None if the segment has none."""
         if (name := self.vector_array) is None:
             return None
         with self._reading():
             return Vectors(self.array(name).reshape(self.rows, -1), self.array("vectors/norms"))
 
     def field(self, name: str) -> Postings | None:
-        """The postings of "words" or "titles", None if the segment has none."""
+        """Return the postings of "words" or "titles", or None if the segment has none."""
         if f"{name}/lengths" not in self.places:
             return None
 
@@ -165,20 +165,20 @@ class Segment:
         return Postings(self.rows, read)
 
     def derived(self) -> Derived:
-        """Vectors, words and titles of all rows."""
+        """Return vectors, words and titles of all rows."""
         with self._reading():
             fields = [self.field(name) for name in FIELDS]
             return Derived(self.vectors(), *(None if field is None else field.occurrences() for field in fields))
 
     def ids(self) -> list[str]:
-        """All ids, in order of insertion."""
+        """Return all ids, in order of insertion."""
         with self._reading():
             return self._texts("ids", 0, self.rows)
 
     def find(self, hashes: npt.NDArray[np.uint64], ids: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Of each id that is here, given with its hash: its place among the ids, and its row.
+        """Yield (position in `ids`, row) for each id that the segment contains. `hashes` are the hashes of the ids.
 
-        An id is here more than once only where all its rows but the last are deleted.
+        If an id has several rows in a segment, all but the last are deleted.
         """
         with self._reading():
             known, rows = self.array("lookup/hashes"), self.array("lookup/rows")
@@ -189,22 +189,22 @@ class Segment:
                         yield place, row
 
     def record(self, row: int) -> Record:
-        """All that is stored of one row."""
+        """Return the record of a row."""
         return self.between(row, row + 1)[0]
 
     def records(self) -> Iterator[Record]:
-        """All rows in order, reading a thousand at a time."""
+        """Iterate over all records in row order. Reads 1000 at a time."""
         for start in range(0, self.rows, 1000):
             yield from self.between(start, min(start + 1000, self.rows))
 
     def some(self, rows: npt.NDArray[np.int64]) -> list[Record]:
-        """The records of these rows, which ascend and lie near each other."""
+        """Return the records of these rows, in ascending order. Reads all rows from the first to the last."""
         first = int(rows[0])
         all_ = self.between(first, int(rows[-1]) + 1)
         return [all_[row - first] for row in rows.tolist()]
 
     def labels(self) -> list[tuple[str, ...]]:
-        """The labels of all rows."""
+        """Return the labels of all rows."""
         with self._reading():
             return self._labels(0, self.rows)
 
@@ -224,13 +224,16 @@ class Segment:
     def between(
         self, start: int, stop: int, ids: Sequence[str] | None = None, names: Sequence[str] | None = None
     ) -> list[Record]:
-        """All that is stored of rows start to stop; ids and labels' names are those given, if they are known better."""
+        """Return the records of rows start to stop (exclusive).
+
+        `ids` and `names` (of labels) replace those in the file, for damaged segments.
+        """
         with self._reading():
             ids = self._texts("ids", start, stop) if ids is None else ids
             contents = self._texts("contents", start, stop)
             metadata = [json.loads(text) if text else {} for text in self._texts("metadata", start, stop)]
             if not all(isinstance(own, dict) for own in metadata):
-                raise ValueError("metadata are not named")
+                raise ValueError("metadata is not a JSON object")
             labels, thumbnails = self._labels(start, stop, names), self._bytes("thumbnails", start, stop)
             return [Record(*row) for row in zip(ids, contents, labels, metadata, thumbnails, strict=True)]
 
@@ -238,7 +241,7 @@ class Segment:
         return [text.decode("utf-8", "surrogatepass") for text in self._bytes(name, start, stop)]
 
     def _bytes(self, name: str, start: int, stop: int) -> list[bytes]:
-        """The byte strings of rows start to stop."""
+        """Return the byte strings of rows start to stop (exclusive)."""
         packed = name in PACKED and f"{name}/pieces" in self.places
         edges = self._edges(name, start, stop, UNPACKED if packed else self.places[f"{name}/bytes"][1])
         if packed:
@@ -248,7 +251,7 @@ class Segment:
         return [data[a - edges[0] : b - edges[0]] for a, b in pairwise(edges)]
 
     def _edges(self, name: str, start: int, stop: int, most: int) -> list[int]:
-        """Offsets of the strings of rows start to stop; ValueError where they do not ascend or exceed `most`."""
+        """Return the offsets of rows start to stop. Raises ValueError if they do not ascend or exceed `most`."""
         if not 0 <= start <= stop <= self.rows and name != "labels/names":
             raise ValueError(f"{name} has no row {start}")
         edges: list[int] = self.items(f"{name}/offsets", start, stop + 1).tolist()
@@ -257,7 +260,7 @@ class Segment:
         return edges
 
     def _unpack(self, name: str, start: int, stop: int) -> bytes:
-        """Bytes start to stop of compressed strings."""
+        """Return bytes start to stop of compressed strings."""
         if start == stop:
             return b""
         first, last = start // PIECE, -(-stop // PIECE)
@@ -267,12 +270,12 @@ class Segment:
 
     def _read_piece(self, offset: int, length: int) -> bytes:
         if not 0 <= length <= 2 * PIECE or offset < 0:
-            raise ValueError(f"a compressed piece of {length} bytes cannot be one of {PIECE}")
+            raise ValueError(f"a compressed chunk of {length} bytes cannot contain {PIECE}")
         return _inflated(self.file.read(offset, length), PIECE)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Errors of the system as such, everything else that goes wrong while reading as damage."""
+        """Convert OSError to StoreError, and other errors while reading to CorruptIndex."""
         try:
             yield
         except OSError as error:
@@ -282,16 +285,16 @@ class Segment:
             raise CorruptIndex(f"{self.path} is damaged ({what})", path=str(self.path.parent.parent)) from error
 
     def close(self) -> None:
-        """Close the file, once no other thread reads it any more."""
+        """Release the file. It is closed when no other thread reads it any more."""
         self._arrays = {}
         self._piece.cache_clear()
         self._file = None
 
 
 def _inflated(packed: bytes, size: int) -> bytes:
-    """One piece unpacked; ValueError unless that gives `size` bytes, and no more than those are ever made."""
+    """Decompress a chunk. Raises ValueError if the result is not `size` bytes, and never decompresses much more."""
     unpacker = zlib.decompressobj()
     piece = unpacker.decompress(packed, size + 1)
     if len(piece) != size or not unpacker.eof:
-        raise ValueError("a compressed piece has another length than it should")
+        raise ValueError("a compressed chunk has the wrong length")
     return piece

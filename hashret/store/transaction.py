@@ -1,4 +1,4 @@
-"""Transaction: the one way to change a store."""
+"""Transactions, through which all changes to a store are made."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from hashret.store.reader import Generation
 from hashret.store.segment import DOCUMENT_BYTES, Record, Segment
 
 SEGMENT_ROWS = 1 << 17
-SEGMENT_BYTES = 64 << 20  # of contents, metadata and vectors; what a writer holds at once
+SEGMENT_BYTES = 64 << 20  # contents, metadata and vectors of a segment, which a writer buffers in memory
 ID_BYTES = 4096
 HASHER_FILES = r"config\.json|(vocabulary|weights|encoder|vectors)-[0-9a-f]{16}\.(json|safetensors)"
 OWN = re.compile(
     r"segments/(\d{6,15})\.h5|faiss/(\d{6,15})\.faiss|deletions/(\d{6,15})\.npy|recovery/(\d{6,15})\.(?:json|npy)"
     rf"|hasher/(\d{{6,15}})/(?:{HASHER_FILES})"
 )
-"""Names of the files that a transaction writes. What has another name was put there by somebody else, and stays."""
+"""Names of the files that a transaction writes. Files with other names are never removed."""
 
 
 Part = tuple[Codes, list[Record], Derived]
 
 
 class Transaction:
-    """Collects changes and writes files under their final names; nothing counts before `commit`."""
+    """A set of changes to a store. New files take effect when `commit` replaces the manifest."""
 
     def __init__(self, store: Generation, root: Root) -> None:
         self.store, self.root = store, root
@@ -65,15 +65,18 @@ class Transaction:
         self.derived: list[Derived] = []
         self.pending: list[Record] = []
         self.pending_bytes = 0
-        self.written: list[str] = []  # files of this transaction, for the clean-up of one that fails
-        self.made: list[str] = []  # folders of this transaction
-        self.folders: set[str] = set()  # that received new files, and are to be forced to disk
-        self.second: bytes | None = None  # the manifest's second copy as it was
+        self.written: list[str] = []  # files written, for `undo`
+        self.made: list[str] = []  # folders created, for `undo`
+        self.folders: set[str] = set()  # folders with new files, to sync
+        self.second: bytes | None = None  # previous second copy of the manifest, for `undo`
 
     def start_over(
         self, bits: int, fingerprint: str, about: Mapping[str, Any], hasher: Mapping[str, bytes], new: bool = True
     ) -> None:
-        """Drop all documents; `hasher` holds the new hasher's files by name. `new`: this becomes another index."""
+        """Drop all documents and set a new hasher, whose files are in `hasher`, by name.
+
+        `new` gives the index a new identity, so that open stores of the old index raise instead of mixing the two.
+        """
         self.entries, self.files, self.deleted, self.started_over = [], {}, np.zeros(0, bool), True
         self.bits, self.fingerprint, self.about = bits, fingerprint, dict(about)
         if new:
@@ -83,7 +86,7 @@ class Transaction:
             self._write(f"{self.hasher}/{name}", data)
 
     def add(self, codes: Codes, records: Sequence[Record], derived: Derived | None = None) -> None:
-        """Append n documents: codes [n, bytes], records whose ids the caller has checked, and their derived parts."""
+        """Append n documents with codes uint8 [n, bytes]. The caller ensures that the ids are unique."""
         start, derived = 0, derived or Derived()
         width = 0 if derived.vectors is None else derived.vectors.values[:1].nbytes
         for stop, record in enumerate(records, 1):
@@ -98,12 +101,12 @@ class Transaction:
                 self._flush()
 
     def rows_of(self, ids: Sequence[str]) -> list[int | None]:
-        """The rows of the previous generation that have these ids and are not deleted, or None."""
+        """Return the row of each id in the previous generation, or None if it is not found or deleted."""
         rows = [None] * len(ids) if self.started_over else self.store.find_all(ids)
         return [None if row is None or self.deleted[row] else row for row in rows]
 
     def row_of(self, id: str) -> int | None:
-        """The same for one id."""
+        """Return the row of one id, or None. See `rows_of`."""
         return self.rows_of([id])[0]
 
     def delete(self, rows: Sequence[int]) -> None:
@@ -111,12 +114,12 @@ class Transaction:
         self.deleted[list(rows)] = True
 
     def compact(self) -> None:
-        """Rewrite what is not deleted, in order, in as few segments as possible."""
+        """Rewrite all documents in as few segments as possible, without deleted rows."""
         self._flush()
         self._rewrite(0, len(self.entries))
 
     def commit(self) -> None:
-        """Write the manifest; from then on the changes count."""
+        """Write the pending files and the manifest, which makes the changes visible."""
         self._flush()
         self._merge()
         deletions = ""
@@ -147,7 +150,7 @@ class Transaction:
         ).write(self.root)
 
     def undo(self) -> None:
-        """Remove the files and folders that this transaction made, by name."""
+        """Remove the files and folders that this transaction created."""
         with suppress(OSError, StoreError):
             if self.second and self.root.read(SECOND) != self.second:
                 self.root.replace(SECOND, self.second)
@@ -173,28 +176,28 @@ class Transaction:
         self.codes, self.derived, self.pending, self.pending_bytes = [], [], [], 0
 
     def _merge(self) -> None:
-        """Have few segments, by the policy of `merging`; neighbours only, so that the order stays."""
+        """Merge segments as `merging` chooses. Only adjacent segments are merged, to keep the order of rows."""
         while run := merging.choose(*self._loads()):
             self._rewrite(*run)
 
     def _loads(self) -> tuple[list[int], list[int], list[int]]:
-        """Of each segment: rows that are not deleted, all rows, and how many rows its bytes would be worth."""
+        """Return, per segment: rows that are not deleted, all rows, and its `merging.worth`."""
         living = [int(self.living(entry).sum()) for entry in self.entries]
         named = [self.files[segment_path(entry.number)] for entry in self.entries]
         return living, [entry.rows for entry in self.entries], [merging.worth(file) for file in named]
 
     def living(self, entry: SegmentEntry) -> bitmaps.Mask:
-        """Which rows of a segment are not deleted."""
+        """Return the mask of the rows of a segment that are not deleted."""
         start = sum(other.rows for other in self.entries[: self.entries.index(entry)])
         return np.asarray(~self.deleted[start : start + entry.rows])
 
     def put(self, entry: SegmentEntry, parts: Iterable[Part]) -> None:
-        """Put documents in the place of a segment: those that were saved of it."""
+        """Replace a segment by these documents."""
         place = self.entries.index(entry)
         self._put(place, place + 1, parts)
 
     def write_beside(self, entry: SegmentEntry, names: Container[str]) -> None:
-        """Rewrite those of the files that belong to a segment which have one of these names."""
+        """Rewrite the FAISS file and the recovery file of a segment, if they are in `names`."""
         segment, faiss, beside = self._open(entry), faiss_path(entry.number), recovery_path(entry.number)
         if faiss in names:
             self._write(faiss, faiss_file.image(segment.codes(), self.bits))
@@ -204,12 +207,12 @@ class Transaction:
             self._write(beside, recovery.of(list(segment.records()), image, arrays).image())
 
     def _rewrite(self, first: int, stop: int) -> None:
-        """Rewrite the segments from the first to before the second number, without deleted documents."""
+        """Rewrite segments first to stop (exclusive), without deleted rows."""
         chosen = [(self._open(entry), self.living(entry)) for entry in self.entries[first:stop]]
         self._put(first, stop, (part for segment, kept in chosen for part in _parts(segment, kept)))
 
     def _put(self, first: int, stop: int, parts: Iterable[Part]) -> None:
-        """Put documents in the place of the segments from the first to before the second number."""
+        """Replace segments first to stop (exclusive) by these documents."""
         edges = np.cumsum([0, *(entry.rows for entry in self.entries)]).tolist()
         before, chosen, after = self.entries[:first], self.entries[first:stop], self.entries[stop:]
         gone = self.deleted
@@ -224,7 +227,7 @@ class Transaction:
                 self.files.pop(name, None)
 
     def _open(self, entry: SegmentEntry) -> Segment:
-        """A segment of the previous generation, or one written since."""
+        """Return a segment of the previous generation, or open one that this transaction wrote."""
         name = segment_path(entry.number)
         there = [segment for segment in self.store.segments if segment.path == self.root.path / name]
         if there:
@@ -236,13 +239,13 @@ class Transaction:
         return self.counter
 
     def _make(self, folder: str) -> None:
-        """Have a folder that receives new files."""
+        """Create a folder if it is missing, and sync it at commit."""
         if self.root.make_folder(folder):
             self.made.append(folder)
         self.folders.add(folder)
 
     def _write(self, name: str, data: bytes, arrays: Mapping[str, Place] = {}) -> None:
-        """Write a file and list it in the manifest."""
+        """Write a file and add it to the manifest."""
         *folders, _ = name.split("/")
         for depth in range(1, len(folders) + 1):
             self._make("/".join(folders[:depth]))
@@ -252,7 +255,7 @@ class Transaction:
 
 
 def own_files(root: Root) -> Iterator[str]:
-    """The names of all files in an index's folders that a transaction has written, at any time, finished or not."""
+    """Yield all files of an index with names that a transaction uses, including those of failed transactions."""
     for folder in ("segments", "faiss", "deletions", RECOVERY, *(f"hasher/{name}" for name in root.names("hasher"))):
         for name in root.names(folder):
             final = re.sub(r"\A\.(.+)\.\d+\.tmp\Z", r"\1", name)
@@ -261,24 +264,24 @@ def own_files(root: Root) -> Iterator[str]:
 
 
 def _size_of(record: Record) -> int:
-    """About how many bytes a record takes; DataError where a part is too large."""
+    """Return the approximate size of a record in bytes. Raises DataError if the id, text or metadata is too large."""
     if len(record.id) > ID_BYTES or len(record.id.encode("utf-8", "surrogatepass")) > ID_BYTES:
-        raise DataError(f"ids have at most {ID_BYTES:,} bytes, that of {record.id[:40]!r}... has more")
+        raise DataError(f"the id {record.id[:40]!r}... is too long; ids have at most {ID_BYTES:,} bytes")
     content = len(record.content)
     if 4 * content > DOCUMENT_BYTES:  # else UTF-8 cannot exceed the limit
         content = len(record.content.encode("utf-8", "surrogatepass"))
     if content > DOCUMENT_BYTES:
         raise DataError(
-            f"the text of {record.id!r} has {content:,} bytes; a document has at most {DOCUMENT_BYTES:,}: split it"
+            f"the text of {record.id!r} has {content:,} bytes; the limit is {DOCUMENT_BYTES:,}, so split the document"
         )
     metadata = sum(len(str(key)) + _weight(value) for key, value in record.metadata.items())
     if metadata > DOCUMENT_BYTES:
-        raise DataError(f"metadata of {record.id!r} has more than {DOCUMENT_BYTES:,} bytes; leave fields out")
+        raise DataError(f"metadata of {record.id!r} has more than {DOCUMENT_BYTES:,} bytes; omit some fields")
     return content + metadata + len(record.thumbnail) + len(record.id) + sum(map(len, record.labels))
 
 
 def _weight(value: Any) -> int:
-    """About how many bytes a value takes as JSON."""
+    """Return the approximate size of a value as JSON, in bytes."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
@@ -287,7 +290,7 @@ def _weight(value: Any) -> int:
 
 
 def _parts(segment: Segment, kept: bitmaps.Mask) -> Iterator[Part]:
-    """The rows of a segment that are kept, a thousand at a time."""
+    """Yield the rows of a segment that are kept, from 1000 rows at a time."""
     codes, derived = segment.codes(), segment.derived()
     for first in range(0, segment.rows, 1000):
         rows = np.flatnonzero(kept[first : first + 1000]) + first
@@ -296,6 +299,6 @@ def _parts(segment: Segment, kept: bitmaps.Mask) -> Iterator[Part]:
 
 
 def _largest(root: Root) -> int:
-    """The largest number among the files: where no manifest can be read, no number is used again."""
+    """Return the largest number in file names, so that no number is reused after the manifest is lost."""
     numbers = [match for name in own_files(root) for match in re.findall(r"(?<!\d)\d{6,15}(?!\d)", name)]
     return max(map(int, numbers), default=0)
