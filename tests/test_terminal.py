@@ -284,7 +284,7 @@ class TestProgress:
     def test_faiss_prints_no_warning(self, desk: Path) -> None:
         seen = terminal(desk, "query", "ship", "--by", "codes", "--search", "BIVF60", "-k", "1")
         assert seen.code == 0
-        assert "BIVF60 is not exact" in seen.text
+        assert "BIVF60 is approximate" in seen.text
         assert "WARNING" not in seen.text
 
 

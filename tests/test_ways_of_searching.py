@@ -115,8 +115,8 @@ def test_an_index_of_faiss_says_what_it_misses(caplog: pytest.LogCaptureFixture)
     found = searcher(codes(), 32, "BIVF16").search(codes(5), 10)
     assert not found.exact
     assert found.searcher == "BIVF16"
-    assert "BIVF16 is not exact: of the 10 nearest of 100 of its own codes it finds" in caplog.text
-    with pytest.raises(UsageError, match="FAISS cannot make 'BNonsense'"):
+    assert "BIVF16 is approximate: recall@10 is" in caplog.text
+    with pytest.raises(UsageError, match="FAISS cannot create 'BNonsense'"):
         searcher(codes(), 32, "BNonsense")
 
 
@@ -153,7 +153,7 @@ def test_every_answer_can_be_verified(caplog: pytest.LogCaptureFixture) -> None:
         made = searcher(own, 32, name, verify=True)
         made.search(asked, 7)
         made.within(asked, 3)
-        assert f"verified: {'scan' if name == 'auto' else name} answers as a full scan of all codes does" in caplog.text
+        assert f"results of {'scan' if name == 'auto' else name} equal those of a full scan" in caplog.text
     searcher(own, 32, "BIVF64", verify=True).search(asked, 10)
     assert "of the 30 nearest" in caplog.text
 
@@ -167,7 +167,7 @@ def test_a_wrong_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr(Scan, "search", wrong)
-    with pytest.raises(HashretError, match="the answer of scan is not a full scan's"):
+    with pytest.raises(HashretError, match="the results of scan differ from a full scan"):
         searcher(codes(), 32, "scan", verify=True).search(codes(1), 3)
 
 
@@ -180,7 +180,7 @@ def test_without_the_compiled_part_faiss_serves(monkeypatch: pytest.MonkeyPatch)
     after = searcher(own, 32).search(asked, 9)
     assert after.searcher == "flat"
     assert (before.positions == after.positions).all()
-    with pytest.raises(UsageError, match="scan needs hashret's compiled part; install again with a C compiler"):
+    with pytest.raises(UsageError, match="scan needs hashret's C extension; reinstall with a C compiler"):
         searcher(own, 32, "scan")
 
 
@@ -200,5 +200,5 @@ def test_an_index_searches_as_it_is_told(tmp_path: Path) -> None:
 
 
 def test_lookup_takes_short_codes_only() -> None:
-    with pytest.raises(UsageError, match="lookup takes codes of at most 32 bits, these have 64"):
+    with pytest.raises(UsageError, match="lookup supports codes of at most 32 bits, not 64"):
         searcher(np.zeros((3, 8), np.uint8), 64, "lookup")

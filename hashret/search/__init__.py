@@ -1,4 +1,4 @@
-"""Search: codes -> neighbours; `SEARCHERS` lists the ways, `searcher` makes one."""
+"""Search binary codes by Hamming distance. `searcher` creates a searcher, `SEARCHERS` lists the available ones."""
 
 from __future__ import annotations
 
@@ -20,26 +20,33 @@ SEARCHERS: Registry[Searcher] = Registry(
         "flat = hashret.search.faiss:Flat",
     ),
 )
-COMPILED = ("auto", "scan", "multi_index", "lookup")  # need _kernel
+COMPILED = ("auto", "scan", "multi_index", "lookup")  # searchers that need the C extension
 
 
 def compiled() -> bool:
-    """Whether the kernel is there: an installation without a C compiler lacks it."""
+    """Whether the C extension is installed. It is missing if no C compiler was found at installation."""
     return find_spec("hashret._kernel") is not None
 
 
 def available(name: str) -> bool:
-    """Whether this installation has that way of searching."""
+    """Whether the searcher `name` works in this installation."""
     return name not in COMPILED or compiled()
 
 
 def searcher(codes: Codes, bits: int, name: str = "auto", threads: int | None = None, verify: bool = False) -> Searcher:
-    """A searcher over codes uint8 [n, ceil(bits / 8)]; threads None: one for few queries, all cores for many.
+    """Create a searcher over codes.
 
-    The name is one of `SEARCHERS`, or a string of FAISS's index factory for binary codes, such as "BIVF1024", whose
-    answers are not exact. "auto" reads all codes until tables would have paid for themselves, then builds those.
-    `verify` holds each answer against a full scan. Raises DataError where the codes do not fit the bits, UsageError
-    for an unknown name and for bits or threads out of range.
+    Args:
+        codes: uint8 [n, ceil(bits / 8)].
+        bits: Length of the codes.
+        name: One of `SEARCHERS`, or a FAISS factory string for binary codes, such as "BIVF1024", whose results are
+            approximate. "auto" starts with full scans and builds tables once enough queries were made.
+        threads: Number of threads; by default one for few queries and all cores for many.
+        verify: Compare each result with a full scan, and raise HashretError if an exact searcher differs.
+
+    Raises:
+        DataError: The shape or dtype of the codes does not match `bits`.
+        UsageError: The name is unknown, or `bits` or `threads` is out of range.
 
     Example:
         >>> codes = np.array([[0b1111_0000], [0b1111_0001], [0b0000_1111]], np.uint8)
@@ -59,7 +66,7 @@ def _made(codes: Codes, bits: int, name: str, threads: int | None) -> Searcher:
     if name == "auto" and not compiled():
         name = "flat"
     if name in COMPILED and not compiled():
-        raise UsageError(f"{name} needs hashret's compiled part; install again with a C compiler, or search with flat")
+        raise UsageError(f"{name} needs hashret's C extension; reinstall with a C compiler, or search with flat")
     if name.startswith("B") and name not in SEARCHERS.names():
         from hashret.search.faiss import Factory
 

@@ -1,4 +1,4 @@
-"""Auto: the full scan until tables would have paid for themselves."""
+"""Full scans first, tables after enough queries."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from hashret.search.base import Neighbors, Searcher
 from hashret.search.multi_index import MultiIndex
 from hashret.search.scan import Scan
 
-ENOUGH = 64  # queries after which tables have shown what they are worth
-SERVED = 0.4  # share of queries served that is worth their memory
-BUILDING = Lock()  # held while a searcher of this process builds its tables
+ENOUGH = 64  # queries in tables before their usefulness is judged
+SERVED = 0.4  # tables are dropped if they answer a smaller share of queries without a full scan
+BUILDING = Lock()  # only one searcher per process builds tables at a time
 
 
 class Auto:
-    """Scans; once the scans have taken as long as building tables would, builds them; drops them if they serve no one.
+    """Chooses between full scans and multi-index tables.
 
-    So a single question waits for nothing, a service is soon as fast as can be, and neither takes more than twice what
-    the better choice would have taken from the start.
+    It builds tables once the time spent on scans exceeds the time to build them, and drops them if most queries still
+    need a full scan. So the total time is at most twice that of the better choice.
     """
 
     name = "auto"
-    summary = "scan, until tables would have paid for themselves; then multi_index"
+    summary = "scan for the first queries, then multi_index"
     exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.bits, self.threads = bits, threads
         self.scan = Scan(codes, bits, threads)
         self.tables: MultiIndex | None = None
-        self.spent = 0.0  # nanoseconds of scanning
-        self.worth = costs.tables_fit(len(codes), bits)
+        self.spent = 0.0  # estimated time of all scans, in nanoseconds
+        self.worth = costs.tables_fit(len(codes), bits)  # False after tables were dropped
 
     def search(self, queries: Codes, k: int) -> Neighbors:
-        """The k nearest, ties by position."""
+        """Return the k nearest codes of each query; ties are sorted by position."""
         return self._now(len(queries)).search(queries, k)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
-        """All within the radius, inclusive."""
+        """Return all codes within the radius (inclusive) of each query."""
         return self._now(len(queries)).within(queries, radius)
 
     def _now(self, queries: int) -> Searcher:
-        """What serves best, given how much has been asked. One thread builds the tables; others scan meanwhile."""
+        """Return the searcher to use for the next queries. While one thread builds tables, others scan."""
         codes, tables = self.scan.codes, self.tables
         if tables and tables.luck[1] >= ENOUGH and tables.luck[0] < SERVED:
             self.tables, self.worth, tables = None, False, None

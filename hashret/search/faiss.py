@@ -1,4 +1,4 @@
-"""FAISS: its full scan, ties put in order; its other binary indexes, which are not exact."""
+"""Search with FAISS: a full scan with sorted ties, and approximate binary indexes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that spin slow each other many times over
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools with active waiting slow each other down
 
 import faiss
 import numpy as np
@@ -26,37 +26,37 @@ from hashret.search.base import (
     room,
 )
 
-QUERIES = 64  # at once: a radius may hold every code there is
-COMPARED = 1 << 30  # bytes of codes in one call, which no signal interrupts: a fraction of a second
+QUERIES = 64  # queries per range search, each of which may return all codes
+COMPARED = 1 << 30  # bytes of codes compared per call; calls ignore signals, so this limits them to under a second
 CORES = os.cpu_count() or 1
-LINKS = 256  # of a code in HNSW, at most: each takes 8 bytes; fewer than 2 abort the process
-ADDRESS = 32  # bits of a hash, at most
+LINKS = 256  # maximum links per code in HNSW, 8 bytes each; fewer than 2 abort the process
+ADDRESS = 32  # maximum bits of a hash
 FORMS = ("BFlat", "BIVF<lists>", "BIVF<lists>_HNSW<links>", "BHNSW<links>", "BHash<b>", "BHash<tables>x<b>")
-SAMPLE, NEAREST = 100, 10  # stored codes asked for so many nearest, to tell how much an index misses
+SAMPLE, NEAREST = 100, 10  # number of stored codes, and of their neighbors, to estimate recall
 
 log = logging.getLogger("hashret")
 
 
 class Flat:
-    """Compares each query with every code. Threads are FAISS's own: OMP_NUM_THREADS says how many."""
+    """A full scan with `faiss.IndexBinaryFlat`. FAISS manages its threads; OMP_NUM_THREADS sets the default."""
 
     name = "flat"
-    summary = "the full scan of FAISS; where the compiled kernel is lacking"
+    summary = "full scan with FAISS, for installations without the C extension"
     exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits = check_codes(codes, bits), bits
         if (threads := check_threads(threads)) is not None:
-            faiss.omp_set_num_threads(min(threads, CORES))  # OpenMP aborts where the system refuses it a thread
+            faiss.omp_set_num_threads(min(threads, CORES))  # OpenMP aborts the process if it cannot start a thread
         self.index = faiss.IndexBinaryFlat(8 * self.codes.shape[1])
         self.index.add(self.codes)
-        self.at_once = max(1, COMPARED // max(1, self.codes.nbytes))  # queries
+        self.at_once = max(1, COMPARED // max(1, self.codes.nbytes))  # queries per call
 
     def search(self, queries: Codes, k: int) -> Neighbors:
-        """The k nearest, ties by position.
+        """Return the k nearest codes of each query; ties are sorted by position.
 
-        FAISS breaks ties at the edge as it likes, so it only tells the k-th distance here; everything within that is
-        then fetched and ordered.
+        FAISS breaks ties at the k-th distance arbitrarily. So its search only determines this distance, and a range
+        search then returns all codes within it.
         """
         queries = check_queries(queries, self.bits)
         k = min(check_k(k), len(self.codes))
@@ -77,9 +77,9 @@ class Flat:
         return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
-        """All within the radius, inclusive."""
+        """Return all codes within the radius (inclusive) of each query."""
         queries = check_queries(queries, self.bits)
-        radius = min(check_radius(radius), self.bits)  # FAISS holds it in 32 bits
+        radius = min(check_radius(radius), self.bits)  # FAISS stores it in 32 bits
         counts: list[Numbers] = [np.zeros(0, np.int64)]
         positions: list[Numbers] = [np.zeros(0, np.int64)]
         distances = [np.zeros(0, np.uint16)]
@@ -98,14 +98,14 @@ class Flat:
 
 
 class Factory:
-    """Any binary index of FAISS, by the string that its factory takes: fast or small, and not exact.
+    """Any binary index of FAISS, created from a factory string. Results are approximate.
 
-    How much it misses is measured on its own codes when it is made. A radius, and a query that it finds too few for,
-    get the full scan.
+    Its recall is estimated on stored codes when it is created. Range searches, and queries with fewer than k results,
+    use a full scan.
     """
 
     name = "faiss"
-    summary = "any binary index of FAISS, by its factory's string; not exact"
+    summary = "any binary index of FAISS, by factory string; approximate"
     exact = False
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None, string: str = "BFlat") -> None:
@@ -114,17 +114,15 @@ class Factory:
         self.string = string
         with _reported(string, len(codes)):
             self.index = faiss.index_binary_factory(8 * self.flat.codes.shape[1], string)
-            if hasattr(self.index, "cp"):  # FAISS would print a warning about few codes; the recall below says more
+            if hasattr(self.index, "cp"):  # suppresses FAISS's warning about few codes; recall is logged below
                 self.index.cp.min_points_per_centroid = 1
             self.index.train(self.flat.codes)
             self.index.add(self.flat.codes)
         self.recall = self._recall()
-        log.info(
-            f"{string} is not exact: of the {NEAREST} nearest of {SAMPLE} of its own codes it finds {self.recall:.1%}"
-        )
+        log.info(f"{string} is approximate: recall@{NEAREST} is {self.recall:.1%}, estimated on {SAMPLE} stored codes")
 
     def _recall(self) -> float:
-        """Share of the nearest that lie as near as the true ones, of codes spread over the corpus."""
+        """Return the share of results that are as near as the true neighbors, for a sample of stored codes."""
         codes = self.flat.codes[:: max(1, len(self.flat.codes) // SAMPLE)][:SAMPLE]
         found, true = self.search(codes, NEAREST).distances, self.flat.search(codes, NEAREST).distances
         return float((found <= true[:, -1:]).mean()) if true.size else 1.0
@@ -152,12 +150,12 @@ class Factory:
         return Neighbors(positions, distances, False, self.string, ties_at_k=ties)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
-        """All within the radius, inclusive."""
+        """Return all codes within the radius (inclusive) of each query."""
         return self.flat.within(queries, radius)
 
 
 def check_string(string: str, codes: int, bits: int) -> None:
-    """UsageError where FAISS's factory would not take the string for so many codes, or would abort the process."""
+    """Raise UsageError if FAISS does not support the factory string for these codes, or would abort the process."""
     low = {"lists": 1, "links": 2, "tables": 1, "b": 1}
     high = {"lists": codes, "links": LINKS, "tables": bits, "b": min(bits, ADDRESS)}
     for form in FORMS:
@@ -168,14 +166,14 @@ def check_string(string: str, codes: int, bits: int) -> None:
                 return
     ranges = ", ".join(f"{name} {low[name]} to {high[name]}" for name in low)
     raise UsageError(
-        f"FAISS cannot make {string[:80]!r} of {codes} codes of {bits} bits; "
+        f"FAISS cannot create {string[:80]!r} for {codes} codes of {bits} bits; "
         f"allowed: {', '.join(FORMS)}, with {ranges} and tables * b at most {bits}"
     )
 
 
 @contextmanager
 def _reported(string: str, codes: int) -> Iterator[None]:
-    """UsageError in place of an error of FAISS, which has a stack of calls in it."""
+    """Convert an error of FAISS to UsageError, without the C++ call stack in its message."""
     try:
         yield
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Lookup: the code is the address (Salakhutdinov and Hinton 2009)."""
+"""Lookup of codes as addresses in a table (Salakhutdinov and Hinton, 2009)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ MOST = 32
 
 
 class Lookup(Buckets):
-    """Documents lie at the address that their code is, near ones at addresses that differ in few bits.
+    """Semantic hashing lookup: the code is the address of a document (Salakhutdinov and Hinton, 2009).
 
-    All addresses around the query are asked, nearest first, so that the time depends on the distance, not on how many
-    documents there are. Of codes of more than 24 bits the first 24 are the address.
+    The search visits all addresses around the query in order of Hamming distance. So its time depends on the distance
+    of the results, not on the number of documents. The address of longer codes is their first 24 bits.
     """
 
     name = "lookup"
-    summary = "the code is the address, for at most 32 bits"
+    summary = "table addressed by the code, for at most 32 bits"
     patience = 2.0
     bucket = costs.ADDRESS
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         if bits > MOST:
             raise UsageError(
-                f"lookup takes codes of at most {MOST} bits, these have {bits}; multi_index takes longer ones"
+                f"lookup supports codes of at most {MOST} bits, not {bits}; use multi_index for longer codes"
             )
         super().__init__(codes, bits, threads)
 
     def chunks(self) -> list[Chunk]:
-        """One: the address."""
+        """Return one chunk, the bits of the address."""
         return [range(min(self.bits, costs.MOST))]

@@ -1,4 +1,4 @@
-"""Multi-index: only buckets that can hold a near code are looked into (Norouzi, Punjani and Fleet 2012)."""
+"""Multi-index hashing (Norouzi, Punjani and Fleet, 2012)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from hashret.search.tables import Buckets, Chunk, spread_bits
 
 
 class MultiIndex(Buckets):
-    """Codes that differ in at most r bits differ in at most r // m of one of m chunks, so m tables find them all.
+    """Multi-index hashing (Norouzi, Punjani and Fleet, 2012): exact search in one table per chunk of bits.
 
-    The buckets looked into differ from the query's in 0, 1, 2, ... bits of a chunk, until the k-th distance is sure.
+    If two codes differ in at most r bits, they differ in at most r // m bits of at least one of m chunks. The search
+    probes buckets that differ from the query in 0, 1, 2, ... bits of a chunk, until no nearer code can exist.
     """
 
     name = "multi_index"
-    summary = "tables of buckets: looks only where a near code can be"
+    summary = "multi-index hashing: exact search in hash tables"
 
     def chunks(self) -> list[Chunk]:
-        """All bits, in chunks of about as many as number the codes."""
+        """Return all bits, in chunks of about log2(n) bits each."""
         return spread_bits(self.codes, self.bits, costs.chunks(len(self.codes), self.bits))

@@ -1,4 +1,4 @@
-"""Scan: each query compared with every code, at the speed of memory."""
+"""Full scan: compare each query with every code, at memory bandwidth."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from hashret.search.threads import spread
 
 
 class Scan:
-    """Reads all codes once for many queries (_kernel.c); takes them where they lie, a memory map too."""
+    """A full scan that reads all codes once for many queries (see _kernel.c). Codes are not copied, so can be mmaps."""
 
     name = "scan"
-    summary = "reads all codes once for many queries, at the speed of memory"
+    summary = "full scan at memory bandwidth"
     exact = True
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)
 
     def search(self, queries: Codes, k: int) -> Neighbors:
-        """The k nearest, ties by position."""
+        """Return the k nearest codes of each query; ties are sorted by position."""
         queries = check_codes(queries, self.bits, "queries")
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
@@ -35,7 +35,7 @@ class Scan:
         return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
-        """All within the radius, inclusive."""
+        """Return all codes within the radius (inclusive) of each query."""
         queries = check_codes(queries, self.bits, "queries")
         radius = min(check_radius(radius), self.bits)
         counts = np.zeros(len(queries), np.int64)

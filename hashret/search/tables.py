@@ -1,4 +1,4 @@
-"""Tables: the distinct codes in buckets, once for each of several chunks of their bits; the documents behind them."""
+"""Hash tables: the distinct codes in buckets, one table per chunk of bits, and the documents of each code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hashret.search.base import Neighbors, Numbers, check_k, check_radius, check
 from hashret.search.threads import spread
 
 Chunk = Sequence[int]
-"""The bits that one table is ordered by."""
+"""The bits that address one table."""
 
-WASTED = 0.3  # of a full scan, what may be spent in buckets before it is given up
+WASTED = 0.3  # share of the cost of a full scan after which a search in tables is abandoned
 
 
 def distinct(codes: Codes) -> tuple[Codes, Numbers, Numbers]:
-    """The codes that differ [g, bytes]; where each one's documents begin [g + 1]; the documents [n]."""
+    """Return the g distinct codes [g, bytes], the offsets of their documents [g + 1], and the documents [n]."""
     keys = words(codes)
     order = np.lexsort(keys.T) if keys.shape[1] > 1 else np.argsort(keys[:, 0], kind="stable")
     ordered = keys[order]
@@ -33,13 +33,13 @@ def distinct(codes: Codes) -> tuple[Codes, Numbers, Numbers]:
 
 @dataclass(frozen=True)
 class Tables:
-    """What _kernel.c looks into: all arrays of its `Tables`, in its order."""
+    """The arrays of the struct `Tables` in _kernel.c, in its order."""
 
     arrays: _kernel.Tables
 
     @classmethod
     def build(cls, codes: Codes, chunks: Sequence[Chunk]) -> Tables:
-        """A table a chunk, each over all distinct codes."""
+        """Build one table per chunk, each with all distinct codes."""
         each, starts, positions = distinct(codes)
         n, width = each.shape
         sizes = np.array([len(chunk) for chunk in chunks], np.uint16)
@@ -55,27 +55,27 @@ class Tables:
 
 
 class Buckets(ABC):
-    """Search in tables; a query for which that would take longer than a full scan gets the full scan."""
+    """Base class for search in tables. Queries that would take longer than a full scan use a full scan."""
 
     name = "buckets"
     summary = "tables of codes"
     exact = True
-    patience = WASTED  # of a full scan
-    bucket = costs.BUCKET
+    patience = WASTED  # share of a full scan
+    bucket = costs.BUCKET  # cost per bucket
 
     def __init__(self, codes: Codes, bits: int, threads: int | None = None) -> None:
         self.codes, self.bits, self.threads = check_codes(codes, bits), bits, check_threads(threads)
         self.width = self.codes.shape[1]
         self.tables = Tables.build(self.codes, self.chunks())
         self.costs = (self.patience * len(codes), self.bucket / costs.code(self.width))
-        self.luck = np.array([1.0, 0.0])  # the kernel's: the share of queries that tables served of late; all queries
+        self.luck = np.array([1.0, 0.0])  # set by the kernel: recent share of queries answered in tables; all queries
 
     @abstractmethod
     def chunks(self) -> list[Chunk]:
-        """Which bits each table is ordered by."""
+        """Return the bits that address each table."""
 
     def search(self, queries: Codes, k: int) -> Neighbors:
-        """The k nearest, ties by position."""
+        """Return the k nearest codes of each query; ties are sorted by position."""
         queries = check_codes(queries, self.bits, "queries")
         k = min(check_k(k), len(self.codes))
         positions, distances, ties = room(len(queries), k)
@@ -89,7 +89,7 @@ class Buckets(ABC):
         return Neighbors(positions, distances, True, self.name, ties_at_k=ties)
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
-        """All within the radius, inclusive."""
+        """Return all codes within the radius (inclusive) of each query."""
         queries = check_codes(queries, self.bits, "queries")
         radius = min(check_radius(radius), self.bits)
         counts = np.zeros(len(queries), np.int64)
@@ -103,9 +103,9 @@ class Buckets(ABC):
 
 
 def spread_bits(codes: Codes, bits: int, chunks: int) -> list[Chunk]:
-    """All bits dealt to so many chunks, so that those that vary together are apart.
+    """Distribute all bits over chunks, so that correlated bits are in different chunks.
 
-    Bits of one chunk that say the same leave its buckets few and full.
+    Correlated bits in one chunk would give few, large buckets.
     """
     signs = 2.0 * unpack(codes[:: max(1, len(codes) // 10_000)], bits).astype(np.float32) - 1
     signs -= signs.sum(axis=0) / max(1, len(signs))

@@ -1,4 +1,4 @@
-"""Threads: queries shared out among the processor's cores; the kernel lets them run at the same time."""
+"""Distribute queries over threads. The kernel releases the GIL."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LEAST = 16  # queries worth a thread of their own
-MOST = max(64, 4 * (os.cpu_count() or 1))  # threads started, however many are asked for: more gain nothing
+LEAST = 16  # minimum queries per thread
+MOST = max(64, 4 * (os.cpu_count() or 1))  # maximum threads; more do not help
 
 
 def spread(work: Callable[[slice, bytearray], T], queries: int, threads: int | None) -> list[T]:
-    """`work` for consecutive slices of so many queries, in order; threads None: all cores, where there are enough.
+    """Call `work` for consecutive slices of the queries, in threads, and return the results in order.
 
-    The second argument of `work` is one byte, set to 1 when the others fail or the main thread is interrupted.
+    By default, uses one thread per 16 queries, up to the number of cores. The second argument of `work` is one byte,
+    set to 1 when another thread fails or the main thread is interrupted.
     """
     most = min(threads, MOST) if threads else min(os.cpu_count() or 1, queries // LEAST)
     share = -(-queries // max(1, most)) or 1
@@ -24,11 +25,11 @@ def spread(work: Callable[[slice, bytearray], T], queries: int, threads: int | N
     stop = bytearray(1)
     if len(slices) < 2:
         return [work(part, stop) for part in slices]
-    from concurrent.futures import ThreadPoolExecutor  # which a single question does without
+    from concurrent.futures import ThreadPoolExecutor  # not needed for a single query
 
     with ThreadPoolExecutor(len(slices)) as pool:
         try:
             return list(pool.map(work, slices, repeat(stop)))
         except BaseException:
-            stop[0] = 1  # else leaving the block waits until all have searched to the end
+            stop[0] = 1  # otherwise leaving the block waits for all searches to finish
             raise

@@ -1,4 +1,4 @@
-"""Verified: each answer held against a full scan of all codes."""
+"""Compare search results with a full scan."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger("hashret")
 
 
 class Verified:
-    """A searcher whose answers are compared with another's, which reads all codes.
+    """A searcher that compares each result of another searcher with a full scan.
 
-    An answer that says it is exact and is not raises HashretError; of others the log says how much they found.
+    Raises HashretError if an exact searcher differs. For approximate searchers, logs how many neighbors they found.
     """
 
     def __init__(self, searcher: Searcher, full: Searcher) -> None:
@@ -24,24 +24,24 @@ class Verified:
         self.name, self.summary, self.exact = searcher.name, searcher.summary, searcher.exact
 
     def search(self, queries: Codes, k: int) -> Neighbors:
-        """The searcher's answer, compared."""
+        """Return the k nearest codes of each query, after the comparison."""
         return _compared(self.searcher.search(queries, k), self.full.search(queries, k))
 
     def within(self, queries: Codes, radius: int) -> Neighbors:
-        """The same within a radius."""
+        """Return all codes within the radius (inclusive) of each query, after the comparison."""
         return _compared(self.searcher.within(queries, radius), self.full.within(queries, radius))
 
 
 def _compared(found: Neighbors, true: Neighbors) -> Neighbors:
-    """The answer found, once it was held against the true one."""
+    """Compare a result with the true one, and return it."""
     if all(
         np.array_equal(getattr(found, name), getattr(true, name))
         for name in ("positions", "distances", "ties_at_k", "offsets")
     ):
-        log.info(f"verified: {found.searcher} answers as a full scan of all codes does")
+        log.info(f"verified: the results of {found.searcher} equal those of a full scan")
     elif found.exact:
         raise HashretError(
-            f"the answer of {found.searcher} is not a full scan's: a fault of hashret; search by 'flat' avoids it"
+            f"the results of {found.searcher} differ from a full scan, which is a bug in hashret; search with 'flat'"
         )
     else:
         near = int((found.distances <= true.distances[:, -1:]).sum())
