@@ -1,4 +1,4 @@
-"""Index: documents on disk, found by words, codes and vectors. The main path: read it top down.
+"""The class `Index`, the main entry point: create, open, change, verify and repair an index.
 
 index = Index.create("indexes/news", documents, bits=64)     # learn a hasher, encode, store
 index.search("a text", k=10)                                 # encode, search, read the hits
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hashret.store.repair import Repaired
 
 
-BATCH_BYTES = 16 << 20  # of documents held at once while they are encoded
+BATCH_BYTES = 16 << 20  # size of a batch of documents, held in memory while it is encoded
 
 log = logging.getLogger("hashret")
 
@@ -76,32 +76,31 @@ class Index(Searching):
         text: str | Sequence[str] | None = None,
         label: str | None = None,
     ) -> Self:
-        """Learn a hasher from documents (or take one that is fitted), encode them and store everything in a folder.
+        """Learn a hasher from documents (or use a fitted one), encode them and store everything in a folder.
 
         Args:
-            path: The folder of the index. It is locked from the beginning: nobody else creates or changes an index
-                there meanwhile.
+            path: The folder of the index. It is locked during the call, so that no other process can write to it.
             documents: A path of files, a source, a data frame, an array, or a collection of documents, texts,
                 mappings, image paths or arrays.
-            bits: Length of the codes, 1 to 4096, or "auto": as many as the documents need. 64 by default.
-            encoder: Name of the encoder, of `hashret.encoders.ENCODERS`.
-            vectorizer: Name of the vectorizer, of `hashret.vectorizers.VECTORIZERS`.
-            seed: Seed of all randomness, 0 by default.
+            bits: Length of the codes, 1 to 4096, or "auto" to choose it from the documents. 64 by default.
+            encoder: Name of the encoder, one of `hashret.encoders.ENCODERS`.
+            vectorizer: Name of the vectorizer, one of `hashret.vectorizers.VECTORIZERS`.
+            seed: Seed of all random numbers, 0 by default.
             device: "auto", "cpu" or "cuda".
             options: Options of the encoder, the vectorizer and the schedule by name.
-            hasher: A fitted hasher; then nothing is learned.
-            vectors: What the part `vectors` of a document is: a number of bytes, "auto" (16), "int8" (a byte a
-                dimension), "float" (4 bytes a dimension), or None to leave it out.
-            language: Language of the texts, for stemming; "none" does not stem; "auto" detects it.
-            force: Replace an index that is there. It serves until the new one is complete.
-            id, text, label: Names of the fields of records, where they are not the usual ones. The label "folder" is
-                the name of the folder that holds a file.
+            hasher: A fitted hasher, to skip training.
+            vectors: How to store the vector of a document: a number of bytes, "auto" (16 bytes), "int8" (1 byte per
+                dimension), "float" (4 bytes per dimension), or None to store no vectors.
+            language: Language of the texts, for stemming. "auto" detects it, "none" disables stemming.
+            force: Replace an existing index. It can be searched until the new one is complete.
+            id, text, label: Names of the fields of records, if they differ from the defaults. The label "folder" is
+                the name of the folder of a file.
 
         Raises:
-            IndexExists: There is an index already, and `force` is not set.
-            UsageError: An argument is wrong, or the folder holds other files.
-            IndexLocked: Another process creates or changes an index there.
-            DataError: There are no documents, or some cannot be used.
+            IndexExists: The folder holds an index, and `force` is not set.
+            UsageError: An argument is invalid, or the folder contains other files.
+            IndexLocked: Another process is writing to an index in this folder.
+            DataError: There are no documents, or some are invalid.
 
         Example:
             >>> index = hashret.Index.create("indexes/mine", ["the harvest of that year", "wheat was dear"], bits=16)
@@ -112,7 +111,7 @@ class Index(Searching):
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
         )
         if hasher is not None and fit:
-            raise UsageError(f"a fitted hasher was given, so nothing is learned: leave out {', '.join(fit)}")
+            raise UsageError(f"a fitted hasher cannot be combined with options for training: omit {', '.join(fit)}")
         kind, language = checked_kind(vectors), language if language == "auto" else checked_language(language)
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
@@ -120,7 +119,7 @@ class Index(Searching):
             sample = Sample()
             read = sample.drawn_from(each_once(source))
             hasher = hasher or Hasher.fit(read, **fit)
-            for _ in read:  # what is left, if nothing was learned
+            for _ in read:  # draw the rest of the sample if no training has read it
                 pass
             parts = Parts.fit(hasher, sample.documents, kind, language)
             about = describe(source, hasher) | parts.about()
@@ -128,7 +127,7 @@ class Index(Searching):
             index = cls(store, hasher, parts)
             added, _ = index._take_in(change, source, "refuse")
             if not added:
-                raise DataError("no documents to index; give a source that holds some")
+                raise DataError("the source contains no documents; choose another source")
         return index
 
     @classmethod
@@ -137,12 +136,12 @@ class Index(Searching):
 
         Args:
             path: The folder of the index.
-            search: How codes are searched, of `hashret.search.SEARCHERS`; see `search_by`.
-            threads: Threads to search with; by default one for few queries and all cores for many.
+            search: Name of the searcher, one of `hashret.search.SEARCHERS`; see `search_by`.
+            threads: Number of threads for search; by default one for few queries and all cores for many.
 
         Raises:
-            IndexNotFound: There is no index at the path.
-            CorruptIndex: A file of it is damaged or missing.
+            IndexNotFound: The path holds no index.
+            CorruptIndex: A file of the index is damaged or missing.
             FormatTooNew: A newer version of hashret wrote it.
 
         Example:
@@ -152,7 +151,7 @@ class Index(Searching):
         """
         store, hasher = _opened(Path(path))
         if hasher.bits != store.manifest.bits:
-            words = f"index {str(path)!r} has codes of {store.manifest.bits} bits, its hasher {hasher.bits}"
+            words = f"index {str(path)!r} has codes of {store.manifest.bits} bits, but its hasher has {hasher.bits}"
             raise CorruptIndex(words, path=str(path))
         index = cls(store, hasher, _parts_of(store, hasher))
         if (search, threads) != ("auto", None):
@@ -160,29 +159,30 @@ class Index(Searching):
         return index
 
     def verify(self) -> list[Problem]:
-        """Check the files of the index; return the problems found, an empty list if there are none."""
+        """Check all files of the index. Returns the problems found, or [] if there are none."""
         return verify(self.path)
 
     def add(
         self, documents: Source | Documents | Records, *, replace: bool = False, skip: bool = False, prune: bool = False
     ) -> int:
-        """Encode and append documents; return how many. All of them are on disk when it returns, or none.
+        """Encode and append documents in one transaction. Returns the number of documents added.
 
-        The log has the number of documents that were added, replaced and skipped. A folder that was indexed before gets
-        the same ids again.
+        Logs the number of documents that were added, replaced and skipped. Files of a folder that was indexed before
+        get the same ids again.
 
         Args:
             documents: A source, a Path, or documents, texts or arrays. A str is one text, never a path, because it may
                 come from a user. Texts without an id get their position as id; use Document or mappings to set it.
-            replace: Delete stored documents with the same ids. In a folder, only files whose size or time changed are
-                read.
-            skip: Leave out new documents whose id is in the index.
-            prune: Delete the documents of files that are no longer in the folder; otherwise the log lists them.
+            replace: Replace stored documents with the same ids. In a folder, only files with a changed size or
+                modification time are read.
+            skip: Skip documents whose id is already in the index.
+            prune: Delete the documents of files that no longer exist. By default, they are only logged.
 
         Raises:
-            DuplicateIds: An id is in the index, and neither `replace` nor `skip` is set; or it occurs twice.
+            DuplicateIds: An id is already in the index and neither `replace` nor `skip` is set, or it occurs twice.
             IndexLocked: Another process is changing the index.
-            DataError: A document is of another type, or cannot be read.
+            DataError: A document has another type than the index, or cannot be read.
+            UsageError: `replace` and `skip` are both set, or `prune` is set and the source is not a folder.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
@@ -190,11 +190,11 @@ class Index(Searching):
             1
         """
         if replace and skip:
-            raise UsageError("an id that is there already is replaced or skipped, not both: choose one of the two")
+            raise UsageError("replace and skip cannot be combined; choose one")
         policy = "replace" if replace else "skip" if skip else "refuse"
         source = as_source([documents] if isinstance(documents, str) else documents).without(self.path)
         if prune and not isinstance(source, Stamped):
-            raise UsageError("only files of a folder can be gone: prune needs folders as its source")
+            raise UsageError("prune needs a folder as source")
         with self._changing() as (change, now):
             about, source = placed(source, change.about)
             change.about = about
@@ -214,7 +214,7 @@ class Index(Searching):
         return added
 
     def delete(self, ids: str | Iterable[str]) -> int:
-        """Delete a document or several by id; return how many.
+        """Delete one or more documents by id. Returns the number of deleted documents.
 
         Raises:
             UnknownId: An id is not in the index. Nothing is deleted.
@@ -231,7 +231,7 @@ class Index(Searching):
             return len(rows)
 
     def compact(self) -> None:
-        """Merge segments and free the space of deleted documents; results of queries stay the same."""
+        """Merge segments and free the space of deleted documents. Search results do not change."""
         with self._changing() as (change, _):
             change.compact()
 
@@ -248,16 +248,17 @@ class Index(Searching):
     ) -> None:
         """Learn a new hasher from the stored documents and encode them again.
 
-        The arguments are those of `create`; those left out keep their values, also the training options. Queries use
+        The arguments are those of `create`. Omitted arguments and training options keep their values. Queries use
         the old codes until the new ones are complete. Images are read from the stored thumbnails, which are exact up to
-        64 pixels a side.
+        64 pixels per side.
 
         Raises:
-            UsageError: An option is wrong, or the index holds vectors, which are not stored exactly.
+            UsageError: An option is invalid, or the documents are vectors, which are not stored exactly.
             IndexLocked: Another process is changing the index.
+            StoreError: Another process changed the index during the training.
         """
         if self.hasher.document_type == "vector":
-            raise UsageError("an index of vectors does not keep them exactly; create it again from its source")
+            raise UsageError("cannot refit an index of vectors, which are not stored exactly; create it again")
         fit = _given(
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
         )
@@ -268,7 +269,7 @@ class Index(Searching):
         parts = Parts.fit(hasher, sample.documents, kind, language or self.language or "auto")
         with self._changing() as (change, now):
             if now.store.manifest.generation != before:
-                raise StoreError("another process changed the index while this one was learning; refit again")
+                raise StoreError("another process changed the index during training; refit again")
             about = dict(now.store.manifest.about) | parts.about() | {"words": {}}
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files(), new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
@@ -278,7 +279,7 @@ class Index(Searching):
             now.hasher, now._parts = hasher, parts
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:
-        """What was given for fitting, and where nothing was, how the index was made."""
+        """Merge the given arguments for training with those the index was created with."""
         old = self.hasher
         options: dict[str, Any] = {}
         if fit.get("vectorizer", old.vectorizer.name) == old.vectorizer.name:
@@ -293,9 +294,9 @@ class Index(Searching):
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[Transaction, Index]]:
-        """A transaction, and this index as of the newest generation, on which it works.
+        """Start a transaction. Yields it with a copy of this index at the current generation.
 
-        It becomes this one when it is done: queries under way in other threads keep the generation they began with.
+        Afterwards this index takes over the state of the copy. Running queries in other threads keep their generation.
         """
         now = snapshot(self)
         now.store = copy(self.store)
@@ -308,7 +309,7 @@ class Index(Searching):
             become(self, vars(now), lambda old: old.store.manifest.generation <= now.store.manifest.generation)
 
     def _follow(self) -> None:
-        """Take up the generation that the store has now, and its hasher where that is another."""
+        """Switch to the generation of the store. Loads its hasher and parts if they differ."""
         self._made = Made()
         about = self.store.manifest.about
         if self.hasher.fingerprint != self.store.manifest.fingerprint:
@@ -317,9 +318,9 @@ class Index(Searching):
             self._parts = _parts_of(self.store, self.hasher)
 
     def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> tuple[int, int]:
-        """Encode and append documents in batches; how many, and how many were left out.
+        """Encode and append documents in batches. Returns the number of added and of skipped documents.
 
-        `policy`: what to do with ids that are there already.
+        `policy` for existing ids: "refuse", "replace" or "skip".
         """
         seen: set[str] = set()
         root = str(change.about.get("root") or "")
@@ -333,38 +334,38 @@ class Index(Searching):
         return added, left
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, it is its path, and the index is opened where it arrives."""
+        """Pickle the path only. Unpickling opens the index again."""
         return type(self).open, (str(self.path),)
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
-    """Those that were given."""
+    """Return the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _opened(path: Path) -> tuple[Store, Hasher]:
-    """An index's files and its hasher, of one generation."""
+    """Open the store and the hasher of an index, both of the same generation."""
     while True:
         store = Store.open(path)
         try:
             return store, _hasher_of(store)
         except HashretError:
             if Store.open(path).manifest.hasher == store.manifest.hasher:
-                raise  # otherwise it was replaced between the two, and is gone
+                raise  # otherwise a writer replaced the hasher in between: try again
 
 
 def _hasher_of(store: Store) -> Hasher:
-    """The hasher of the generation that a store has open."""
+    """Load the hasher of the generation of a store."""
     return Hasher.from_files(store.hasher_reader(), f"{store.path / store.manifest.hasher}")
 
 
 def _parts_of(store: Store, hasher: Hasher) -> Parts:
-    """The parts of the generation that a store has open."""
+    """Load the parts of the generation of a store."""
     return Parts.restore(store.manifest.about, store.hasher_reader(), hasher.vectorizer.state().vocabulary)
 
 
 def _derive(manifest: Manifest, read: Callable[[str], bytes]) -> Callable[[Sequence[Record]], Derived]:
-    """What makes words, titles and, of texts, vectors from the records of documents; what cannot be made is None."""
+    """Return a function that computes words, titles and (for texts only) vectors from records. Others are None."""
     hasher = None
     try:
         parts = Parts.restore(manifest.about, read)
@@ -385,14 +386,15 @@ def _derive(manifest: Manifest, read: Callable[[str], bytes]) -> Callable[[Seque
 def _report_gone(ids: Sequence[str], pruned: bool) -> None:
     if ids:
         named = ", ".join(map(repr, ids[:5])) + (", ..." if len(ids) > 5 else "")
-        what = "their documents are deleted" if pruned else "their documents stay until they are pruned"
-        log.warning("files that are gone: %d; %s: %s", len(ids), what, named)
+        what = "their documents were deleted" if pruned else "their documents are kept; use prune to delete them"
+        log.warning("missing files: %d; %s: %s", len(ids), what, named)
 
 
 def verify(path: str | Path) -> list[Problem]:
-    """List the problems of the index at a path, even of one that cannot be opened; empty if it is sound.
+    """Return the problems of the index at a path, even if it cannot be opened, or [] if there are none.
 
-    Each problem has a `file`, `what` is wrong with it, and what that `means`. Raises IndexNotFound.
+    Each problem has a `file`, `what` (the problem) and `means` (its consequences). Raises IndexNotFound if the path
+    holds no index.
 
     Example:
         >>> hashret.verify("indexes/mine")
@@ -407,19 +409,19 @@ def verify(path: str | Path) -> list[Problem]:
             with Index.open(place) as index:
                 if index.hasher.fingerprint == index.store.manifest.fingerprint:
                     return []
-            what = "is not the one that made the codes: its fingerprint does not match"
+            what = "did not create the codes: its fingerprint does not match"
         except HashretError as error:
             what = f"cannot be used: {error}"
-        wrong.append(Problem("hasher", what, "queries cannot be trusted; index the source again, or restore a copy"))
+        wrong.append(Problem("hasher", what, "queries cannot be trusted; index the source again, or restore a backup"))
     return wrong
 
 
 def repair(path: str | Path) -> Repaired:
-    """Repair the index at a path as far as possible, and report what was done and what is lost.
+    """Repair the index at a path as far as possible, and return a report.
 
-    The report lists `done` (file, what was done), `lost` (file, id), `nameless` (file, number of lost documents whose
-    ids are unknown) and `left` (problems that remain). Raises IndexNotFound, or CorruptIndex if no manifest can be
-    read.
+    The report has the lists `done` (file, action), `lost` (file, id), `nameless` (file, number of lost documents with
+    unknown ids) and `left` (remaining problems). Raises IndexNotFound if the path holds no index, and CorruptIndex if
+    both manifests or both lists of deleted documents are unreadable.
 
     Example:
         >>> report = hashret.repair("indexes/mine")

@@ -1,4 +1,4 @@
-"""Intake: documents on their way into an index, and back out of it: which are taken, and what is stored of them."""
+"""Convert documents to records of the store and back, and select the documents to add."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hashret.store import Record, Store, Transaction
 
 
 def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
-    """What an index remembers of where its documents came from."""
+    """Return the description of a source that the index stores in its manifest."""
     given = isinstance(source, Memory)
     path = source.path.resolve()
     parts = [] if given else parts_of(source)
@@ -34,14 +34,15 @@ def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
 
 
 def parts_of(source: Source) -> list[tuple[Source, str]]:
-    """The sources that a source consists of, each with what its ids begin with."""
+    """Return the sources that a source consists of, each with the prefix of its ids."""
     return getattr(source, "parts", None) or [(source, "")]
 
 
 def placed(source: Source, about: Mapping[str, Any]) -> tuple[dict[str, Any], Source]:
-    """What the index remembers with this source added, and the source with the prefixes that the index knows for it.
+    """Add a source to the description of an index. Returns the new description and the source with its id prefixes.
 
-    So a folder gives the ids that it gave before, whatever was indexed beside it then and however it is spelled now.
+    A folder that was indexed before keeps its prefix. So its files get the same ids again, even if other sources were
+    indexed with it or its path is written differently.
     """
     if isinstance(source, Memory):
         return dict(about), source
@@ -64,8 +65,10 @@ def placed(source: Source, about: Mapping[str, Any]) -> tuple[dict[str, Any], So
 
 
 def changed(source: Stamped, store: Store) -> tuple[set[str], set[str], int]:
-    """Ids of the source's files that are new or whose size or time changed; those of them that are stored; and how
-    many others there are."""
+    """Compare the files of a source with the stored documents, by size and modification time.
+
+    Returns the ids of new and changed files, the stored ones among them, and the number of unchanged files.
+    """
     fresh, known, same = set(), set(), 0
     for id, stamp in source.stamps():
         row = store.find(id)
@@ -78,7 +81,7 @@ def changed(source: Stamped, store: Store) -> tuple[set[str], set[str], int]:
 
 
 def gone(source: Source, store: Store, about: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Rows and ids of stored documents whose files in this source are gone: the system says that they do not exist."""
+    """Return (row, id) of stored documents whose files no longer exist in the folders of this source."""
     assert isinstance(source, Stamped)
     there, found = {id for id, _ in source.stamps()}, []
     folders = [(part.path.resolve(), prefix) for part, prefix in parts_of(source) if part.path.is_dir()]
@@ -94,7 +97,7 @@ def gone(source: Source, store: Store, about: Mapping[str, Any]) -> list[tuple[i
 
 
 def _is_missing(place: Path) -> bool:
-    """Whether there is no such file in a folder that can be read; a disk that is not mounted says nothing."""
+    """Whether the file does not exist. Other errors, such as a denied permission, do not count as missing."""
     try:
         place.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +108,7 @@ def _is_missing(place: Path) -> bool:
 
 
 def each_once(documents: Iterable[Document]) -> Iterator[Document]:
-    """The documents; DuplicateIds after the last where an id occurs twice, so that nothing is learned in vain."""
+    """Yield the documents. After the last, raises DuplicateIds if an id occurred twice, before any training starts."""
     seen: set[str] = set()
     twice: list[str] = []
     for document in documents:
@@ -118,11 +121,11 @@ def each_once(documents: Iterable[Document]) -> Iterator[Document]:
 
 def _repeated(ids: list[str]) -> DuplicateIds:
     named = ", ".join(map(repr, ids[:5]))
-    return DuplicateIds(f"ids that occur twice in the source: {named}; ids must be unique", ids=ids, there=False)
+    return DuplicateIds(f"duplicate ids in the source: {named}; ids must be unique", ids=ids, there=False)
 
 
 def select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
-    """The documents of a batch that are to be added, by the policy for ids that are there already."""
+    """Return the documents of a batch to add. `policy` for existing ids: "refuse", "replace" or "skip"."""
     fresh, twice, there = [], [], []
     rows = change.rows_of([document.id for document in batch])
     for document, row in zip(batch, rows, strict=True):
@@ -138,7 +141,7 @@ def select(change: Transaction, batch: list[Document], seen: set[str], policy: s
         raise _repeated(twice)
     if there:
         named = ", ".join(map(repr, there[:5]))
-        raise DuplicateIds(f"ids that are there already: {named}; replace or skip them", ids=there, there=True)
+        raise DuplicateIds(f"ids already in the index: {named}; replace or skip them", ids=there, there=True)
     return fresh
 
 
@@ -150,9 +153,9 @@ def append(
     records: list[Record],
     when: Literal["fitted", "added"],
 ) -> None:
-    """Encode a batch of documents and append their codes, records and derived parts.
+    """Encode a batch of documents and append codes, records and derived parts.
 
-    What the index remembers counts their words, and those that the vectorizer does not know.
+    Also updates the counts of all words and of words unknown to the vectorizer.
     """
     features = hasher.vectorizer.transform(documents).input
     derived = parts.derive(hasher.vectorizer.for_vectors(features), records)
@@ -164,7 +167,7 @@ def append(
 
 
 def as_record(document: Document, root: str) -> Record:
-    """What is stored of a document: its text, or its path below the source's root and a small copy."""
+    """Convert a document to a record: its text, or the path of an image relative to `root` and a thumbnail."""
     content, small = "", b""
     if isinstance(document.content, str):
         content = document.content
@@ -177,17 +180,17 @@ def as_record(document: Document, root: str) -> Record:
 
 
 def expected(documents: Iterable[Document]) -> int | None:
-    """How many there will be, where that is known without reading them."""
+    """Return the number of documents, or None if it is unknown before they are read."""
     return documents.count() if isinstance(documents, Source) else None
 
 
 def as_document(record: Record, holds: str, root: str, small: bool = False) -> Document:
-    """A stored record as the document it was, where the index `holds` its kind; `small`: an image's small copy."""
+    """Convert a record to a document of the type `holds`. `small` returns the thumbnail of an image as its content."""
     content: Content = record.content
     if holds == "image":
         content = Path(root) / record.content
         if small or not record.content:
             content = np.asarray(load(record.thumbnail, record.id))
     elif holds == "vector":
-        content = np.zeros(0, np.float32)  # vectors are not kept
+        content = np.zeros(0, np.float32)  # input vectors are not stored
     return Document(record.id, content, record.labels, record.metadata)

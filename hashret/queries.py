@@ -1,4 +1,4 @@
-"""EncodedQueries: queries in the forms that searching and ranking need."""
+"""Encode queries for search and ranking."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True)
 class EncodedQueries:
-    """m queries: their codes, and what ranking by the parts of an index needs."""
+    """The codes of m queries, and the inputs for ranking by the parts of an index."""
 
     codes: Codes  # [m, ceil(bits / 8)]
-    margins: Floats | None = None  # [m, bits], logits less thresholds
+    margins: Floats | None = None  # [m, bits], logits minus thresholds
     features: Floats | None = None  # [m, dim], if the index has vectors
     terms: Sequence[Sequence[str]] = ()  # [m], if the index has words
-    known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer knows anything of them
+    known: npt.NDArray[np.bool_] | None = None  # [m], whether the vectorizer has any feature for the query
 
     def question(self, number: int) -> Question:
-        """One of the queries."""
+        """Return one query, for ranking."""
         return Question(
             self.terms[number] if self.terms else (),
             None if self.margins is None else self.margins[number],
@@ -47,7 +47,7 @@ class EncodedQueries:
 
 
 def concatenate_queries(parts: Sequence[EncodedQueries]) -> EncodedQueries:
-    """The queries of all parts, one after the other; at least one part."""
+    """Concatenate queries. `parts` must not be empty."""
     each = zip(*((part.codes, part.margins, part.features, part.known) for part in parts), strict=True)
     codes, margins, features, known = (None if own[0] is None else np.concatenate(own) for own in each)
     assert codes is not None
@@ -55,14 +55,14 @@ def concatenate_queries(parts: Sequence[EncodedQueries]) -> EncodedQueries:
 
 
 def is_one_query(queries: Queries, holds: str) -> bool:
-    """Whether this is one query and not a collection of them; for an index of images an array of an image is one."""
+    """Whether this is a single query. In an index of images, an array [h, w] or [h, w, 3] is one query."""
     if holds == "image" and isinstance(queries, np.ndarray):
         return queries.ndim == 2 or (queries.ndim == 3 and queries.shape[2] == 3)
     return is_one(queries)
 
 
 def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQueries:
-    """Encode queries; raises DataError for a query of another type than the documents of the index."""
+    """Encode queries. Raises DataError if the type of a query differs from the documents of the index."""
     each: Any = [queries] if is_one_query(queries, hasher.document_type) else queries
     documents = [_fitting(document, hasher.document_type) for document in as_documents(each)]
     if not documents:
@@ -76,7 +76,7 @@ def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQue
 
 def _encode(hasher: Hasher, parts: Parts, features: Floats | CSRMatrix) -> EncodedQueries:
     known = hasher.vectorizer.knows(features)
-    # one by one: in a product of matrices a row's sums depend on the other rows, by their last bits
+    # one row at a time, because the rounding in a matrix product depends on the other rows
     each = [hasher.program.margins(_row(features, row)) for row in range(len(features))]
     margins = np.concatenate(each)
     kept = None
@@ -90,25 +90,25 @@ def _row(features: Floats | CSRMatrix, row: int) -> Floats | CSRMatrix:
 
 
 def _fitting(document: Document, holds: str) -> Document:
-    """A query as a document of the type that the index holds."""
+    """Convert a query to the document type of the index. Raises DataError if the type differs."""
     if holds == "image" and isinstance(document.content, str):
         if not Path(document.content).is_file():
             raise DataError(
-                f"this index holds images, and {document.content[:60]!r} is not the path of an image; "
-                "query it with an image, the path of one, or the id of a document"
+                f"this index holds images, but {document.content[:60]!r} is not the path of an image; "
+                "use an image, the path of an image, or the id of a document as query"
             )
         return Document(document.content, Path(document.content))
     if document.kind != holds:
-        raise DataError(f"this index holds {holds}s, and the query is a {document.kind}; use a {holds} as query")
+        raise DataError(f"this index holds {holds}s, but the query is of type {document.kind}; use a {holds} as query")
     return document
 
 
 def without_unknown(answers: list[Hits], known: Sequence[bool]) -> list[Hits]:
-    """The answers; empty for queries that are not known, with a warning."""
+    """Replace the results of unknown queries by empty ones, and log a warning."""
     if all(known):
         return answers
     log.warning(
-        "%d of %d queries have no word that occurs in the index, and no result; try other words",
+        "%d of %d queries have no results, because none of their words occurs in the index; try other words",
         len(answers) - sum(known),
         len(answers),
     )

@@ -1,4 +1,4 @@
-"""Reading: what an open index holds, its documents, codes and facts."""
+"""The part of `Index` that reads documents, codes and metadata."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from hashret.readers.base import Fields
 from hashret.snapshot import Made, on_snapshot
 from hashret.store import Record, Store
 
-ENOUGH_WORDS, UNSEEN = 1000, 0.1  # words added, and the share of unseen ones beyond that of the fit, to suggest a refit
+ENOUGH_WORDS, UNSEEN = 1000, 0.1  # minimum words added, and increase of the share of unseen words, to suggest a refit
 
 
 class Reading:
-    """An open index, for reading; see `hashret.Index`."""
+    """Base class of `hashret.Index`, for reading."""
 
     def __init__(self, store: Store, hasher: Hasher, parts: Parts) -> None:
         self.store = store
@@ -40,16 +40,16 @@ class Reading:
         return self.store.find(as_id(id)) is not None
 
     def __getitem__(self, id: str) -> Document:
-        """The document with this id; raises UnknownId if there is none."""
+        """Return the document with this id. Raises UnknownId if not found."""
         return self.document(id)
 
     def __iter__(self) -> Iterator[Document]:
-        """All documents, in order of insertion."""
+        """Iterate over all documents, in order of insertion."""
         return self.documents()
 
     @property
     def path(self) -> Path:
-        """The absolute path of the folder."""
+        """The absolute path of the index."""
         return self.store.path
 
     @property
@@ -59,7 +59,7 @@ class Reading:
 
     @property
     def fields(self) -> Fields:
-        """The field names that documents were read with, and that `add` uses."""
+        """The field names of records, as set by `create` and used by `add`."""
         return Fields.from_json(self.store.manifest.about.get("fields") or {})
 
     @property
@@ -75,7 +75,7 @@ class Reading:
 
     @property
     def language(self) -> str | None:
-        """The language of its texts, "none" if words are not stemmed; None if it holds no texts."""
+        """The language of the texts, "none" if words are not stemmed, or None if the documents are not texts."""
         return None if self._parts.analyzer is None else self._parts.analyzer.language
 
     @on_snapshot
@@ -84,7 +84,7 @@ class Reading:
 
     @property
     def _rows(self) -> np.ndarray:
-        """Rows of the store that are not deleted: position -> row."""
+        """Rows of the store that are not deleted, by position."""
         return np.flatnonzero(~self.store.deleted)
 
     @property
@@ -97,7 +97,7 @@ class Reading:
     @property
     @on_snapshot
     def labels(self) -> list[tuple[str, ...]]:
-        """Each document's labels, in order of insertion."""
+        """The labels of all documents, in order of insertion."""
         labels = self.store.labels()
         return [labels[row] for row in self._rows]
 
@@ -117,25 +117,25 @@ class Reading:
 
     @on_snapshot
     def document(self, id: str) -> Document:
-        """Return the document with this id, as `index[id]` does; raises UnknownId if there is none."""
+        """Return the document with this id, as `index[id]` does. Raises UnknownId if not found."""
         return self._document(self._row(id))
 
     @on_snapshot
     def documents(self) -> Iterator[Document]:
-        """Iterate over all documents, in order of insertion; images are the stored thumbnails."""
+        """Iterate over all documents, in order of insertion. The content of images is the stored thumbnail."""
         return (self._restore(record, small=True) for record in self.store.records())
 
     @on_snapshot
     def thumbnail(self, id: str) -> bytes:
-        """Return the stored thumbnail of an image: a JPEG, or a PNG if the image has at most 64 pixels a side.
+        """Return the stored thumbnail of an image: a JPEG, or a PNG if the image has at most 64 pixels per side.
 
-        Empty bytes for other documents; raises UnknownId if no document has this id.
+        Returns b"" for other documents. Raises UnknownId if not found.
         """
         return self.store.record(self._row(id)).thumbnail
 
     @on_snapshot
     def codes_of(self, ids: str | Sequence[str]) -> Codes:
-        """Return the stored codes of documents, uint8 [m, ceil(bits / 8)]; raises UnknownId if an id is not found."""
+        """Return the stored codes of documents, uint8 [m, ceil(bits / 8)]. Raises UnknownId if an id is not found."""
         rows = [self._row(id) for id in as_ids(ids)]
         return self.codes[np.searchsorted(self._rows, rows)]
 
@@ -153,7 +153,7 @@ class Reading:
 
     @on_snapshot
     def info(self) -> dict[str, Any]:
-        """Return facts about the index as a dict for JSON: counts, options, sizes in bytes, labels, sources.
+        """Return statistics and settings of the index as a JSON-compatible dict: counts, sizes in bytes, options.
 
         Example:
             >>> index = hashret.Index.create("indexes/facts", ["the harvest of that year", "wheat was dear"], bits=16)
@@ -190,14 +190,14 @@ class Reading:
         }
 
     def _unseen(self, when: str) -> float | None:
-        """The share of words unknown to the vectorizer, in documents "fitted" or "added" since; None if none are."""
+        """Return the share of words unknown to the vectorizer, in documents "fitted" or "added" later, or None."""
         words, unseen = (self.store.manifest.about.get("words") or {}).get(when, (0, 0))
         return round(unseen / words, 4) if words else None
 
     def suggestion(self) -> str | None:
-        """Return what would make the index better, None if nothing is known.
+        """Return advice to improve the index, or None.
 
-        Many unseen words in documents that were added since the fit suggest a refit.
+        Suggests a refit if documents added since the fit have many words unknown to the vectorizer.
 
         Example:
             >>> hashret.Index.create("indexes/small", ["the harvest of that year", "wheat was dear"]).suggestion()
@@ -212,12 +212,12 @@ class Reading:
         )
 
     def _vectors_kind(self) -> str | None:
-        """What `vectors` was when the index was made, as text."""
+        """Return the argument `vectors` of `create` as text."""
         kind = kind_of(self._parts.quantizer)
         return f"{kind} bytes" if isinstance(kind, int) else kind
 
     def close(self) -> None:
-        """Close all files; a closed index answers no more. Closing twice is fine."""
+        """Close all files. Later queries raise StoreError. Can be called more than once."""
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -228,7 +228,7 @@ class Reading:
 
 
 def kind_of(quantizer: Quantizer | None) -> int | str | None:
-    """The `vectors` argument that makes such a quantizer."""
+    """Return the argument `vectors` of `Index.create` for a quantizer."""
     if quantizer is None:
         return None
     return quantizer.width if quantizer.name == "binary" else quantizer.name

@@ -1,4 +1,4 @@
-"""Searching: how an open index answers queries."""
+"""The part of `Index` that searches."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Labels = str | Iterable[str]
 
 
 class Searching(Reading):
-    """An open index, for reading and searching; see `hashret.Index`."""
+    """Base class of `hashret.Index`, for reading and searching."""
 
     def search_by(self, name: str = "auto", threads: int | None = None, verify: bool = False) -> None:
-        """Choose how later calls search.
+        """Set the searcher for later queries.
 
         Args:
-            name: Name of the searcher, of `hashret.search.SEARCHERS`; "auto" chooses by the codes.
+            name: Name of the searcher, one of `hashret.search.SEARCHERS`. "auto" chooses between scan and multi_index.
             threads: Number of threads; by default one for few queries and all cores for many.
-            verify: Compare each answer with a full scan, and raise an error if they differ.
+            verify: Compare each result with a full scan, and raise HashretError if they differ.
 
         Raises:
             UsageError: The name is unknown, or the searcher does not support codes of this length.
@@ -49,7 +49,7 @@ class Searching(Reading):
             own = snapshot(self)
             made = Made(searcher=searcher(own.codes, own.bits, **way))  # type: ignore[arg-type]
             if become(self, {"_way": way, "_made": made}, lambda now, own=own: now.store is own.store):  # type: ignore[misc]
-                return  # otherwise another thread has changed the index
+                return  # otherwise another thread changed the index: try again
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is an iterable of str, and yet one query
@@ -66,9 +66,9 @@ class Searching(Reading):
     ) -> Hits | list[Hits]:
         """Return the k best documents for a query, or a list with one result per query.
 
-        A text is a question: documents are scored by their words (BM25), codes and vectors. Images and vectors are
-        scored by codes and vectors. `hashret.ranking.score` has the formula. Every document is scored, so the k best
-        are exact, and the first of any longer list.
+        For a text query, documents are scored by words (BM25), codes and vectors. For images and vectors, they are
+        scored by codes and vectors. See `hashret.ranking.score` for the formula. All documents are scored, so the
+        results are exact, and results for k are a prefix of those for k + 1.
 
         Args:
             queries: A query or several. A query is a text, an image (path or array), a vector or a Document, of the
@@ -80,12 +80,12 @@ class Searching(Reading):
             weights: Weights of parts, in place of the default ones.
 
         Returns:
-            Hits for one query, a list of Hits for several. Hits are empty, and a warning is logged, for a text that
-            has no word that occurs in the index.
+            Hits for one query, a list of Hits for several. If no word of a text occurs in the index, its Hits are empty
+            and a warning is logged.
 
         Raises:
-            DataError: A query is of another type, or no document has one of the labels.
-            UsageError: `k` is not a whole number of at least 1, the index does not hold a part, or a weight is
+            DataError: A query has another type than the index, or no document has one of the labels.
+            UsageError: `k` is not an integer of at least 1, the index does not have a part in `by`, or a weight is
                 negative.
 
         Example:
@@ -103,7 +103,7 @@ class Searching(Reading):
 
     @on_snapshot
     def _answers(self, queries: Queries, k: int, labels: Sequence[str], by: By, weights: Weights) -> list[Hits]:
-        """One Hits per query."""
+        """Return one Hits per query."""
         chosen = checked_parts(by, weights, self.parts, self.parts)
         encoded = self._encode(queries)
         if chosen == ("codes",):
@@ -112,7 +112,7 @@ class Searching(Reading):
 
     @property
     def _is_likeness(self) -> bool:
-        """Whether a query is an example of what is sought, and not a question."""
+        """Whether queries are scored with the weights of `like`."""
         return self.hasher.document_type != "text"
 
     @on_snapshot
@@ -126,7 +126,7 @@ class Searching(Reading):
 
         Returns:
             An object with `scores`, float64 [n] in order of insertion, and `parts`, the raw values [n] of each part.
-            Both are empty of meaning if the query has no known word: then all scores are 0.
+            If no word of the query is known, all scores are 0.
 
         Example:
             >>> index = hashret.Index.create("indexes/pair", ["the harvest of that year", "wheat was dear"], bits=16)
@@ -142,9 +142,9 @@ class Searching(Reading):
         return self._made.get("ranking", self._make_ranking)
 
     def snippet(self, hit: Hit, query: str) -> Snippet:
-        """Return the part of a hit's text where the words of a query stand: a `text` and the `marks` in it.
+        """Return an excerpt of a hit's text that contains words of the query.
 
-        Marks are pairs of character positions [from, to) in that text.
+        The result has `text`, the excerpt, and `marks`, the positions (start, stop) of the words in it.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
@@ -172,7 +172,7 @@ class Searching(Reading):
 
     @property
     def _vectors(self) -> Vectors | None:
-        """The vectors of all rows, deleted ones included."""
+        """The vectors of all rows, including deleted rows."""
         return self._made.get("vectors", self.store.vectors)
 
     def _ranked(
@@ -185,7 +185,7 @@ class Searching(Reading):
         likeness: bool,
         own: Sequence[int] | None = None,
     ) -> list[Hits]:
-        """The k best of each query; `own` [m]: the row of each query itself, which is left out."""
+        """Return the k best documents of each query by score. `own` [m] are rows to exclude, one per query."""
         rows, among, answers, known = self._rows, self._labelled(labels), [], []
         for number in range(len(encoded.codes)):
             question = encoded.question(number)
@@ -215,20 +215,20 @@ class Searching(Reading):
         return without_unknown(answers, known)
 
     def _scored(self, question: Question, by: Sequence[str], weights: Weights, likeness: bool) -> Scored:
-        """The scores of all documents for a question; CorruptIndex if postings are damaged."""
+        """Return the scores of all documents for a query. Raises CorruptIndex if postings are damaged."""
         try:
             return self._ranking.scores(question, by, likeness, weights)
         except ValueError as error:
             raise CorruptIndex(f"index {self.store.name!r} is damaged: {error}", path=self.store.name) from error
 
     def _answered(self, encoded: EncodedQueries, answers: list[Hits]) -> list[Hits]:
-        """The answers by codes alone; empty for queries of which nothing is known."""
+        """Replace the results of unknown queries by empty ones."""
         known = [True] * len(answers) if encoded.known is None else encoded.known.tolist()
         return without_unknown(answers, known)
 
     @on_snapshot
     def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
-        """Return the k nearest documents of each code.
+        """Return the k nearest documents of each code by Hamming distance.
 
         Args:
             codes: uint8 [m, ceil(bits / 8)], as `encode` returns them.
@@ -254,9 +254,7 @@ class Searching(Reading):
     def within(self, queries: Queries, radius: int, labels: Labels = ()) -> Hits | list[Hits]:
         """Return all documents whose codes differ from the query's in at most `radius` bits, nearest first.
 
-        Documents at the same distance are in the order of their scores, as `search` computes them.
-
-        `search` describes the other arguments and the errors.
+        Documents at the same distance are sorted by score. For the other arguments and errors, see `search`.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
@@ -273,7 +271,7 @@ class Searching(Reading):
 
     @on_snapshot
     def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
-        """Return all documents whose codes differ in at most `radius` bits from each, uint8 [m, ceil(bits / 8)]."""
+        """Return all documents whose codes differ in at most `radius` bits, per code, uint8 [m, ceil(bits / 8)]."""
         return self._within(EncodedQueries(codes), radius, as_labels(labels))
 
     @overload
@@ -310,16 +308,16 @@ class Searching(Reading):
         by: By = None,
         weights: Weights = None,
     ) -> Hits | list[Hits]:
-        """Return the k documents most similar to a stored document, without that document.
+        """Return the k documents most similar to a stored document, excluding the document itself.
 
-        They are scored by codes and vectors.
+        Documents are scored by codes and vectors.
 
         Args:
             ids: The id of a stored document, or a list of ids.
             k: Number of documents per id.
             labels: Search only documents that have one of these labels.
             radius: Return all documents within this Hamming distance instead of the k best.
-            by, weights: As for `search`. The stored text or thumbnail is encoded again for it.
+            by, weights: As for `search`. The stored text or thumbnail is encoded again to score it.
 
         Returns:
             Hits for one id, a list of Hits for several.
@@ -339,11 +337,11 @@ class Searching(Reading):
     def _like(
         self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, by: By, weights: Weights
     ) -> list[Hits]:
-        """One Hits per id."""
+        """Return one Hits per id."""
         usual = [name for name in self.parts if name != "words"]
         chosen = checked_parts(by, weights, self.parts, usual)
         if radius is not None and (by is not None or weights is not None) and chosen != ("codes",):
-            raise UsageError("a radius is a Hamming distance between codes; leave out by and weights")
+            raise UsageError("radius cannot be combined with by or weights, because it is a Hamming distance of codes")
         rows = [self._row(id) for id in ids]
         encoded = self._stored_as_queries(rows)
         if radius is not None:
@@ -355,7 +353,7 @@ class Searching(Reading):
     def _search(
         self, encoded: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
-        """The k nearest of each query by codes; `own` [m]: the row of each query itself, which is left out."""
+        """Return the k nearest documents of each query by codes. `own` [m] are rows to exclude, one per query."""
         searcher, rows = self._among(labels)
         found = searcher.search(encoded.codes, check_k(k) + (own is not None))
         assert found.ties_at_k is not None
@@ -365,11 +363,11 @@ class Searching(Reading):
             itself = -1 if own is None else own[number]
             kept = np.flatnonzero(here != itself)[:k]
             if own is not None and len(kept) and _holds(rows, itself):
-                # itself ties with the last of the others where that is as near, as it is nearest of all
+                # do not count the excluded document among the ties; if it is not listed, it ties at the k-th distance
                 there = np.flatnonzero(here == itself)
                 last = found.distances[number, kept[-1]]
                 ties -= not len(there) or bool(found.distances[number, there[0]] == last)
-            elif own is not None and k < len(here):  # it is not among the labels: one more than needed was requested
+            elif own is not None and k < len(here):  # excluded by the labels, so one result too many was requested
                 again = searcher.search(encoded.codes[number : number + 1], k).ties_at_k
                 assert again is not None
                 ties = int(again[0])
@@ -379,7 +377,7 @@ class Searching(Reading):
     def _within(
         self, encoded: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
     ) -> list[Hits]:
-        """All documents within the radius of each query by codes, those at one distance by the score of all parts."""
+        """Return all documents within the radius of each query, sorted by distance, then by score of all parts."""
         searcher, rows = self._among(labels)
         found = searcher.within(encoded.codes, radius)
         assert found.offsets is not None
@@ -399,7 +397,7 @@ class Searching(Reading):
         """Return the codes of queries, uint8 [m, ceil(bits / 8)].
 
         Raises:
-            DataError: A query is of another type than the documents of the index.
+            DataError: A query has another type than the index.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
@@ -409,11 +407,11 @@ class Searching(Reading):
         return self._encode(queries).codes
 
     def _encode(self, queries: Queries) -> EncodedQueries:
-        """Queries in the forms that searching and ranking need."""
+        """Encode queries for search and ranking."""
         return encode_queries(self.hasher, self._parts, queries)
 
     def _stored_as_queries(self, rows: Sequence[int]) -> EncodedQueries:
-        """Stored documents as queries: their codes as they are, the rest encoded again from text or thumbnail."""
+        """Convert stored documents to queries. Codes are the stored ones; the rest is encoded again."""
         codes = self.codes[np.searchsorted(self._rows, rows)]
         if self.hasher.document_type == "vector":
             margins = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
@@ -426,32 +424,32 @@ class Searching(Reading):
         return EncodedQueries(codes, encoded.margins, encoded.features, encoded.terms, encoded.known)
 
     def _labelled(self, labels: Sequence[str]) -> np.ndarray | None:
-        """Which documents have one of the labels, bool [n]; None for all if there are no labels."""
+        """Return the mask of documents with one of the labels, bool [n], or None if no labels are given."""
         self._check_open()
         if not labels or not len(self._rows):
             return None
         here = self.labels
         if unknown := [label for label in labels if not any(label in own for own in here)]:
             known = sorted({label for own in here for label in own})
-            listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "") if known else "there are none"
-            raise DataError(f"no document is labelled {unknown[0]!r}; labels: {listed}")
+            listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "") if known else "none"
+            raise DataError(f"no document has the label {unknown[0]!r}; existing labels: {listed}")
         return np.array([any(label in labels for label in own) for own in here])
 
     def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
-        """A searcher over all documents, or over those with one of the labels; and position -> row."""
+        """Return a searcher over the documents with one of the labels (all by default), and their rows."""
         chosen, rows = self._labelled(labels), self._rows
         if chosen is not None:
             return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
         return self._made.get("searcher", lambda: searcher(self.codes, self.bits, **self._way)), rows
 
     def _hits(self, rows: np.ndarray, distances: np.ndarray, found: Neighbors, ties: int | None) -> Hits:
-        """Rows found for one query, nearest first, as hits with their documents."""
+        """Return the Hits of one query, from rows in order of distance."""
         each = zip(rows.tolist(), distances.tolist(), strict=True)
         hits = [Hit(self._document(row), distance, rank) for rank, (row, distance) in enumerate(each, 1)]
         return Hits(hits, found.exact, found.searcher, ties)
 
 
 def _holds(rows: np.ndarray, row: int) -> bool:
-    """Whether a row is among ascending rows."""
+    """Whether sorted rows contain a row."""
     place = int(np.searchsorted(rows, row))
     return place < len(rows) and int(rows[place]) == row

@@ -90,11 +90,11 @@ class TestFolders:
         folder(tmp_path / "b", z="judge")
         with caplog.at_level(logging.WARNING):
             index.add(read("a"), replace=True)
-        assert "files that are gone: 1; their documents stay until they are pruned: 'a/x2.txt'" in caplog.text
+        assert "missing files: 1; their documents are kept; use prune to delete them: 'a/x2.txt'" in caplog.text
         assert len(index) == 4
         with caplog.at_level(logging.WARNING):
             index.add(read("a"), replace=True, prune=True)
-        assert "files that are gone: 1; their documents are deleted: 'a/x2.txt'" in caplog.text
+        assert "missing files: 1; their documents were deleted: 'a/x2.txt'" in caplog.text
         assert set(index.ids) == {"a/x1.txt", "a/deep/y.txt", "b/x1.txt"}  # of the other folder nothing was said
         index.add(read("b"), prune=True)
         assert set(index.ids) == {"a/x1.txt", "a/deep/y.txt", "b/z.txt"}
@@ -107,7 +107,7 @@ class TestFolders:
         index.add(read("a"), replace=True, prune=True)
         (tmp_path / "a" / "deep").chmod(0o700)
         assert {"a/note", "a/deep/y.txt"} <= set(index.ids)
-        with pytest.raises(UsageError, match="prune needs folders"):
+        with pytest.raises(UsageError, match="prune needs a folder"):
             index.add(["a text"], prune=True)
 
     def test_an_unmounted_folder_of_the_same_prefix_loses_nothing(self, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ class TestOneIsNotMany:
     def test_a_label_is_one_label(self, index: Index) -> None:
         assert index.labels[1] == ("odd",)
         assert {hit.labels for hit in index.search("number1", k=30, labels="odd")} == {("odd",)}
-        with pytest.raises(DataError, match="no document is labelled 'od'"):
+        with pytest.raises(DataError, match="no document has the label 'od'"):
             index.search("number1", labels="od")
 
     def test_an_id_is_one_id(self, tmp_path: Path) -> None:

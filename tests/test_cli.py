@@ -351,7 +351,7 @@ def test_a_query_of_unknown_words_has_no_answer_and_says_so(data: Path, tmp_path
         for more in ((), ("--by", "codes"), ("--by", "words"), ("--radius", "64")):
             asked = hashret("query", "xyzzy plugh", "-i", "index", *more)
             assert asked.stdout == ""
-            assert "have no word that occurs in the index" in asked.stderr
+            assert "none of their words occurs in the index" in asked.stderr
         assert rows(hashret("query", "xyzzy wheat", "-i", "index"))
 
 
@@ -430,7 +430,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("query", "x", "-i", "nowhere"), 2, "no index at 'nowhere'"),
         (("query", "x", "-k", "0", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("query", "x", "--radius", "-1", "-i", "INDEX"), 2, "radius must be at least 0, got -1"),
-        (("query", "x", "--label", "seas", "-i", "INDEX"), 1, "no document is labelled 'seas'"),
+        (("query", "x", "--label", "seas", "-i", "INDEX"), 1, "no document has the label 'seas'"),
         (("query", "x", "--format", "xml", "-i", "INDEX"), 2, "unknown format 'xml'"),
         (("query", "--like", "nobody", "-i", "INDEX"), 1, "no document has the id 'nobody'"),
         (("query", "--file", "nowhere.txt", "-i", "INDEX"), 2, "no such file"),
