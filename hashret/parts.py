@@ -22,7 +22,7 @@ from hashret.postings import Occurrences
 from hashret.quantizer import Quantizer
 from hashret.store import Derived, Record
 
-SAMPLE = 5000  # documents that the quantizer is fitted to, and the language detected from
+SAMPLE = 10_000  # documents that the quantizer is fitted to, and the language detected from
 
 log = logging.getLogger("hashret")
 

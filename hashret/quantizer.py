@@ -35,7 +35,7 @@ MOST_BYTES = 512
 ROUNDS = 15
 SWEEPS = 2  # of the coordinate descent in a round
 LAST_SWEEPS = 6
-FIT_ROWS = 5000  # documents that are learned from
+FIT_ROWS = 10_000  # documents that are learned from
 RIDGE = 1e-3  # of the least squares, as a share of the documents
 FIRST_STEP = 0.8  # of a standard deviation: the weight of an axis's first bit; each further bit has half of the last
 AT_ONCE = 4096  # documents encoded together
@@ -100,7 +100,7 @@ class BinaryAutoencoder(Quantizer):
     def fit(
         cls, features: Floats | CSRMatrix, bytes_: int = BYTES, centred: bool = False, seed: int = 0
     ) -> BinaryAutoencoder:
-        """Learn from documents, of which at most 5,000 are drawn; no labels are used."""
+        """Learn from documents, of which at most 10,000 are drawn; no labels are used."""
         rows = np.random.default_rng(seed).permutation(len(features))[:FIT_ROWS]
         chosen = features.take(np.sort(rows)) if isinstance(features, CSRMatrix) else features[np.sort(rows)]
         centre = mean_of(chosen) if centred else None
