@@ -55,8 +55,16 @@ def _matches(line: str, terms: frozenset[str], analyzer: Analyzer) -> list[tuple
     if not inside:
         return []
     found = []
+    plain: dict[str, frozenset[str]] = {}  # the terms that find a plain word; texts repeat their words
     for run in re.finditer(f"[{re.escape(inside)}]+", line):
-        for part in _scripts(run[0]):
+        word = run[0]
+        if word.isascii() and (word[1:].islower() or len(word) == 1 or word.isdigit()):
+            if word not in plain:
+                plain[word] = terms & {analyzer.term(word.lower())}
+            if plain[word]:
+                found.append((run.start(), run.end(), plain[word]))
+            continue
+        for part in _scripts(word):
             start = run.start() + part.start()
             if UNSPACED.match(part[0]):
                 found += _characters(part[0], start, terms, analyzer)
