@@ -21,7 +21,7 @@ from hashret.graph import neighbors
 from hashret.options import option
 from hashret.training import Schedule, train
 
-MANY = 10_000  # documents; of fewer, the batches are smaller in proportion
+MANY = 10_000  # images; of fewer, the batches are smaller in proportion
 SMALLEST_BATCH, FEWEST_STEPS = 128, 300
 FINEST = 64  # minimum bits in all rounds but the last
 GREY_WALK = 6  # grey images of one kind form long chains of small changes, whose ends are not neighbours
@@ -76,11 +76,14 @@ class Neighborhood(BernoulliAutoencoder):
         "validation_fraction": 0.0,
     }
 
-    def usual_for(self, documents: int) -> Mapping[str, float]:
-        """Return the defaults of the schedule: batches of few documents are smaller, so that training takes less."""
-        if documents >= MANY:
+    def usual_for(self, features: Features) -> Mapping[str, float]:
+        """Return the defaults of the schedule: batches of few images are smaller, so that training takes less.
+
+        Texts keep the usual ones: of 1,400 abstracts, R@100 of codes fell from .751 to .735 with smaller batches.
+        """
+        if len(features) >= MANY or len(features.shape) != 3:
             return self.usual
-        batch = max(SMALLEST_BATCH, round(self.usual["batch_size"] * documents / MANY))
+        batch = max(SMALLEST_BATCH, round(self.usual["batch_size"] * len(features) / MANY))
         return {**self.usual, "batch_size": batch, "min_steps": FEWEST_STEPS}
 
     def scaling(self, x: Floats | CSRMatrix) -> nn.Module:

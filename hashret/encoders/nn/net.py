@@ -52,13 +52,13 @@ class Autoencoder(nn.Module, Encoder):
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
         """Train on the features, then set the thresholds."""
         with seeded(schedule.seed):
-            self.learn(features, bits, schedule.completed(self.usual_for(len(features))))
+            self.learn(features, bits, schedule.completed(self.usual_for(features)))
         self.threshold = np.zeros(bits, np.float32)
         self.threshold = self.thresholds(self.program().logits(features.input))
         return self
 
-    def usual_for(self, documents: int) -> Mapping[str, float]:
-        """Return the defaults of the schedule for this number of documents."""
+    def usual_for(self, features: Features) -> Mapping[str, float]:
+        """Return the defaults of the schedule for these features."""
         return self.usual
 
     def learn(self, features: Features, bits: int, schedule: Schedule) -> None:
