@@ -143,12 +143,14 @@ def test_moved_images_are_others_of_the_same_kind(channels: int) -> None:
 @pytest.mark.parametrize(
     ("documents", "batch", "steps"), [(50, 128, 300), (500, 128, 300), (5000, 256, 500), (9999, 512, 500)]
 )
-def test_few_documents_take_smaller_batches_and_fewer_steps(documents: int, batch: int, steps: int) -> None:
-    plan = Schedule().completed(Neighborhood().usual_for(documents))
+def test_few_images_take_smaller_batches_and_fewer_steps(documents: int, batch: int, steps: int) -> None:
+    images = Features(np.zeros((documents, 1), np.float32), (1, 1, 1), "unit")
+    many, texts = Features(np.zeros((10_000, 1), np.float32), (1, 1, 1)), Features(images.input, (1,))
+    plan = Schedule().completed(Neighborhood().usual_for(images))
     assert plan.batch_size == batch
     assert plan.steps(documents) == steps
-    assert Neighborhood().usual_for(10_000) == Neighborhood.usual
-    said = Schedule(batch_size=33, min_steps=7).completed(Neighborhood().usual_for(documents))
+    assert Neighborhood().usual_for(many) == Neighborhood().usual_for(texts) == Neighborhood.usual
+    said = Schedule(batch_size=33, min_steps=7).completed(Neighborhood().usual_for(images))
     assert (said.batch_size, said.min_steps) == (33, 7)
 
 
