@@ -1,14 +1,14 @@
-/* The hot loops of Hamming search: codes are read once, at the speed of memory, by any number of threads.
+/* The inner loops of Hamming search: full scan and multi-index hashing (Norouzi, Punjani and Fleet, 2012).
 
-   Read top down: distances of a block of codes; the k nearest by counting; the full scan; then tables of buckets, and
-   the search that looks into them alone (multi-index hashing: Norouzi, Punjani and Fleet 2012).
+   In this order: distances of a block of codes; the k nearest by counting; the full scan; tables of buckets; the
+   search in tables; the interface to Python.
 
-   Codes are rows of `width` bytes, as hashret.codes packs them, at any alignment. Only plain C: the compiler makes
-   vector code of the loops, once for each kind of processor, and `use` picks at run time.
+   Codes are rows of `width` bytes, as packed by hashret.codes, at any alignment. The code is plain C. The compiler
+   vectorizes the loops for several instruction sets, and the best one is selected at run time.
 
-   Other threads may write to any buffer during a call. Queries and the small arrays are copied first; a number that is
-   read from a large buffer and used as an index is read once (ONCE) and checked at that point. A buffer that changes
-   can make an answer wrong, but no access leaves a buffer. */
+   Calls release the GIL, so other threads may write to any buffer during a call. Queries and small arrays are copied
+   first. An index that is read from a large buffer is read once (ONCE) and then checked. A concurrent write can make a
+   result wrong, but never causes an access outside a buffer. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -19,25 +19,25 @@
 #include <time.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define BLOCK 1024          /* codes looked at together: they and their distances stay in the first cache */
-#define GROUP 64            /* distances that one comparison passes over */
-#define QUERIES 64          /* that share one reading of the codes */
-#define ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)                 /* one load that the compiler cannot repeat */
+#define BLOCK 1024          /* codes per block: block and distances fit in the L1 cache */
+#define GROUP 64            /* distances that are tested together */
+#define QUERIES 64          /* queries per pass over the codes */
+#define ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)                 /* a load that the compiler must not repeat */
 
 /* --- failures and interrupts --------------------------------------------------------------------------------------- */
 
 #define NO_MEMORY (-1)
 #define STOPPED (-2)        /* a signal handler raised an exception, or the stop flag was set */
-#define UNCHECKED (4 << 20) /* bytes of codes compared between two looks at the clock: 0.2 to 4 ms */
-#define PAUSE 50000000      /* nanoseconds between two checks for signals */
+#define UNCHECKED (4 << 20) /* bytes of codes compared before the clock is read again: 0.2 to 4 ms */
+#define PAUSE 50000000      /* nanoseconds between checks for signals */
 
-/* Lets a long search end early. Python runs signal handlers in its main thread only, with the GIL held; searches in
-   other threads end by the stop flag, which search/threads.py sets. */
+/* Interrupts long searches. Python runs signal handlers only in its main thread and with the GIL held. Searches in
+   other threads are interrupted by the stop flag, which search/threads.py sets. */
 typedef struct {
-    const uint8_t *stop;    /* or NULL */
-    PyThreadState *state;   /* what to restore when the GIL is taken again */
-    int64_t next;           /* when to check for signals */
-    size_t work;            /* bytes compared since the last look at the clock */
+    const uint8_t *stop;    /* stop flag, or NULL */
+    PyThreadState *state;   /* thread state, to acquire the GIL again */
+    int64_t next;           /* time of the next check for signals */
+    size_t work;            /* bytes compared since the clock was read */
 } Watch;
 
 static int64_t nanoseconds(void) {
@@ -54,7 +54,7 @@ static Watch watch_begin(const Py_buffer *stop) {                       /* relea
 
 static void watch_end(Watch *watch) { PyEval_RestoreThread(watch->state); }
 
-static int look(Watch *watch) {                                         /* 0, or STOPPED */
+static int look(Watch *watch) {                                         /* returns 0 or STOPPED */
     watch->work = 0;
     if (watch->stop && ONCE(*watch->stop)) return STOPPED;
     if (nanoseconds() < watch->next) return 0;
@@ -65,12 +65,12 @@ static int look(Watch *watch) {                                         /* 0, or
     return raised ? STOPPED : 0;
 }
 
-INLINE int tick(Watch *watch, size_t bytes) {                           /* after so much work: 0, or STOPPED */
+INLINE int tick(Watch *watch, size_t bytes) {                           /* counts work; returns 0 or STOPPED */
     watch->work += bytes;
     return watch->work < UNCHECKED ? 0 : look(watch);
 }
 
-static PyObject *failure(int failed) {                                  /* sets the exception; always NULL */
+static PyObject *failure(int failed) {                                  /* sets an exception and returns NULL */
     if (failed == NO_MEMORY) return PyErr_NoMemory();
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_InterruptedError, "the search was stopped");
     return NULL;
@@ -101,7 +101,7 @@ INLINE void distances_of_bytes(const uint8_t *codes, size_t n, size_t width, con
     }
 }
 
-/* out[i] = number of bits in which code i differs from the query. The widths named are those worth a loop of their own. */
+/* out[i] = Hamming distance of code i to the query. The common widths have specialized loops. */
 INLINE void distances(const uint8_t *codes, size_t n, size_t width, const uint8_t *query, uint16_t *out) {
     if (width == 8) {
         uint64_t q = word(query);
@@ -115,7 +115,8 @@ INLINE void distances(const uint8_t *codes, size_t n, size_t width, const uint8_
     else distances_of_bytes(codes, n, width, query, out);
 }
 
-/* Distances of n <= BLOCK codes, and in `where` the numbers of those at most `limit` away; how many they are. */
+/* Compute the distances of n <= BLOCK codes, and write the indices of those within `limit` to `where`. Returns their
+   number. */
 INLINE size_t near_body(const uint8_t *codes, size_t n, size_t width, const uint8_t *query, uint16_t limit,
                         uint16_t *out, uint16_t *where) {
     size_t found = 0, i = 0;
@@ -151,7 +152,7 @@ VARIANT(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512
 #endif
 #endif
 
-static struct { const char *name; Near near; int here; } variants[] = {   /* the best first */
+static struct { const char *name; Near near; int here; } variants[] = {   /* fastest first; here: supported */
 #ifdef X86
     {"avx512", near_avx512, 0}, {"avx2", near_avx2, 0}, {"popcnt", near_popcnt, 0},
 #endif
@@ -160,11 +161,11 @@ static struct { const char *name; Near near; int here; } variants[] = {   /* the
 #define VARIANTS (sizeof variants / sizeof *variants)
 static Near near_codes = near_plain;
 
-/* --- what was found ------------------------------------------------------------------------------------------------ */
+/* --- results ------------------------------------------------------------------------------------------------------- */
 
 typedef struct { int64_t *positions; uint16_t *distances; size_t count, room; } List;
 
-static int push(List *list, int64_t position, uint16_t distance) {      /* 0, or NO_MEMORY */
+static int push(List *list, int64_t position, uint16_t distance) {      /* returns 0 or NO_MEMORY */
     if (list->count == list->room) {
         size_t room = list->room ? 2 * list->room : 256;
         int64_t *positions = realloc(list->positions, room * sizeof *positions);
@@ -181,7 +182,7 @@ static int push(List *list, int64_t position, uint16_t distance) {      /* 0, or
 
 static void drop(List *list) { free(list->positions); free(list->distances); memset(list, 0, sizeof *list); }
 
-/* The entries from `from` on put in order of distance, keeping the order among equals; 0, or NO_MEMORY. */
+/* Stable counting sort of the entries from `from` on, by distance. Returns 0 or NO_MEMORY. */
 static int sort_by_distance(List *list, size_t from, size_t bits) {
     size_t n = list->count - from;
     if (n < 2) return 0;
@@ -204,11 +205,11 @@ static int sort_by_distance(List *list, size_t from, size_t bits) {
     return done ? 0 : NO_MEMORY;
 }
 
-/* The k nearest among documents that come one by one. `edge` only falls; up to it `counts` misses nothing. */
+/* The k nearest documents of a stream. `edge` never increases, and `counts` is complete up to it. */
 typedef struct {
-    int64_t k, closer;      /* closer: how many lie within less than the edge, always fewer than k */
-    int edge;               /* the k-th distance so far: what is farther is of no use */
-    int64_t *counts;        /* [bits + 1], documents at each distance */
+    int64_t k, closer;      /* closer: number of documents nearer than the edge, always less than k */
+    int edge;               /* k-th distance so far; farther documents are skipped */
+    int64_t *counts;        /* [bits + 1], number of documents at each distance */
     List found;
 } Top;
 
@@ -235,7 +236,7 @@ static void count(Top *top, uint16_t distance, int64_t documents) {
 
 typedef struct { const uint8_t *codes; size_t n, width; } Codes;
 
-/* Documents come in order of position, so one at the edge is of no use once there are k: it only ties. */
+/* Documents arrive in order of position. So once there are k, further ones at the edge are only counted as ties. */
 static int scan_block(const Codes *all, size_t start, size_t n, const uint8_t *query, Top *top) {
     uint16_t distance[BLOCK], where[BLOCK + GROUP];
     size_t found = near_codes(all->codes + start * all->width, n, all->width, query, (uint16_t)top->edge, distance, where);
@@ -248,15 +249,15 @@ static int scan_block(const Codes *all, size_t start, size_t n, const uint8_t *q
     return 0;
 }
 
-static size_t block_of(size_t width) {                                  /* codes of at most 16 KiB */
+static size_t block_of(size_t width) {                                  /* number of codes in about 16 KiB */
     size_t n = 16384 / width / GROUP * GROUP;
     return n < GROUP ? GROUP : n > BLOCK ? BLOCK : n;
 }
 
-/* The answers of all queries: positions and distances [m, k], ties [m]. */
+/* Output buffers of all queries: positions and distances [m, k], ties [m]. */
 typedef struct { int64_t k, *positions; uint16_t *distances; int64_t *ties; } Answers;
 
-/* One query's answer: the first k of a list, or all of it where it holds fewer. */
+/* Write the results of one query: the first k entries of a list, or all if there are fewer. */
 static void answer(Answers *to, size_t query, const List *found, int64_t ties) {
     size_t k = (size_t)to->k, n = found->count < k ? found->count : k;
     if (n) {
@@ -266,7 +267,7 @@ static void answer(Answers *to, size_t query, const List *found, int64_t ties) {
     to->ties[query] = ties;
 }
 
-/* Ask for the next codes while these are counted: the processor by itself does not look ahead far enough. */
+/* Prefetch the next block. The hardware prefetcher does not look ahead far enough. */
 static void fetch(const Codes *all, size_t start, size_t n) {
     const uint8_t *at = all->codes + start * all->width;
     for (size_t i = 0; start + n <= all->n && i < n * all->width; i += 64) __builtin_prefetch(at + i);
@@ -292,7 +293,7 @@ static int scan(const Codes *all, const uint8_t *queries, const size_t *which, s
     return failed;
 }
 
-/* The same for all queries but those done already. */
+/* Scan for all queries that are not marked in `done`. */
 static int scan_rest(const Codes *all, const uint8_t *queries, const uint8_t *done, size_t m, Answers *to, Watch *watch) {
     size_t which[QUERIES], n = 0;
     int failed = 0;
@@ -319,23 +320,23 @@ static int scan_within(const Codes *all, const uint8_t *query, uint16_t radius, 
 
 /* --- tables -------------------------------------------------------------------------------------------------------- */
 
-/* The distinct codes, once a chunk: in order of the bits of the chunk, so that those that share them lie together.
-   Bucket b of a chunk is entries offsets[b] to offsets[b + 1] of its codes and members. */
+/* The tables, one per chunk of bits. Each contains all distinct codes, sorted by the bits of the chunk.
+   Bucket b of a chunk is the range offsets[b] to offsets[b + 1] of its codes and members. */
 typedef struct {
     size_t chunks, n, width, documents;
     const uint8_t *codes;       /* [chunks, n, width] */
-    const uint32_t *members;    /* [chunks, n], which distinct code each entry is */
+    const uint32_t *members;    /* [chunks, n], index of the distinct code of each entry */
     const uint32_t *offsets;    /* [sum over chunks of 2^size + 1] */
-    const uint16_t *bits;       /* [sum of sizes], the chunks' bits one chunk after the other; a copy */
-    const uint16_t *sizes;      /* [chunks]; a copy */
-    const uint8_t *masks;       /* [chunks, width], the same bits as a code that has them set */
-    const int64_t *starts;      /* [n + 1], where each distinct code's documents begin */
-    const int64_t *positions;   /* [documents], in order for each code */
+    const uint16_t *bits;       /* [sum of sizes], bits of all chunks, concatenated; a copy */
+    const uint16_t *sizes;      /* [chunks], number of bits; a copy */
+    const uint8_t *masks;       /* [chunks, width], bits of each chunk as a bit mask */
+    const int64_t *starts;      /* [n + 1], offsets of the documents of each distinct code */
+    const int64_t *positions;   /* [documents], ascending for each code */
 } Tables;
 
 typedef struct { size_t start, stop; } Span;
 
-/* Where a distinct code's documents lie in `positions`; an empty span where the numbers make no sense. */
+/* Return the range of a distinct code's documents in `positions`, or an empty range if the offsets are invalid. */
 INLINE Span documents_of(const Tables *t, size_t member) {
     Span none = {0, 0};
     if (member >= t->n) return none;
@@ -350,7 +351,7 @@ INLINE uint32_t key_of(const uint8_t *code, const uint16_t *bits, size_t size) {
     return key;
 }
 
-/* Fill one chunk's part of the tables: offsets [2^size + 1], members [n], sorted codes [n, width]. */
+/* Fill the table of one chunk: offsets [2^size + 1], members [n], sorted codes [n, width]. */
 static int fill_chunk(const Codes *all, const uint16_t *bits, size_t size, uint32_t *offsets, uint32_t *members,
                       uint8_t *sorted, Watch *watch) {
     size_t buckets = (size_t)1 << size;
@@ -362,7 +363,7 @@ static int fill_chunk(const Codes *all, const uint16_t *bits, size_t size, uint3
         failed = tick(watch, all->width);
     }
     for (size_t b = 0; b < buckets && !failed; b++) offsets[b + 1] += offsets[b];
-    for (size_t i = 0; i < all->n && !failed; i++) {                    /* offsets[b] runs to the start of b + 1 ... */
+    for (size_t i = 0; i < all->n && !failed; i++) {                    /* advances offsets[b] to the start of b + 1 */
         uint32_t to = ONCE(offsets[keys[i]]);
         offsets[keys[i]] = to + 1;
         if (to >= all->n) continue;                                     /* another thread wrote to the offsets */
@@ -371,30 +372,30 @@ static int fill_chunk(const Codes *all, const uint16_t *bits, size_t size, uint3
         failed = tick(watch, all->width);
     }
     if (!failed) {
-        memmove(offsets + 1, offsets, buckets * sizeof *offsets);       /* ... and is moved back to its place */
+        memmove(offsets + 1, offsets, buckets * sizeof *offsets);       /* offsets[b] is the start of b again */
         offsets[0] = 0;
     }
     free(keys);
     return failed;
 }
 
-/* --- the search in buckets ----------------------------------------------------------------------------------------- */
+/* --- the search in tables ------------------------------------------------------------------------------------------ */
 
-#define AHEAD 64            /* buckets asked of memory before the first is looked into */
-#define BUCKET_BYTES 256    /* of codes, that take about the time of an empty bucket */
+#define AHEAD 64            /* buckets to prefetch at once */
+#define BUCKET_BYTES 256    /* bytes of codes whose comparison takes as long as probing an empty bucket */
 
-typedef struct {            /* one query on its way */
+typedef struct {            /* the state of one query */
     const Tables *tables;
     const uint8_t *query;
-    size_t chunk, apart;    /* the buckets looked at now: of which chunk, in how many of its bits they differ */
-    double work, budget, per_bucket;        /* in codes of a full scan */
-    int limit;              /* what is farther is of no use */
-    Top *top;               /* of the k nearest, or NULL within a radius */
+    size_t chunk, apart;    /* current buckets: the chunk, and the number of its bits in which they differ */
+    double work, budget, per_bucket;        /* unit: one code of a full scan */
+    int limit;              /* farther codes are skipped */
+    Top *top;               /* the k nearest, or NULL for a search within a radius */
     List *found;            /* distinct codes and their distances */
     Watch *watch;
 } Probe;
 
-/* Whether an entry was met before, through a chunk in which it is nearer, or an earlier one in which it is as near. */
+/* Whether an earlier probe found this code: in a chunk with fewer differing bits, or with as many and probed before. */
 static int met(const Probe *probe, const uint8_t *code) {
     const Tables *t = probe->tables;
     for (size_t chunk = 0; chunk < t->chunks; chunk++) {
@@ -408,7 +409,7 @@ static int met(const Probe *probe, const uint8_t *code) {
     return 0;
 }
 
-/* The entries from `start` to `stop` <= n of the chunk. */
+/* Compare the query with entries start to stop (exclusive, at most n) of the current chunk. */
 static int look_into(Probe *probe, size_t start, size_t stop) {
     const Tables *t = probe->tables;
     uint16_t distance[BLOCK], where[BLOCK + GROUP];
@@ -440,7 +441,8 @@ static double binomial(size_t n, size_t r) {
     return r > n ? 0 : ways;
 }
 
-/* All buckets of one chunk that differ from the query in `apart` bits. 1: done; 0: it would take too long; below 0: failed. */
+/* Probe all buckets of the current chunk that differ from the query in `apart` bits. Returns 1 when done, 0 if the
+   budget is exceeded, or an error code < 0. */
 static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offsets) {
     size_t size = probe->tables->sizes[probe->chunk];
     const uint8_t *codes = probe->tables->codes + probe->chunk * probe->tables->n * probe->tables->width;
@@ -458,7 +460,7 @@ static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offset
             if (from[n] > to[n]) from[n] = to[n];
             __builtin_prefetch(codes + from[n] * probe->tables->width);
             if (to[n]) __builtin_prefetch(codes + to[n] * probe->tables->width - 1);
-            uint64_t low = flips & -flips, ripple = flips + low;        /* the next number with as many bits set (Gosper) */
+            uint64_t low = flips & -flips, ripple = flips + low;        /* next number with as many bits set (Gosper) */
             flips = flips ? ripple | ((flips ^ ripple) >> (2 + __builtin_ctzll(low))) : end;
         }
         for (size_t i = 0; i < n; i++) {
@@ -472,8 +474,9 @@ static int probe_step(Probe *probe, const uint16_t *bits, const uint32_t *offset
     return 1;
 }
 
-/* Everything up to a distance is found when `apart` has grown so far: a code that differs in at most chunks * apart + c
-   bits differs in at most `apart` in one of the chunks 0 to c, or in less in one of the others. As probe_step. */
+/* Probe chunk by chunk with increasing `apart`, until no nearer code can exist. A code at a distance of at most
+   chunks * apart + c differs in at most `apart` bits in one of the chunks 0 to c, or in fewer in one of the others. So
+   after chunk c, all codes up to this distance are found. Returns the same values as probe_step. */
 static int probe_all(Probe *probe) {
     const Tables *t = probe->tables;
     for (probe->apart = 0;; probe->apart++) {
@@ -495,7 +498,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Distinct codes within the limit -> their documents, at most `most` of each, by (distance, position), onto `list`. */
+/* Append the documents of the distinct codes within the limit to `list`, sorted by (distance, position), at most `most`
+   of each code. Returns 0 or an error code. */
 static int expand(const Tables *t, List *found, int limit, int64_t most, List *list, Watch *watch) {
     size_t from = list->count;
     if (sort_by_distance(found, 0, 8 * t->width)) return NO_MEMORY;
@@ -517,8 +521,8 @@ static int expand(const Tables *t, List *found, int limit, int64_t most, List *l
     return 0;
 }
 
-/* The k nearest of one query. 1: found; 0: a full scan is faster, or needed because the tables changed and lack some,
-   and nothing was written; below 0: failed. */
+/* Search the k nearest of one query. Returns 1 if they were written, 0 if a full scan is needed (it is faster, or
+   another thread changed the tables and documents are missing), or an error code < 0. */
 static int probe_search(const Tables *t, const uint8_t *queries, size_t q, double budget, double per_bucket, Answers *to,
                         Watch *watch) {
     Top top;
@@ -549,14 +553,14 @@ static int probe_within(const Tables *t, const uint8_t *query, uint16_t radius, 
     return done;
 }
 
-/* Whether buckets have served of late. Where they seldom do, as with codes that have no near ones, most queries go
-   straight to the scan, and one in SCOUT tries whether that is still so. */
+/* How often recent queries were answered in tables (a moving average), and the number of queries. If this is rare, as
+   for codes without near neighbors, queries use the full scan, except that one in SCOUT tries the tables again. */
 typedef struct { double served, asked; } Luck;
 
 #define SCOUT 16
-#define ENOUGH 0.4          /* share served from which trying costs less than it saves */
+#define ENOUGH 0.4          /* use the tables if at least this share of queries was answered in them */
 
-/* What earlier calls left; a new start where the numbers make no sense. */
+/* Read the state of earlier calls. Starts again if the values are invalid. */
 static Luck luck_from(const Py_buffer *buffer) {
     Luck luck;
     memcpy(&luck, buffer->buf, sizeof luck);
@@ -571,26 +575,26 @@ static int learn(Luck *luck, int done) {
     return done;
 }
 
-/* --- for Python: buffers are checked here, values in search/ ------------------------------------------------------- */
+/* --- Python interface: checks sizes of buffers; hashret/search checks values --------------------------------------- */
 
-/* Whether a buffer holds count times as many values of so many bytes, at an address that is a multiple of that. */
+/* Check that a buffer holds count * times aligned values of `bytes` bytes. Returns 0 with an exception set if not. */
 static int fits(const Py_buffer *buffer, size_t count, size_t times, size_t bytes, const char *what) {
     size_t values, all;
     if (__builtin_mul_overflow(count, times, &values) || __builtin_mul_overflow(values, bytes, &all)
         || (size_t)buffer->len != all) {
-        PyErr_Format(PyExc_ValueError, "%s must hold %zu * %zu values of %zu bytes, got %zd bytes", what, count, times,
+        PyErr_Format(PyExc_ValueError, "%s must have %zu * %zu values of %zu bytes, got %zd bytes", what, count, times,
                      bytes, buffer->len);
         return 0;
     }
     if (!all || (uintptr_t)buffer->buf % bytes == 0) return 1;
-    PyErr_Format(PyExc_ValueError, "%s must begin at a multiple of %zu bytes", what, bytes);
+    PyErr_Format(PyExc_ValueError, "%s must be aligned to %zu bytes", what, bytes);
     return 0;
 }
 
-/* How many codes a buffer holds; -1 with an error set where it holds no whole number, or the width is impossible. */
+/* Return the number of codes in a buffer, or -1 with an exception set if its length or the width is invalid. */
 static Py_ssize_t rows(const Py_buffer *codes, Py_ssize_t width) {
     if (width >= 1 && width <= 512 && codes->len % width == 0) return codes->len / width;
-    PyErr_Format(PyExc_ValueError, "%zd bytes are no codes of %zd bytes, of which 1 to 512 are allowed", codes->len, width);
+    PyErr_Format(PyExc_ValueError, "%zd bytes are not a multiple of the code width %zd (1 to 512)", codes->len, width);
     return -1;
 }
 
@@ -600,12 +604,12 @@ static int in_range(Py_ssize_t value, Py_ssize_t low, Py_ssize_t high, const cha
     return 0;
 }
 
-static void *allocated(size_t bytes) {                                  /* NULL with an error set */
+static void *allocated(size_t bytes) {                                  /* returns NULL with an exception set on failure */
     void *room = malloc(bytes ? bytes : 1);
     return room ? room : PyErr_NoMemory();
 }
 
-/* A copy that no other thread can write to; NULL with an error set. */
+/* Return a copy that no other thread can write to, or NULL with an exception set. */
 static void *copied(const void *from, size_t bytes) {
     void *copy = allocated(bytes);
     return copy && bytes ? memcpy(copy, from, bytes) : copy;
@@ -670,13 +674,13 @@ static PyObject *py_scan_within(PyObject *self, PyObject *args) {
     return answer;
 }
 
-#define MOST_SIZE 30        /* bits of a chunk */
+#define MOST_SIZE 30        /* maximum bits of a chunk */
 
-/* Whether all these bits are of codes of so many bytes. */
+/* Check that all bits are within codes of `width` bytes. Returns 0 with an exception set if not. */
 static int bits_fit(const uint16_t *bits, size_t n, Py_ssize_t width) {
     for (size_t i = 0; i < n; i++)
         if (bits[i] >= 8 * width) {
-            PyErr_Format(PyExc_ValueError, "a chunk's bit lies beyond the code of %zd bytes", width);
+            PyErr_Format(PyExc_ValueError, "a bit of a chunk exceeds the code width of %zd bytes", width);
             return 0;
         }
     return 1;
@@ -704,14 +708,14 @@ static PyObject *py_fill(PyObject *self, PyObject *args) {
     return answer;
 }
 
-/* The tables as Python holds them: one buffer a field of Tables; `own_bits` and `own_sizes` are copies. */
+/* The Python buffers of the fields of Tables; `own_bits` and `own_sizes` are copies. */
 typedef struct {
     Py_buffer codes, members, offsets, bits, sizes, masks, starts, positions;
     uint16_t *own_bits, *own_sizes;
     int taken;
 } Held;
 
-/* 1, or 0 with an error set. `release_tables` must follow either. */
+/* Read the tables from a tuple of buffers. Returns 1, or 0 with an exception set. Call `release_tables` in both cases. */
 static int take_tables(PyObject *tuple, Py_ssize_t width, Py_ssize_t documents, Held *held, Tables *t) {
     memset(held, 0, sizeof *held);
     if (!PyArg_ParseTuple(tuple, "y*y*y*y*y*y*y*y*", &held->codes, &held->members, &held->offsets, &held->bits, &held->sizes,
@@ -738,7 +742,7 @@ static int take_tables(PyObject *tuple, Py_ssize_t width, Py_ssize_t documents, 
 
 static void release_tables(Held *held) {
     free(held->own_bits); free(held->own_sizes);
-    if (!held->taken) return;                                           /* PyArg_ParseTuple released what it had */
+    if (!held->taken) return;                                           /* PyArg_ParseTuple released its buffers */
     PyBuffer_Release(&held->codes); PyBuffer_Release(&held->members); PyBuffer_Release(&held->offsets);
     PyBuffer_Release(&held->bits); PyBuffer_Release(&held->sizes); PyBuffer_Release(&held->starts);
     PyBuffer_Release(&held->positions); PyBuffer_Release(&held->masks);
@@ -840,28 +844,34 @@ static PyObject *py_use(PyObject *self, PyObject *args) {
             near_codes = variants[i].near;
             Py_RETURN_NONE;
         }
-    return PyErr_Format(PyExc_ValueError, "this processor has no variant '%s'", name);
+    return PyErr_Format(PyExc_ValueError, "this processor does not support the variant '%s'", name);
 }
 
 static PyMethodDef methods[] = {
     {"scan", py_scan, METH_VARARGS,
-     "scan(codes, width, queries, k, positions, distances, ties, stop): the k nearest of each query, 1 <= k <= n, written into\n"
-     "int64 [m, k], uint16 [m, k] and int64 [m], by (distance, position). A long search checks for signals; it also ends,\n"
-     "with InterruptedError, soon after another thread sets stop, uint8 [1], to anything but 0."},
+     "scan(codes, width, queries, k, positions, distances, ties, stop)\n\n"
+     "Write the k nearest codes of each query, 1 <= k <= n, to positions int64 [m, k], distances uint16 [m, k] and\n"
+     "ties int64 [m], sorted by (distance, position). Checks for signals. Raises InterruptedError soon after another\n"
+     "thread sets stop, uint8 [1], to a nonzero value."},
     {"scan_within", py_scan_within, METH_VARARGS,
-     "scan_within(codes, width, queries, radius, counts, stop) -> positions int64, distances uint16, as bytes, query after query;\n"
-     "counts int64 [m] is written."},
+     "scan_within(codes, width, queries, radius, counts, stop) -> (positions, distances)\n\n"
+     "Return positions int64 and distances uint16 of all codes within the radius, as bytearrays, concatenated over\n"
+     "queries. Writes the number of results of each query to counts, int64 [m]."},
     {"fill", py_fill, METH_VARARGS,
-     "fill(codes, width, bits, offsets, members, sorted): one chunk's tables of distinct codes, written into uint32\n"
-     "[2^bits + 1], uint32 [n] and uint8 [n, width]."},
+     "fill(codes, width, bits, offsets, members, sorted)\n\n"
+     "Build the table of one chunk of bits, uint16 [size], over distinct codes: writes offsets uint32 [2^size + 1],\n"
+     "members uint32 [n] and sorted uint8 [n, width]."},
     {"probe", py_probe, METH_VARARGS,
-     "probe(codes, tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties, stop): as scan, by the\n"
-     "tables of these codes, and by a scan where that would take more work than the budget; luck float64 [2] is what calls\n"
-     "before left, at first 1 and 0: the share that the tables served of late, and how many queries were asked."},
+     "probe(codes, tables, width, queries, k, budget, per_bucket, luck, positions, distances, ties, stop)\n\n"
+     "Like scan, but searches in tables of these codes, with a full scan for queries that exceed the budget. luck,\n"
+     "float64 [2], is state kept between calls, initially (1, 0): the recent share of queries answered in tables, and\n"
+     "the number of queries."},
     {"probe_within", py_probe_within, METH_VARARGS,
-     "probe_within(codes, tables, width, queries, radius, budget, per_bucket, luck, counts, stop): as scan_within, in that way."},
-    {"variants", py_variants, METH_NOARGS, "variants() -> the ways to count that this processor has, the best first."},
-    {"use", py_use, METH_VARARGS, "use(name): count that way from now on."},
+     "probe_within(codes, tables, width, queries, radius, budget, per_bucket, luck, counts, stop)\n\n"
+     "Like scan_within, but searches in tables, as probe does."},
+    {"variants", py_variants, METH_NOARGS,
+     "variants() -> list[str]\n\nReturn the instruction sets that this processor supports, the fastest first."},
+    {"use", py_use, METH_VARARGS, "use(name)\n\nSelect the instruction set for later calls."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -881,7 +891,7 @@ static int begin(PyObject *module) {
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, begin}, {0, NULL}};
 
 static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_kernel", "Hamming search on buffers; hashret.search is what to call.", 0, methods, slots,
+    PyModuleDef_HEAD_INIT, "_kernel", "Hamming search on buffers. Use hashret.search instead.", 0, methods, slots,
     NULL, NULL, NULL,
 };
 

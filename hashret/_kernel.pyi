@@ -1,4 +1,4 @@
-"""The types of the compiled search; _kernel.c says what each does."""
+"""Types of the C extension for search. See _kernel.c for the documentation."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Stop = bytearray
-"""One byte: a search ends soon after another thread sets it to anything but 0."""
+"""One byte. A search ends soon after another thread sets it to a nonzero value."""
 Tables = tuple[Array, Array, Array, Array, Array, Array, Array, Array]
 """Sorted codes, members, offsets, bits, sizes, masks, starts, positions: the fields of `Tables` in _kernel.c."""
 
