@@ -1,9 +1,9 @@
-"""Measure all but search: encoding beside scikit-learn, a million documents from text to index, a query's start.
+"""Measure encoding (compared with scikit-learn), indexing of a million documents, and start-up of queries.
 
     HASHRET_DATA=/path/to/data python scripts/bench_encode.py [PART]...
 
-Parts: transform, million, cold, warm. Each run is appended to docs/figures/encode.jsonl; docs/encoding.md tells the
-newest of each.
+Parts: transform, million, cold, warm. Each run is appended to docs/figures/encode.jsonl. docs/encoding.md shows the
+latest run of each part.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ QUESTION = "a used car with four wheel drive"
 
 
 def posts() -> list[Document]:
-    """20 Newsgroups, raw, both parts."""
+    """Return all posts of 20 Newsgroups, unprocessed."""
     own, others = corpus("20news", Path(os.environ["HASHRET_DATA"]))
     return [*own, *others]
 
 
 def transform() -> dict[str, float]:
-    """Encoding all posts, compared with scikit-learn's tf-idf alone; seconds."""
+    """Seconds to encode all posts of 20 Newsgroups, compared with scikit-learn's tf-idf alone."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     documents = posts()
@@ -59,7 +59,7 @@ def transform() -> dict[str, float]:
 
 @contextmanager
 def watched() -> Iterator[list[int]]:
-    """The memory that this process has in use, in bytes, now and every 20 ms until the end."""
+    """Record the resident memory of this process in bytes, at the start and every 20 ms."""
     sizes, done = [_resident()], threading.Event()
 
     def watch() -> None:
@@ -80,7 +80,7 @@ def _resident() -> int:
 
 
 def million() -> dict[str, float]:
-    """Indexing a million recombined news texts with a fitted hasher: rate and memory."""
+    """Rate and memory of indexing a million texts, recombined from news, with a fitted hasher."""
     learned, made = texts(10**6)
     hasher = Hasher.fit(learned, bits=64)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def million() -> dict[str, float]:
 
 
 def cold() -> dict[str, float]:
-    """One `hashret query` of all posts, with the start of Python, compared with imports; seconds, best of seven."""
+    """Seconds for one `hashret query` over all posts, with the start of Python, and for imports alone; best of 7."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "index")
         Index.create(path, posts(), bits=64).close()
@@ -118,7 +118,7 @@ def cold() -> dict[str, float]:
 
 
 def warm() -> dict[str, float]:
-    """index.search of one text over 18,846 posts, milliseconds."""
+    """Milliseconds for `index.search` with one text over 18,846 posts."""
     documents = posts()
     with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index", documents, bits=64) as index:
         asked = [" ".join(str(document.content).split()[20:30]) for document in documents[::100]]

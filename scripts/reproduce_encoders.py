@@ -1,9 +1,9 @@
-"""Reproduce the published claim of each encoder, seed by seed: scripts/reproductions has one file per encoder.
+"""Reproduce the published results of encoders. scripts/reproductions has one module per encoder.
 
     HASHRET_DATA=/path/to/data python scripts/reproduce_encoders.py [NAME...] [--seed N]... [--budget small|published]
 
-Each run is appended to docs/figures/reproductions.jsonl and skipped when it is there. docs/encoders.md and
-hashret/encoders/measured.json, which `hashret encoders NAME` reads, are made from them.
+Each run is appended to docs/figures/reproductions.jsonl. Recorded runs are skipped. Writes docs/encoders.md and
+hashret/encoders/measured.json (for `hashret encoders NAME`) from the recorded runs.
 """
 
 from __future__ import annotations
@@ -33,33 +33,32 @@ MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
 
-IMAGES = {  # images of scripts/draw_encoders.py: for an encoder, its file in docs/encoders and caption
+IMAGES = {  # images of scripts/draw_encoders.py by encoder: file name in docs/encoders and caption
     "autoencoder": (
         "reconstructions",
-        "A test digit of each kind and what 32 units keep of it, with the mean squared error of a thousand; "
-        "below, half of the pixels hidden, and what two nets make of that. Codes of many steps beside codes "
-        "of few: the blurred ones are those whose loss asks for more than pixels.",
+        "Reconstructions of one test digit per class from 32 units, with the mean squared error over 1,000 digits; "
+        "below, digits with half of the pixels masked and the reconstructions of two nets. Reconstructions are blurred "
+        "if the loss has other terms than the reconstruction error.",
     ),
     "deep": (
         "maps",
-        "MNIST's test digits in two dimensions, by principal components and by a bottleneck of two units, the"
-        " colours unseen in training: kinds come apart, but 3, 5 and 8 stay together.",
+        "MNIST test digits in two dimensions, by principal components and by a bottleneck of two units. Colours are the"
+        " classes, which are not used in training. The net separates most classes, but not 3, 5 and 8.",
     ),
     "variational": (
         "samples",
-        "Digits that nobody wrote, from four nets that can be drawn from. The Student-t net is made for rows of numbers"
-        " with gross errors among them, and draws digits badly.",
+        "Digits sampled from four generative nets. The Student-t net is designed for numeric data with outliers, and "
+        "its samples of digits are poor.",
     ),
     "robust": (
         "set-aside",
-        "The images with most set aside (all of them strangers) and four of the 4s that it learned from: "
-        "what is given, what the net gives back, and what it sets aside, red where the image has more ink "
-        "than the net would, blue where less.",
+        "The images with the largest sparse part S (all of other digits) and four images of the digit 4: input, "
+        "reconstruction, and S, red where the input has more ink than the reconstruction, blue where it has less.",
     ),
     "dagmm": (
         "energies",
-        "Energies of rows that were not learned from, the dashed line where the published share is flagged. "
-        "On KDD nearly all outliers lie beyond it; on thyroid they lie among the ordinary rows.",
+        "Energies of test rows. The dashed line is the threshold that flags the published share of rows. On KDD, "
+        "nearly all outliers exceed it; on Thyroid, their energies overlap with those of ordinary rows.",
     ),
 }
 
@@ -82,7 +81,7 @@ def main() -> None:
     parser.add_argument("--budget", choices=BUDGETS, default="small")
     chosen = parser.parse_args()
     if strange := [name for name in chosen.names if name not in known]:
-        parser.error(f"no bar for {strange[0]!r}; there are {', '.join(known)}")
+        parser.error(f"no reproduction of {strange[0]!r}; available: {', '.join(known)}")
     data = data_folder("mnist/, anomaly/, ...")
     done = {(run["encoder"], run["seed"], run["budget"]) for run in read_runs(RUNS)}
     for name in chosen.names or known:
@@ -144,7 +143,7 @@ def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[di
             figures = {figure: [run["figures"][figure] for run in own] for figure in own[0]["figures"]}
             minutes, wanted = mean(run["seconds"] for run in own) / 60, len(getattr(bar, "SEEDS", SEEDS))
             seeds = f"{len(own)} seeds" if len(own) == wanted else f"{len(own)} of {wanted} seeds so far"
-            told = f"{bar.BAR} {seeds}, {budget} budget, {minutes:.1f} minutes a seed on one busy core."
+            told = f"{bar.BAR} {seeds}, {budget} budget, {minutes:.1f} minutes per seed on one busy core."
             spread = {
                 key: f"{mean(values):.4g} ± {stdev(values) if len(values) > 1 else 0:.2g}"
                 for key, values in figures.items()

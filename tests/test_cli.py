@@ -457,7 +457,7 @@ def test_bad_data_gets_one_line(tmp_path: Path) -> None:
     Path("empty").mkdir()
     assert "no files in empty" in hashret("index", "empty", code=1).stderr
     Path("twice.jsonl").write_text('{"id": "a", "text": "wheat barn"}\n{"id": "a", "text": "sail"}\n')
-    assert "twice in the source: 'a'" in hashret("index", "twice.jsonl", "--encoder", "lsh", code=1).stderr
+    assert "duplicate ids in the source: 'a'" in hashret("index", "twice.jsonl", "--encoder", "lsh", code=1).stderr
     Path("images").mkdir()
     for number in range(3):
         Path(f"images/{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))

@@ -106,7 +106,7 @@ def _rows(
             answers = index.search(asked, 10 if k is None else k, labels, **rank)
         else:
             if rank["weights"] or rank["by"] not in (None, ["codes"]):
-                raise UsageError("--radius is a Hamming distance between codes; leave out --by and --weights")
+                raise UsageError("--radius cannot be combined with --by or --weights, except --by codes")
             answers = index.within(asked, radius, labels)
         for document, hits in zip(asked, answers, strict=True):
             yield from _hits(index, document.id, document.content, hits if k is None else hits[:k], hits)

@@ -1,7 +1,8 @@
-"""Measurements of the published claims of encoders, one file per encoder:
+"""Reproductions of published results, one module per encoder:
 
-BAR                            the claims in words, as the table shows them
-SEEDS                          where other than 0, 1, 2
-run(seed, data, budget)        one run's figures by name; data: folder of corpora; budget: "small" or "published"
-reached(figures)               each claim, and whether the figures' means [name -> values of all seeds] bear it out
+BAR                            description of the experiment, for docs/encoders.md
+TRIED                          optional notes, for example about a claim that was not reached
+SEEDS                          optional, (0, 1, 2) by default
+run(seed, data, budget)        figures of one run by name; data: folder of corpora; budget: "small" or "published"
+reached(figures)               whether each claim holds, by its text; figures: values of all seeds by name
 """

@@ -18,16 +18,16 @@ from reproductions.bernoulli import entropies
 from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
-    "MNIST; a classifier of two layers of 100 units, trained on half of 10,000 test codes and as many draws of the "
-    "prior, tells the other half apart. Fair coins as the prior unless another is named. Codes of 8 bits, 16 for "
-    "categories, with a gain of the logits of 4, for even buckets; average precision and entropy of 32 bits with the "
-    "default, 1, for near neighbours. 8 epochs."
+    "MNIST. A classifier with two layers of 100 units is trained to distinguish codes from samples of the prior, on "
+    "half of 10,000 test codes and as many samples; its accuracy is measured on the other half. The prior is Bernoulli "
+    "unless stated otherwise. These codes have 8 bits (16 for categories) and a gain of 4 for the logits, which gives "
+    "even buckets. Average precision and entropy are measured with 32 bits and the default gain of 1. 8 epochs."
 )
 BITS, SHORT, SHARP = 32, 8, 4.0
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Each prior told apart; then entropy, buckets and precision of fair coins."""
+    """Measure the classifier's accuracy for each prior; then entropy, buckets and precision for the Bernoulli prior."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
     schedule = Schedule(seed=seed, epochs=8, max_steps=10**6)
     figures = {}
@@ -52,7 +52,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def told_apart(codes: np.ndarray, prior: str, seed: int) -> float:
-    """Accuracy of a classifier on the half that it was not trained on."""
+    """Return the accuracy of a classifier of codes and samples, on the half that it was not trained on."""
     torch.manual_seed(seed)
     drawn = PRIORS[prior].draw(*codes.shape).numpy()
     half = len(codes) // 2
@@ -63,7 +63,7 @@ def told_apart(codes: np.ndarray, prior: str, seed: int) -> float:
 
 
 def largest(codes: np.ndarray) -> float:
-    """Documents in the fullest bucket."""
+    """Return the number of documents in the largest bucket."""
     return float(np.unique(codes, axis=0, return_counts=True)[1].max())
 
 

@@ -12,12 +12,12 @@ from hashret.encoders import ENCODERS
 from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
-BAR = "MNIST, 32 bits, average precision of 1,000 queries; entropy of each bit over the training images."
+BAR = "MNIST, 32 bits; average precision of 1,000 queries, and entropy of each bit over the training images."
 BITS = 32
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Entropy, dead bits, and precision beside the deep autoencoder's."""
+    """Measure entropy, dead bits, and precision compared with the deep autoencoder."""
     (own, labels), (asked, wanted) = mnist(data, "train"), mnist(data, "t10k", 1000)
     ours, deep = (
         ENCODERS.get(name)().fit(as_features(own), BITS, Schedule(seed=seed)).program()
@@ -33,7 +33,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def entropies(bits: np.ndarray) -> np.ndarray:
-    """Entropy of each column of 0 and 1, in bits."""
+    """Return the entropy of each binary column, in bits."""
     p = np.clip(bits.mean(axis=0), 1e-12, 1 - 1e-12)
     return np.asarray(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
 

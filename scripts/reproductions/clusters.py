@@ -6,7 +6,7 @@ import numpy as np
 
 
 def together(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """How many documents are in each cluster and class: int [n], int [n] -> [clusters, classes]."""
+    """Return the number of documents in each cluster and class: int [n], int [n] -> [clusters, classes]."""
     classes = np.unique(wanted, return_inverse=True)[1]
     counts = np.zeros((found.max() + 1, classes.max() + 1), np.int64)
     np.add.at(counts, (found, classes), 1)
@@ -22,5 +22,5 @@ def accuracy(found: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def purity(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Share of documents in the class that is most frequent in their cluster."""
+    """Return the purity: the share of documents in the most frequent class of their cluster."""
     return float(together(found, wanted).max(axis=1).sum() / len(found))

@@ -1,4 +1,4 @@
-"""A code that small changes hardly move, against the basic autoencoder."""
+"""Robustness of codes to small changes of the input, compared with the basic autoencoder."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from hashret.features import Floats
 from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
-BAR = "MNIST, 1,000 units; norm of the Jacobian on test images, squared error, bits flipped by Gaussian noise of .1."
+BAR = (
+    "MNIST, 1,000 units; norm of the Jacobian on test images, squared error, share of bits flipped by Gaussian noise "
+    "with a standard deviation of .1. Compared with the basic autoencoder."
+)
 BITS, NOISE, LAM = 1000, 0.1, 0.8
 NAMES = ("contractive", "autoencoder")
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Both encoders."""
+    """Measure both encoders."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
     noise = np.random.default_rng(seed).standard_normal(others.shape).astype(np.float32) * NOISE
     figures: dict[str, float] = {}
@@ -38,7 +41,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def jacobian(net: Any, images: Floats) -> float:
-    """Mean norm of d code / d x of one sigmoid layer."""
+    """Return the mean norm of the Jacobian d code / d x of one sigmoid layer."""
     tensors = net.program().tensors
     weight = next(value for name, value in tensors.items() if name.endswith("weight"))  # [784, bits]
     scale = next(value for name, value in tensors.items() if name.endswith("scale"))

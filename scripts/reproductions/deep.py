@@ -15,12 +15,12 @@ from hashret.projection import principal
 from hashret.training import Schedule
 from reproductions.mnist import as_features, mnist
 
-BAR = "MNIST, squared error a test image; 15 neighbours in two dimensions name the digit."
+BAR = "MNIST; squared error per test image, and accuracy of a 15-nearest-neighbour classifier in two dimensions."
 HIDDEN, BITS = "1000,500,250", 30
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Errors of the pretrained net, of the same from random weights, and of principal components; the two maps."""
+    """Measure errors of the net with and without pretraining and of principal components; then accuracies in 2-D."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
     epochs, batch, share = (30, 256, 1 / 3) if budget == "small" else (200, 100, 0.25)
     schedule = Schedule(
@@ -44,12 +44,12 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def error(made: np.ndarray, wanted: Floats) -> float:
-    """Squared error an image."""
+    """Return the squared error per image."""
     return float(np.square(made - wanted).sum(1).mean())
 
 
 def named(own: np.ndarray, labels: np.ndarray, asked: np.ndarray, wanted: np.ndarray) -> float:
-    """Share of digits that 15 neighbours name."""
+    """Return the accuracy of a 15-nearest-neighbour classifier."""
     return float(KNeighborsClassifier(15).fit(own, labels).score(asked, wanted))
 
 

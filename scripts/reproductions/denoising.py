@@ -12,11 +12,11 @@ from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
-    "MNIST, 32 bits, average precision of 1,000 queries, whole and with a quarter of the pixels set to 0. Trained with "
-    "85 % of the pixels hidden and 256 hidden units; beside it the defaults, with 30 % hidden and 512 units."
+    "MNIST, 32 bits; average precision of 1,000 queries, unchanged and with a quarter of the pixels set to 0. Trained "
+    "with 85 % of the pixels masked and 256 hidden units; the defaults mask 30 % and have 512 units."
 )
 BITS, HOLES = 32, 0.25
-WAYS = {  # the first chosen by 1,000 training images as queries
+WAYS = {  # options of the first chosen with 1,000 training images as queries
     "denoising": ("denoising", {"amount": 0.85, "hidden": "256"}),
     "its defaults": ("denoising", {}),
     "deep": ("deep", {}),
@@ -24,7 +24,7 @@ WAYS = {  # the first chosen by 1,000 training images as queries
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """All on both kinds of queries."""
+    """Measure each net on both kinds of queries."""
     (own, labels), (asked, wanted) = mnist(data, "train"), mnist(data, "t10k", 1000)
     holes = np.random.default_rng(seed).random(asked.shape) < HOLES
     figures = {}

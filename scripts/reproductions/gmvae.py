@@ -12,9 +12,9 @@ from hashret.training import Schedule
 from reproductions.clusters import purity
 from reproductions.mnist import SIDE, as_features, mnist
 
-BAR = "MNIST, learned from 60,000 digits, K = 16 clusters in 10 dimensions; purity of the 10,000 others."
+BAR = "MNIST, trained on 60,000 digits, K = 16 clusters in 10 dimensions; purity on the 10,000 test digits."
 
-SCHEDULES = {  # and before them a quarter of the epochs for the plain autoencoder
+SCHEDULES = {  # preceded by a quarter of the epochs for the plain autoencoder
     "small": Schedule(
         epochs=25, batch_size=200, learning_rate=1e-3, min_steps=1, max_steps=10**6, validation_fraction=0.0
     ),
@@ -25,7 +25,7 @@ SCHEDULES = {  # and before them a quarter of the epochs for the plain autoencod
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Purity, and how many clusters hold at least a hundredth of the documents."""
+    """Measure purity, and the number of clusters with at least 1 % of the documents."""
     own, asked, digits = mnist(data, "train")[0], *mnist(data, "t10k")
     net = GMVAE(clusters=16, hidden=(500, 500)).fit(as_features(own, SIDE), 10, replace(SCHEDULES[budget], seed=seed))
     found = net.assign(asked).argmax(axis=1)
@@ -34,7 +34,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """The claims."""
+    """Whether each claim is reached."""
     return {
         "purity, the mean, at least .80": float(np.mean(figures["purity"])) >= 0.80,
         "at least 10 clusters used, each time": min(figures["clusters used"]) >= 10,

@@ -1,4 +1,4 @@
-"""robust: images of 4 with a few of other digits among them; what is set aside are the others (Zhou et al. 2017)."""
+"""robust: detection of other digits among images of the digit 4, by the sparse part S (Zhou & Paffenroth, 2017)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from reproductions.anomaly import best_f1, f1
 from reproductions.mnist import as_features, mnist
 
 BAR = (
-    "Of 4,859 images of 4 and 265 of other digits among them, those with something in S are flagged: F1; "
-    "784-400-200, six lambdas from the largest, each from the net and the S that the one before left, all shown. "
-    "The isolation forest is given its best threshold. Small budget: a turn of 30 epochs for each lambda; published: 8 "
-    "of 100."
+    "F1 of detecting 265 images of other digits among 4,859 images of the digit 4; images with a nonzero part S are "
+    "flagged. Net 784-400-200. Six values of lambda in descending order, each starting from the net and the S of the "
+    "one before. The isolation forest uses its best threshold. Small budget: one round of 30 epochs per lambda; "
+    "published: 8 rounds of 100."
 )
 FOURS, OTHERS = 4859, 265
 LAMBDAS = (6.0, 2.0, 1.6, 1.4, 1.2, 1.0)
@@ -26,7 +26,7 @@ TURNS, EPOCHS = {"small": 1, "published": 8}, {"small": 30, "published": 100}
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """F1 and the share flagged for each lambda, and the forest's F1."""
+    """Measure F1 and the share of flagged images for each lambda, and F1 of the isolation forest."""
     images, others = mixed(data, seed)
     features, figures = as_features(images), dict[str, float]()
     schedule = Schedule(
@@ -48,7 +48,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def mixed(data: Path, seed: int) -> tuple[Floats, np.ndarray]:
-    """Images float32 [5124, 784], and which show something other than a 4 bool [5124]."""
+    """Return images float32 [5124, 784], and the mask of those that are not a 4, bool [5124]."""
     images, labels = mnist(data, "train")
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(np.flatnonzero(found))[:n] for found, n in ((labels == 4, FOURS), (labels != 4, OTHERS))]
@@ -57,7 +57,7 @@ def mixed(data: Path, seed: int) -> tuple[Floats, np.ndarray]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """The best lambda's F1, and nothing set aside where lambda is large."""
+    """Check F1 of the best lambda, and that no image is flagged at the largest lambda."""
     best = max(mean(figures[f"F1 at {lam}"]) for lam in LAMBDAS)
     return {
         "F1 of at least .60 at the best lambda": best >= 0.60,

@@ -1,4 +1,4 @@
-"""Spectral hashing against ITQ and random hyperplanes, as Weiss et al. and Gong et al. compare them."""
+"""Spectral hashing, ITQ and random hyperplanes, compared as by Weiss et al. and Gong et al."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hashret.training import Schedule
 from reproductions.mnist import as_features, average_precision, mnist
 
 BAR = (
-    "MNIST pixels, 1,000 test images as queries, 100 a digit, the other 69,000 as database; average precision over "
-    "the whole ranking."
+    "MNIST pixels; 1,000 test images as queries, 100 per digit, and the other 69,000 images as database. Average "
+    "precision over the full ranking."
 )
 BITS = (12, 24, 32, 48)
 KNOWN = {"spectral": (0.265, 0.267, 0.259, 0.250), "itq": (0.388, 0.436, 0.422, 0.429)}
@@ -21,7 +21,7 @@ WITHIN = 0.025
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Average precision of three encoders at four lengths."""
+    """Measure the average precision of three encoders at four code lengths."""
     (own, labels), (others, theirs) = mnist(data, "train"), mnist(data, "t10k")
     rng = np.random.default_rng(seed)
     asked = np.concatenate([rng.choice(np.flatnonzero(theirs == digit), 100, replace=False) for digit in range(10)])
@@ -36,7 +36,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """Near the figures known of each."""
+    """Check that average precision is close to published values."""
     verdict = {}
     for name, wanted in KNOWN.items():
         near = [abs(mean(figures[f"{name}, {bits} bits"]) - known) for bits, known in zip(BITS, wanted, strict=True)]

@@ -1,4 +1,4 @@
-"""student-t: test log likelihood on SMTP, against the same net with a Gaussian output (Takahashi et al. 2018)."""
+"""student-t: test log likelihood on SMTP, compared with a Gaussian output (Takahashi et al., 2018)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hashret.training import Schedule, seeded, train
 from reproductions.anomaly import as_features, outlier_set
 
 BAR = (
-    "Mean log likelihood, in nats, of 5,000 test rows of SMTP, and the largest fall of that "
-    "of 500 validation rows from an epoch to the next; two learning rates, 3 x 500 tanh, two code units, batch 100. "
-    "Small budget: 30 epochs over 3,000 rows; published: 100 over 50,000."
+    "SMTP; mean log likelihood in nats of 5,000 test rows, and the largest fall of the log likelihood of 500 "
+    "validation rows from one epoch to the next. Two learning rates, three layers of 500 tanh units, two code units, "
+    "batches of 100. Small budget: 30 epochs over 3,000 rows; published: 100 epochs over 50,000 rows."
 )
 SMALL, PUBLISHED = (3_000, 30), (50_000, 100)
 RATES = (1e-4, 1e-3)
@@ -23,7 +23,7 @@ OUTPUTS = ("student-t", "gaussian")
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Log likelihood and the largest fall, for each rate and output."""
+    """Measure log likelihood and its largest fall for each learning rate and output."""
     rows, _ = outlier_set(data, "34_smtp")
     rows = rows[np.random.default_rng(seed).permutation(len(rows))]
     test, validation = rows[:5_000], rows[5_000:5_500]
@@ -48,7 +48,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def course_of(encoder: StudentT, own: Floats, validation: Floats, schedule: Schedule) -> list[float]:
-    """Train the encoder, and the log likelihood of the validation rows after each epoch."""
+    """Train the encoder, and return the log likelihood of the validation rows after each epoch."""
     course: list[float] = []
 
     def watch(step: int, steps: int) -> None:
@@ -63,12 +63,12 @@ def course_of(encoder: StudentT, own: Floats, validation: Floats, schedule: Sche
 
 
 def likelihood(encoder: StudentT, rows: Floats) -> float:
-    """Mean log likelihood of the rows."""
+    """Return the mean log likelihood of the rows."""
     return float(-encoder.outlier_scores(rows).mean(dtype=np.float64))
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """How often the heavier tails are better, and how steadily they are learned."""
+    """Check how often Student's t is better than the Gaussian, and that its training is stable."""
     better = [
         a > b for rate in RATES for a, b in zip(*(figures[f"{output} at {rate}"] for output in OUTPUTS), strict=True)
     ]

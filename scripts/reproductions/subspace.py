@@ -12,15 +12,15 @@ from hashret.training import Schedule
 from reproductions.clusters import accuracy
 
 BAR = (
-    "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. The clusters come of the images' self-expression; "
-    "held out: those of a quarter that nothing was learned from, found by the net."
+    "COIL-20, 1,440 views of 20 objects, 20 clusters, 32 bits. The clusters are computed from the self-expression of "
+    "the images. Held out: the net assigns a quarter of the views, and is trained on the rest."
 )
 
 SIDE = (1, 32, 32)
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Agreement of clusters and objects, on all views; then of views held out."""
+    """Measure the agreement of clusters and objects on all views, then on held-out views."""
     from scipy.io import loadmat
     from sklearn.metrics import normalized_mutual_info_score
 
@@ -42,7 +42,7 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """The claims."""
+    """Whether each claim is reached."""
     return {
         "accuracy, the mean, at least .86": float(np.mean(figures["accuracy"])) >= 0.86,
         "NMI, the mean, at least .92": float(np.mean(figures["NMI"])) >= 0.92,

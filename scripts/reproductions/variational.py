@@ -12,12 +12,12 @@ from hashret.encoders import ENCODERS
 from hashret.training import Schedule
 from reproductions.mnist import as_features, mnist
 
-BAR = "MNIST, pixels drawn as 0 or 1; - ln p(x) of the test images in nats, importance-sampled with 200 draws."
+BAR = "MNIST with binarized pixels; -ln p(x) of the test images in nats, by importance sampling with 200 samples."
 BITS = 40
 
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
-    """Negative log likelihood and number of active units."""
+    """Measure the negative log likelihood and the number of active units."""
     (own, _), (others, _) = mnist(data, "train"), mnist(data, "t10k")
     drawn = (np.random.default_rng(seed).random(others.shape) < others).astype(np.float32)
     schedule = Schedule(
