@@ -111,7 +111,7 @@ class Index(Searching):
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
         )
         if hasher is not None and fit:
-            raise UsageError(f"a fitted hasher cannot be combined with options for training: omit {', '.join(fit)}")
+            raise UsageError(f"a fitted hasher cannot be combined with training options; leave out {', '.join(fit)}")
         kind, language = checked_kind(vectors), language if language == "auto" else checked_language(language)
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)

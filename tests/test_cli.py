@@ -423,7 +423,7 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("query", "x", "--weights", "words=nan", "-i", "INDEX"), 2, "must be a number of at least 0, got nan"),
         (("query", "x", "--weights", "words=0", "-i", "INDEX"), 2, "all weights are 0"),
         (("query", "x", "--weights", "words", "-i", "INDEX"), 2, "--weights takes PART=W, got 'words'"),
-        (("query", "x", "--radius", "3", "--by", "words", "-i", "INDEX"), 2, "--radius is a Hamming distance"),
+        (("query", "x", "--radius", "3", "--by", "words", "-i", "INDEX"), 2, "--radius cannot be combined with --by"),
         (("query", "-i", "INDEX"), 2, "give exactly one of TEXT"),
         (("query", "x", "-k", "0", "--by", "codes", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("eval", "TEST", "--by", "words", "--from-run", "TEST", "-i", "INDEX"), 2, "leave out --by and --weights"),

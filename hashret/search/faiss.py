@@ -128,7 +128,7 @@ class Factory:
         return float((found <= true[:, -1:]).mean()) if true.size else 1.0
 
     def search(self, queries: Codes, k: int) -> Neighbors:
-        """The nearest that it finds, ties by position; ties_at_k counts those among them."""
+        """Return the k nearest codes found; ties are sorted by position. ties_at_k counts only codes in the result."""
         queries = check_queries(queries, self.flat.bits)
         k = min(check_k(k), len(self.flat.codes))
         positions, distances, ties = room(len(queries), k)

@@ -11,8 +11,8 @@ All arrays are contiguous, so `segment.py` can read them by offset, without HDF5
 metadata, which are compressed in chunks. `pieces` int64 [pieces, 2] holds the offset and length of each chunk.
 
 Contents are written late in the file. Only postings follow, which can be rebuilt from contents, so a truncated file
-loses few documents. Strings are stored as bytes and offsets because HDF5's variable-length strings are slow and are not
-compressed.
+loses few documents. Strings are stored as bytes and offsets because HDF5's variable-length strings are slow and fail
+with compression.
 """
 
 from __future__ import annotations

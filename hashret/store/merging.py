@@ -20,7 +20,7 @@ RATIO = 7
 
 
 def worth(file: FileEntry) -> int:
-    """Return the uncompressed size of a segment, in units of ROW_BYTES."""
+    """Return the uncompressed size of a segment without fixed overhead, in units of ROW_BYTES."""
     pieces = [file.arrays.get(f"{name}/pieces", (0, 0))[1] // 2 for name in ("contents", "metadata")]
     return max(0, file.bytes - EMPTY + PIECE * sum(max(0, number - 1) for number in pieces)) // ROW_BYTES
 
