@@ -123,7 +123,7 @@ class Index(Searching):
                 pass
             parts = Parts.fit(hasher, sample.documents, kind, language)
             about = describe(source, hasher) | parts.about()
-            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files())
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files)
             index = cls(store, hasher, parts)
             added, _ = index._take_in(change, source, "refuse")
             if not added:
@@ -271,7 +271,7 @@ class Index(Searching):
             if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index during training; refit again")
             about = dict(now.store.manifest.about) | parts.about() | {"words": {}}
-            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files(), new=False)
+            change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files, new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
                 append(
                     change, hasher, parts, [now._restore(record, small=True) for record in records], records, "fitted"

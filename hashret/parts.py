@@ -74,10 +74,11 @@ class Parts:
         if self.analyzer is not None:
             found["analyzer"] = self.analyzer.versions()
         if self.quantizer is not None:
-            name = next(iter(self.files()), "")
+            name = next(iter(self.files), "")
             found["vectors"] = {"name": self.quantizer.name, "dim": self.quantizer.dim, "file": name}
         return found
 
+    @cached_property
     def files(self) -> dict[str, bytes]:
         """The file of what the quantizer learned, by name; none if it learned nothing."""
         from safetensors.numpy import save

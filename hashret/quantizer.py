@@ -54,9 +54,9 @@ class Quantizer(ABC):
     dtype: ClassVar[type[np.generic]]
 
     @property
-    @abstractmethod
     def width(self) -> int:
         """Values stored for each document."""
+        return self.dim
 
     def encode(self, features: Floats | CSRMatrix) -> Vectors:
         """The vectors of documents. A document without features gets a norm of 0."""
@@ -145,11 +145,6 @@ class Float(Quantizer):
     name = "float"
     dtype = np.float32
 
-    @property
-    def width(self) -> int:
-        """Numbers of a document."""
-        return self.dim
-
     def _encode(self, rows: Floats) -> Vectors:
         return Vectors(rows, np.asarray(rows.any(axis=1), np.float32))
 
@@ -164,11 +159,6 @@ class Int8(Quantizer):
 
     name = "int8"
     dtype = np.int8
-
-    @property
-    def width(self) -> int:
-        """Numbers of a document."""
-        return self.dim
 
     def _encode(self, rows: Floats) -> Vectors:
         largest = np.abs(rows).max(axis=1, initial=0)[:, None]

@@ -194,9 +194,6 @@ class Searching(Reading):
             if own is not None:
                 allowed = np.ones(len(rows), bool) if among is None else among.copy()
                 allowed[np.searchsorted(rows, own[number])] = False
-            if tuple(by) == ("words",) and "words" in scored.parts:
-                found = scored.parts["words"] > 0
-                allowed = found if allowed is None else found & allowed
             positions, ties = scored.top(k, allowed)
             distances = hamming(encoded.codes[number : number + 1], self.codes[positions])[0]
             each = zip(positions.tolist(), distances.tolist(), strict=True)

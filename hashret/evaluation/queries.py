@@ -63,10 +63,8 @@ class RankedQueries:
 
     def scores(self, number: int) -> npt.NDArray[np.float64]:
         """The scores of all documents of the index for a query, float64 [n]; -inf for those that are not found."""
-        scored = self.index._ranking.scores(self.encoded.question(number), self.by, self.likeness, self.weights)
-        if self.by == ("words",) and "words" in scored.parts:
-            return np.where(scored.parts["words"] > 0, scored.scores, -np.inf)
-        return scored.scores
+        scored = self.index._scored(self.encoded.question(number), self.by, self.weights, self.likeness)
+        return scored.scores if scored.found is None else np.where(scored.found, scored.scores, -np.inf)
 
 
 def evaluate_index(

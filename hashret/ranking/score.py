@@ -54,9 +54,12 @@ class Scored:
     scores: Doubles  # [n]
     parts: Mapping[str, Doubles] = field(default_factory=dict)
     known_terms: int = 0
+    found: Mask | None = None  # by words alone only documents with one of the words are found; None: all are
 
     def top(self, k: int, allowed: Mask | None = None) -> tuple[np.ndarray, int]:
         """The positions of the k best that are allowed, ties by position, and how many have the last one's score."""
+        if self.found is not None:
+            allowed = self.found if allowed is None else self.found & allowed
         return loops.top(self.scores, allowed, k)
 
 
@@ -89,7 +92,8 @@ class Ranking:
         for name, raw in values.items():
             sign = -1.0 if name == "codes" else 1.0  # a distance
             loops.standardize(raw, None if name == "words" else absent, sign * float(chosen[name]), scores)
-        return Scored(scores, values, known_terms)
+        found = values["words"] > 0 if list(by) == ["words"] and "words" in values else None
+        return Scored(scores, values, known_terms, found)
 
 
 def default_weights(by: Sequence[str], likeness: bool, known_terms: int) -> dict[str, float]:

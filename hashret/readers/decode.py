@@ -6,10 +6,10 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, AnyStr, cast
 
 from hashret.errors import DataError
 from hashret.readers.base import shown
@@ -116,14 +116,7 @@ def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
         if encoding.startswith(("utf-16", "utf-32")):
             yield from _wide_lines(path, stream, encoding)
             return
-        number = blank = 0
-        while line := stream.readline(MAX_LINE + 1):
-            number += 1
-            if len(line) > MAX_LINE:
-                raise _too_long(path, number)
-            blank = blank + 1 if line.isspace() else 0
-            if blank > MAX_BLANK:
-                raise _too_blank(path, number)
+        for line in _bounded(path, stream.readline):
             try:
                 yield line.decode(encoding)
             except UnicodeDecodeError:
@@ -134,15 +127,20 @@ def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
 def _wide_lines(path: Path | Spool, stream: IO[bytes], encoding: str) -> Iterator[str]:
     """Yield lines in UTF-16 or UTF-32, where a line end is more than one byte."""
     with io.TextIOWrapper(stream, encoding, errors="replace", newline="") as reader:
-        number = blank = 0
-        while line := reader.readline(MAX_LINE + 1):
-            number += 1
-            if len(line) > MAX_LINE:
-                raise _too_long(path, number)
-            blank = blank + 1 if line.isspace() else 0
-            if blank > MAX_BLANK:
-                raise _too_blank(path, number)
-            yield line
+        yield from _bounded(path, reader.readline)
+
+
+def _bounded(path: Path | Spool, readline: Callable[[int], AnyStr]) -> Iterator[AnyStr]:
+    """Yield lines. Raises DataError for one that is too long, and for too many blank ones."""
+    number = blank = 0
+    while line := readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise _too_long(path, number)
+        blank = blank + 1 if line.isspace() else 0
+        if blank > MAX_BLANK:
+            raise _too_blank(path, number)
+        yield line
 
 
 def _too_long(path: Path | Spool, number: int) -> DataError:
