@@ -190,3 +190,26 @@ def check_kind(documents: Sequence[Document], kind: str, what: str) -> None:
     for document in documents:
         if document.kind != kind:
             raise DataError(f"{what} reads {kind}s, but {document.id!r} is a {document.kind}; give it {kind}s")
+
+
+class Sample:
+    """A random choice of at most `size` documents, drawn while they pass (reservoir sampling)."""
+
+    def __init__(self, size: int, seed: int = 0) -> None:
+        self.size = size
+        self.rng = np.random.default_rng(seed)
+        self.kept: list[tuple[int, Document]] = []
+
+    def drawn_from(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents as they are."""
+        for number, document in enumerate(documents):
+            if number < self.size:
+                self.kept.append((number, document))
+            elif (place := int(self.rng.integers(number + 1))) < self.size:
+                self.kept[place] = (number, document)
+            yield document
+
+    @property
+    def documents(self) -> list[Document]:
+        """The documents chosen, in order."""
+        return [document for _, document in sorted(self.kept, key=lambda pair: pair[0])]

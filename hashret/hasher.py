@@ -22,7 +22,7 @@ import numpy as np
 
 from hashret import encoder_state, files
 from hashret.codes import Codes, check_bits, width
-from hashret.documents import Document, Documents, as_documents, batches
+from hashret.documents import Document, Documents, Sample, as_documents, batches
 from hashret.encoders import DEFAULT, ENCODERS
 from hashret.encoders.base import Encoder
 from hashret.errors import DataError, StoreError, UsageError, unknown
@@ -400,13 +400,9 @@ class Settings:
 
         Raises DataError if there are no documents.
         """
-        rng = np.random.default_rng(self.schedule.seed)
-        kept: list[tuple[int, Document]] = []
-        for number, document in enumerate(track(documents, "reading")):
-            if number < self.schedule.sample:
-                kept.append((number, document))
-            elif (place := int(rng.integers(number + 1))) < self.schedule.sample:
-                kept[place] = (number, document)
-        if not kept:
+        sample = Sample(self.schedule.sample, self.schedule.seed)
+        for _ in sample.drawn_from(track(documents, "reading")):
+            pass
+        if not sample.kept:
             raise DataError("no documents to learn from; give at least one")
-        return [document for _, document in sorted(kept, key=lambda pair: pair[0])]
+        return sample.documents

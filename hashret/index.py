@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from hashret.analyzer import checked_language
-from hashret.documents import Document, Documents, Records, as_ids, batches, bytes_of
+from hashret.documents import Document, Documents, Records, Sample, as_ids, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UsageError
 from hashret.hasher import BATCH, Hasher
 from hashret.ingest import append, as_record, changed, describe, each_once, expected, gone, placed, select
-from hashret.parts import Parts, Sample
+from hashret.parts import SAMPLE, Parts
 from hashret.progress import track
 from hashret.quantizer import checked_kind
 from hashret.readers import as_source
@@ -116,7 +116,7 @@ class Index(Searching):
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
         with store.write() as change:
-            sample = Sample()
+            sample = Sample(SAMPLE)
             read = sample.drawn_from(each_once(source))
             hasher = hasher or Hasher.fit(read, **fit)
             for _ in read:  # draw the rest of the sample if no training has read it
@@ -263,7 +263,7 @@ class Index(Searching):
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
         )
         before = self.store.manifest.generation
-        sample = Sample()
+        sample = Sample(SAMPLE)
         hasher = Hasher.fit(sample.drawn_from(self.documents()), **self._as_before(fit))
         kind = kind_of(self._parts.quantizer)
         parts = Parts.fit(hasher, sample.documents, kind, language or self.language or "auto")

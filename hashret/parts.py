@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -124,25 +124,3 @@ def title_of(record: Record) -> str:
     if {"bytes", "modified"} <= record.metadata.keys():
         return PurePosixPath(record.id).stem
     return ""
-
-
-class Sample:
-    """A random choice of at most SAMPLE documents, drawn while they pass."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.kept: list[tuple[int, Document]] = []
-
-    def drawn_from(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """The documents as they are."""
-        for number, document in enumerate(documents):
-            if number < SAMPLE:
-                self.kept.append((number, document))
-            elif (place := int(self.rng.integers(number + 1))) < SAMPLE:
-                self.kept[place] = (number, document)
-            yield document
-
-    @property
-    def documents(self) -> list[Document]:
-        """The documents chosen, in order."""
-        return [document for _, document in sorted(self.kept, key=lambda pair: pair[0])]

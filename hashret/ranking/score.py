@@ -71,11 +71,6 @@ class Ranking:
     vectors: QuantizedVectors | None = None
     words: Words | None = None
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts that the index holds."""
-        return tuple(name for name in PARTS if getattr(self, name) is not None)
-
     def scores(self, question: Question, by: Sequence[str], likeness: bool, weights: Weights = None) -> Scored:
         """Score all documents for a question by these parts, which the index must hold."""
         values: dict[str, Doubles] = {}
