@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from figures import add_run, data_folder, machine, read_runs
-from questions import costs, likeness, pictures, texts
+from questions import costs, images, likeness, texts
 from questions.common import Indexes, Row
 from questions.page import page
 
@@ -32,7 +32,7 @@ Measure = Callable[[str, Path, Indexes, int], Iterator[Row]]
 PARTS: dict[str, tuple[Measure, tuple[str, ...]]] = {  # name: what measures it, the cases
     "judged": (texts.judged, ("cranfield", "scifact")),
     "known": (texts.known, tuple(texts.KNOWN)),
-    "resized": (pictures.resized, ("icons",)),
+    "resized": (images.resized, ("icons",)),
     "labelled": (likeness.labelled, ("websnippets", "20news")),
     "nearest": (likeness.nearest, ("websnippets", "mnist")),
     "size": (costs.size, (costs.NEWS, "cranfield")),

@@ -268,6 +268,8 @@ def test_a_configuration_file_gives_defaults(data: Path, tmp_path: Path) -> None
     (tmp_path / "hashret.toml").write_text(f'index = "{data / "index"}"\n[query]\nk = 3\n')
     assert len(script("query", "wheat").stdout.splitlines()) == 3
     assert len(script("query", "wheat", "-k", 2).stdout.splitlines()) == 2
+    (tmp_path / "hashret.toml").write_text(f'index = "{data / "index"}"\n[query]\nby = "codes"\nk = 1\n')
+    assert "score" not in json.loads(script("query", "wheat").stdout)
     (tmp_path / "hashret.toml").write_text("[query]\nkk = 3\n")
     wrong = script("query", "wheat")
     assert wrong.returncode == 2

@@ -20,9 +20,9 @@ from hashret.cli.session import discard_output, report
 from hashret.errors import HashretError, UsageError, unknown
 
 CONFIG = "hashret.toml"
-SEARCHING = {"index", "k", "radius", "rerank", "search", "threads", "verify"}
+SEARCHING = {"index", "k", "radius", "by", "weights", "search", "threads", "verify"}
 SHOWING = {"format", "csv_safe", "quiet", "color", "count", "neighbors", "measures", "exclude_self"}
-LEARNING = {"bits", "encoder", "encoders", "vectorizer", "settings", "seed", "seeds", "device", "keep_vectors"}
+LEARNING = {"bits", "encoder", "encoders", "vectorizer", "settings", "seed", "seeds", "device", "vectors", "language"}
 READING = {"id", "text", "label"}
 CONFIGURED = SEARCHING | SHOWING | LEARNING | READING
 """Options that a configuration file may set: those of search, output and training. The working folder may be untrusted,
@@ -42,7 +42,7 @@ def application(only: str | None = None) -> typer.Typer:
     """Return the application with all commands, or those of one module."""
     made = typer.Typer(
         name="hashret",
-        help="Learn short binary codes for documents and images, and find the nearest by Hamming distance.",
+        help="Learn short binary codes for documents and images, and find those that answer a question or are alike.",
         no_args_is_help=True,
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
