@@ -108,12 +108,7 @@ class Searching(Reading):
         encoded = self._encode(queries)
         if chosen == ("codes",):
             return self._answered(encoded, self._search(encoded, k, labels))
-        return self._ranked(encoded, k, labels, chosen, weights, self._is_likeness)
-
-    @property
-    def _is_likeness(self) -> bool:
-        """Whether queries are scored with the weights of `like`."""
-        return self.hasher.document_type != "text"
+        return self._ranked(encoded, k, labels, chosen, weights, likeness=False)
 
     @on_snapshot
     def scores(self, query: Query, *, by: By = None, weights: Weights = None, likeness: bool = False) -> Scored:
@@ -134,7 +129,7 @@ class Searching(Reading):
             1
         """
         chosen = checked_parts(by, weights, self.parts, self.parts)
-        return self._scored(self._encode([query]).question(0), chosen, weights, likeness or self._is_likeness)
+        return self._scored(self._encode([query]).question(0), chosen, weights, likeness)
 
     @property
     def _ranking(self) -> Ranking:
@@ -383,7 +378,7 @@ class Searching(Reading):
         for number, (start, stop) in enumerate(pairwise(found.offsets.tolist())):
             here, distances = rows[found.positions[start:stop]], found.distances[start:stop]
             if encoded.margins is not None and len(here) and len(by) > 1:
-                scored = self._scored(encoded.question(number), by, None, own is not None or self._is_likeness)
+                scored = self._scored(encoded.question(number), by, None, own is not None)
                 order = np.lexsort((here, -scored.scores[np.searchsorted(self._rows, here)], distances))
                 here, distances = here[order], distances[order]
             kept = here != (-1 if own is None else own[number])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -174,12 +175,15 @@ def test_the_score_is_the_weighted_sum_of_standardized_parts(quantized: Quantize
     assert scored.known_terms == 3
     everyone, featured = np.ones(300, bool), np.arange(300) != 7
     wanted = standardized(scored.parts["words"], everyone)
-    wanted += 0.5 * 3 / 6 * standardized(-scored.parts["codes"], featured)
-    wanted += 0.5 * 3 / 6 * standardized(scored.parts["vectors"], featured)
+    wanted += 0.5 * 3 / 12 * standardized(-scored.parts["codes"], featured)
+    wanted += 0.5 * 3 / 12 * standardized(scored.parts["vectors"], featured)
     assert scored.scores == pytest.approx(wanted, abs=1e-9)
     like = made.scores(asked, ("codes", "vectors"), likeness=True)
     wanted = standardized(-like.parts["codes"], featured) + 0.25 * standardized(like.parts["vectors"], featured)
     assert like.scores == pytest.approx(wanted, abs=1e-9)
+    images = replace(made, words=None).scores(asked, ("codes", "vectors"), likeness=True)
+    wanted = 0.5 * standardized(-like.parts["codes"], featured) + standardized(like.parts["vectors"], featured)
+    assert images.scores == pytest.approx(wanted, abs=1e-9)
 
 
 def test_a_question_without_features_leaves_codes_and_vectors_out(quantized: QuantizedVectors) -> None:
@@ -212,11 +216,7 @@ def test_the_best_k_are_the_first_of_any_longer_list(quantized: QuantizedVectors
 
 def test_default_weights_grow_with_the_known_words_of_a_question() -> None:
     parts = ("words", "codes", "vectors")
-    assert default_weights(parts, False, 2) == {
-        "words": 1,
-        "codes": pytest.approx(1 / 6),
-        "vectors": pytest.approx(1 / 6),
-    }
+    assert default_weights(parts, False, 3) == {"words": 1, "codes": 0.125, "vectors": 0.125}
     assert default_weights(parts, False, 60) == {"words": 1, "codes": 0.5, "vectors": 0.5}
     assert default_weights(("codes", "vectors"), False, 3) == {"codes": 0.5, "vectors": 1}
     assert default_weights(("codes", "vectors"), True, 0) == {"codes": 1, "vectors": 0.25}

@@ -31,7 +31,7 @@ class RankedQueries:
     def __init__(
         self, index: Index, queries: Iterable[Document], by: By = None, weights: Weights = None, likeness: bool = False
     ) -> None:
-        self.index, self.weights, self.likeness = index, weights, likeness or index._is_likeness
+        self.index, self.weights, self.likeness = index, weights, likeness
         self.by = checked_parts(by, weights, index.parts, index.parts)
         self.documents: list[Document] = []
         parts: list[EncodedQueries] = []

@@ -7,9 +7,9 @@ documents, before any filter, so the k best are a prefix of any longer list and 
 that is only rounding counts as 0. A document without features (none of its words is known) gets 0 from codes and
 vectors, and so do all documents if the question has none. Scores compare within one question only.
 
-Weights. A question: words 1, codes and vectors .5 min(1, n / 6) each, with n the distinct words of the question that
+Weights. A question: words 1, codes and vectors .5 min(1, n / 12) each, with n the distinct words of the question that
 the index knows, because two words say little about a topic; without words, codes .5 and vectors 1. Likeness ("more
-like this"): codes 1, vectors .25.
+like this") of texts: codes 1, vectors .25; of images and vectors as for a question.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hashret.ranking.vectors import QuantizedVectors
 from hashret.ranking.words import Words
 
 PARTS = ("words", "codes", "vectors")
-ENOUGH = 6  # known words of a question from which codes and vectors have their full weight
+ENOUGH = 12  # known words of a question from which codes and vectors have their full weight
 TOPIC = 0.5  # their weight beside words
-LIKE = 0.25  # the weight of vectors beside codes in likeness
+LIKE = 0.25  # the weight of vectors beside codes in the likeness of texts
 
 By = str | Sequence[str] | None
 Weights = Mapping[str, float] | None
@@ -81,7 +81,8 @@ class Ranking:
             values["codes"] = self.codes.distances(question.margins)
         if "vectors" in by and question.known and question.features is not None and self.vectors is not None:
             values["vectors"] = self.vectors.cosines(question.features)
-        chosen = dict(default_weights(by, likeness, known_terms), **(weights or {}))
+        usual = default_weights(by, likeness and self.words is not None, known_terms)
+        chosen = usual | dict(weights or {})
         scores = np.zeros(len(self.codes.codes))
         absent = None if self.vectors is None else self.vectors.absent
         for name, raw in values.items():
@@ -92,7 +93,7 @@ class Ranking:
 
 
 def default_weights(by: Sequence[str], likeness: bool, known_terms: int) -> dict[str, float]:
-    """The weights of these parts for a question with so many known distinct terms, or for likeness."""
+    """The weights of these parts for a question with so many known distinct terms, or for the likeness of texts."""
     if likeness:
         usual = {"words": 1.0, "codes": 1.0, "vectors": LIKE}
     else:
