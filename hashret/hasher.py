@@ -84,6 +84,7 @@ class Hasher:
         seed: int = 0,
         device: str = "auto",
         options: Mapping[str, Any] | None = None,
+        cache: str | Path | None = None,
     ) -> Self:
         """Learn a hasher from documents, or from a sample of a very large collection.
 
@@ -92,13 +93,15 @@ class Hasher:
             bits: Length of the codes, 1 to 4096, or "auto", which chooses it by the documents.
             encoder: Name of the encoder, of `hashret.encoders.ENCODERS`.
             vectorizer: Name of the vectorizer, of `hashret.vectorizers.VECTORIZERS`; None chooses it by the documents.
+                A vectorizer that uses a model is written "name:model", such as "sentence:minilm".
             seed: Seed of the random numbers.
             device: "auto", "cpu" or "cuda".
             options: Options of the encoder, the vectorizer and the schedule. A name that two of them share needs a
                 prefix, such as "vectorizer.size".
+            cache: File in which the embeddings of a model are kept, so that they are computed once.
 
         Raises:
-            UsageError: An option is wrong.
+            UsageError: An option is wrong, or a model is not found.
             DataError: There are no documents, or some are not valid for the vectorizer.
         """
         if bits != "auto":
@@ -106,6 +109,7 @@ class Hasher:
         settings = Settings(encoder, vectorizer, {"seed": seed, "device": device} | dict(options or {}))
         sample = settings.draw(as_documents(documents))
         vectors = settings.vectorizer(sample[0].kind)
+        vectors.use(device, None if cache is None else Path(cache))
         features = vectors.fit(sample)
         return cls.learn(vectors, features, settings.encoder, bits, settings.schedule)
 
@@ -159,6 +163,10 @@ class Hasher:
     def features(self, documents: Documents) -> Iterator[Floats | CSRMatrix]:
         """Iterate over the features of documents, [n, dim] per batch."""
         return (self.vectorizer.transform(batch).input for batch in batches(as_documents(documents), BATCH))
+
+    def query_features(self, queries: Documents) -> Iterator[Floats | CSRMatrix]:
+        """Iterate over the features of queries, [n, dim] per batch; some models embed queries in another way."""
+        return (self.vectorizer.transform_queries(batch).input for batch in batches(as_documents(queries), BATCH))
 
     def encode(self, documents: Documents) -> Codes:
         """Return the codes of documents, uint8 [n, ceil(bits / 8)]; n is 1 for one text, path, vector or Document."""
@@ -371,15 +379,19 @@ class Settings:
     def __init__(self, encoder: str, vectorizer: str | None, options: Mapping[str, Any]) -> None:
         from hashret.training import Schedule
 
-        self.named = vectorizer
+        self.named, _, model = (vectorizer or "").partition(":")
         kind = ENCODERS.get(encoder)
-        vectorizers = [VECTORIZERS.get(name) for name in ([vectorizer] if vectorizer else DEFAULTS.values())]
+        vectorizers = [VECTORIZERS.get(name) for name in ([self.named] if self.named else DEFAULTS.values())]
         self.parts: dict[str, dict[str, Any]] = {"encoder": {}, "vectorizer": {}, "schedule": {}}
         known = {
             "encoder": kind.options(),
             "vectorizer": {name: None for v in vectorizers for name in v.options()},
             "schedule": Schedule.options(),
         }
+        if model:
+            if "model" not in known["vectorizer"]:
+                raise UsageError(f"vectorizer {self.named!r} uses no model, got {vectorizer!r}")
+            options = {**options, "vectorizer.model": model}
         for key, value in options.items():
             part, dot, name = key.rpartition(".")
             owners = [part] if dot else [owner for owner, names in known.items() if name in names]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -84,12 +84,15 @@ class Index(Searching):
                 mappings, image paths or arrays.
             bits: Length of the codes, 1 to 4096, or "auto" to choose it from the documents. 64 by default.
             encoder: Name of the encoder, one of `hashret.encoders.ENCODERS`.
-            vectorizer: Name of the vectorizer, one of `hashret.vectorizers.VECTORIZERS`.
+            vectorizer: Name of the vectorizer, one of `hashret.vectorizers.VECTORIZERS`. A vectorizer that uses a model
+                is written "name:model", such as "sentence:minilm"; its embeddings are cached in a hidden file beside
+                the index.
             seed: Seed of all random numbers, 0 by default.
             device: "auto", "cpu" or "cuda".
             options: Options of the encoder, the vectorizer and the schedule by name.
             hasher: A fitted hasher, to skip training.
-            vectors: How to store the vector of a document: a number of bytes, "auto" (16 bytes), "int8" (1 byte per
+            vectors: How to store the vector of a document: a number of bytes, "auto" (16 bytes, or one bit per
+                dimension for embeddings), "int8" (1 byte per
                 dimension), "float" (4 bytes per dimension), or None to store no vectors.
             language: Language of the texts, for stemming. "auto" detects it, "none" disables stemming.
             force: Replace an existing index. It can be searched until the new one is complete.
@@ -118,7 +121,7 @@ class Index(Searching):
         with store.write() as change:
             sample = Sample(SAMPLE)
             read = sample.drawn_from(each_once(source))
-            hasher = hasher or Hasher.fit(read, **fit)
+            hasher = hasher or Hasher.fit(read, cache=cache_of(store.path), **fit)
             for _ in read:  # draw the rest of the sample if no training has read it
                 pass
             parts = Parts.fit(hasher, sample.documents, kind, language)
@@ -264,8 +267,12 @@ class Index(Searching):
         )
         before = self.store.manifest.generation
         sample = Sample(SAMPLE)
-        hasher = Hasher.fit(sample.drawn_from(self.documents()), **self._as_before(fit))
+        hasher = Hasher.fit(
+            sample.drawn_from(self.documents()), cache=cache_of(self.store.path), **self._as_before(fit)
+        )
         kind = kind_of(self._parts.quantizer)
+        if hasher.vectorizer.pretrained != self.hasher.vectorizer.pretrained and isinstance(kind, int):
+            kind = "auto"
         parts = Parts.fit(hasher, sample.documents, kind, language or self.language or "auto")
         with self._changing() as (change, now):
             if now.store.manifest.generation != before:
@@ -356,7 +363,14 @@ def _opened(path: Path) -> tuple[Store, Hasher]:
 
 def _hasher_of(store: Store) -> Hasher:
     """Load the hasher of the generation of a store."""
-    return Hasher.from_files(store.hasher_reader(), f"{store.path / store.manifest.hasher}")
+    hasher = Hasher.from_files(store.hasher_reader(), f"{store.path / store.manifest.hasher}")
+    hasher.vectorizer.use("auto", cache_of(store.path))
+    return hasher
+
+
+def cache_of(path: Path) -> Path:
+    """Return the file beside an index that caches embeddings of its documents. It is hidden, so it is not indexed."""
+    return path.parent / f".{path.name}.embeddings"
 
 
 def _parts_of(store: Store, hasher: Hasher) -> Parts:
@@ -376,8 +390,9 @@ def _derive(manifest: Manifest, read: Callable[[str], bytes]) -> Callable[[Seque
     def derive(records: Sequence[Record]) -> Derived:
         features = None
         if hasher is not None and hasher.document_type == "text":
-            transformed = hasher.vectorizer.transform([Document(record.id, record.content) for record in records])
-            features = hasher.vectorizer.for_vectors(transformed.input)
+            with suppress(UsageError):  # the model that the vectorizer needs may be missing
+                transformed = hasher.vectorizer.transform([Document(record.id, record.content) for record in records])
+                features = hasher.vectorizer.for_vectors(transformed.input)
         return parts.derive(features, records)
 
     return derive

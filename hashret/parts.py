@@ -41,8 +41,8 @@ class Parts:
         return frozenset(map(self.analyzer.term, self.vocabulary)) if self.analyzer else frozenset()
 
     def unseen(self, words: Occurrences | None) -> tuple[int, int]:
-        """Number of words in documents, and how many of them the vectorizer does not know."""
-        if words is None or not len(words.terms):
+        """Number of words in documents, and how many the vectorizer does not know. 0, 0 without vocabulary."""
+        if words is None or not len(words.terms) or not self.vocabulary:
             return 0, 0
         unknown = np.array([term not in self.known_terms for term in words.vocabulary])
         return len(words.terms), int(unknown[words.terms].sum())
@@ -57,6 +57,8 @@ class Parts:
             analyzer = Analyzer(language)
         if vectors is not None:
             features = stacked([hasher.vectorizer.for_vectors(own) for own in hasher.features(documents)])
+            if vectors == "auto":
+                vectors = quantizer.default_kind(features, hasher.vectorizer.pretrained)
             made = quantizer.fit(features, vectors, hasher.vectorizer.centred)
         return cls(analyzer, made, hasher.vectorizer.state().vocabulary)
 

@@ -30,7 +30,7 @@ from hashret.errors import StoreError, UsageError
 from hashret.features import CSRMatrix, Floats, Vectors, mean_of, take, unit
 from hashret.progress import report
 
-BYTES = 16  # of a document by default
+BYTES = 16  # of a document by default, at least
 MOST_BYTES = 512
 ROUNDS = 15
 SWEEPS = 2  # of the coordinate descent in a round
@@ -80,6 +80,11 @@ class Quantizer(ABC):
     @abstractmethod
     def decode(self, vectors: Vectors) -> Floats:
         """The features [n, dim] that the vectors stand for, of length 1."""
+
+    def features(self, vectors: Vectors) -> Floats:
+        """The decoded vectors [n, dim] with the centre added, as features of a query."""
+        decoded = self.decode(vectors)
+        return decoded if self.centre is None else np.asarray(decoded + self.centre, np.float32)
 
     def state(self) -> dict[str, Floats]:
         """What was learned."""
@@ -181,11 +186,14 @@ def fit(features: Floats | CSRMatrix, kind: int | str, centred: bool, seed: int 
     return KINDS[kind](_dim(features), centre)
 
 
+def default_kind(features: Floats | CSRMatrix, pretrained: bool) -> int:
+    """Bytes a document by default: 16, and a bit a dimension for features of a model trained elsewhere."""
+    return min(max(BYTES, -(-_dim(features) // 8)), MOST_BYTES) if pretrained else BYTES
+
+
 def checked_kind(kind: object) -> int | str | None:
-    """What `vectors` asks for: bytes a document, "int8", "float", or None; raises UsageError for anything else."""
-    if kind == "auto":
-        return BYTES
-    if kind is None or kind in ("int8", "float"):
+    """What `vectors` asks for: bytes, "int8", "float", "auto" or None. Raises UsageError for anything else."""
+    if kind is None or kind in ("auto", "int8", "float"):
         return kind
     if isinstance(kind, int) and not isinstance(kind, bool) and 1 <= kind <= MOST_BYTES:
         return kind

@@ -67,7 +67,7 @@ def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQue
     documents = [_fitting(document, hasher.document_type) for document in as_documents(each)]
     if not documents:
         return EncodedQueries(hasher.encode(documents))
-    found = concatenate_queries([_encode(hasher, parts, features) for features in hasher.features(documents)])
+    found = concatenate_queries([_encode(hasher, parts, features) for features in hasher.query_features(documents)])
     if parts.analyzer is None:
         return found
     terms = [parts.analyzer.query(str(document.content)) for document in documents]

@@ -163,7 +163,7 @@ class Searching(Reading):
         made = None
         if self._parts.quantizer is not None and vectors is not None:
             made = QuantizedVectors(vectors if live.all() else vectors.take(live), self._parts.quantizer)
-        return Ranking(CodePart(self.codes, self.bits), made, words)
+        return Ranking(CodePart(self.codes, self.bits), made, words, self.hasher.vectorizer.pretrained)
 
     @property
     def _vectors(self) -> Vectors | None:
@@ -405,12 +405,16 @@ class Searching(Reading):
     def _stored_as_queries(self, rows: Sequence[int]) -> EncodedQueries:
         """Convert stored documents to queries. Codes are the stored ones; the rest is encoded again."""
         codes = self.codes[np.searchsorted(self._rows, rows)]
-        if self.hasher.document_type == "vector":
+        if self.hasher.vectorizer.pretrained:
             margins = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
-            features = None
+            features = known = None
             if self._vectors is not None and self._parts.quantizer is not None:
-                features = self._parts.quantizer.decode(self._vectors.take(np.array(rows, np.int64)))
-            return EncodedQueries(codes, margins, features)
+                own = self._vectors.take(np.array(rows, np.int64))
+                features, known = self._parts.quantizer.features(own), own.norms > 0
+            terms: list[list[str]] = []
+            if self._parts.analyzer is not None:
+                terms = [self._parts.analyzer.query(self.store.record(row).content) for row in rows]
+            return EncodedQueries(codes, margins, features, terms, known)
         documents = [self._restore(self.store.record(row), small=True) for row in rows]
         encoded = self._encode(documents)
         return EncodedQueries(codes, encoded.margins, encoded.features, encoded.terms, encoded.known)

@@ -49,7 +49,8 @@ def compare(
     if not documents or not asked:
         raise DataError(f"got {len(documents)} documents and {len(asked)} queries; give at least one of each")
     vectors = plan[0][3].vectorizer(documents[0].kind)
-    features, wanted = vectors.fit(documents), vectors.transform(asked)
+    vectors.use(device, None)
+    features, wanted = vectors.fit(documents), vectors.transform_queries(asked)
     known = vectors.knows(wanted.input)
     place = {document.id: number for number, document in enumerate(documents)} if exclude_self else {}
     own = [place.get(document.id, -1) for document in asked] if exclude_self else None

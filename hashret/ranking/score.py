@@ -70,6 +70,7 @@ class Ranking:
     codes: Codes
     vectors: QuantizedVectors | None = None
     words: Words | None = None
+    pretrained: bool = False  # whether codes and vectors come from a model that was trained elsewhere
 
     def scores(self, question: Question, by: Sequence[str], likeness: bool, weights: Weights = None) -> Scored:
         """Score all documents for a question by these parts, which the index must hold."""
@@ -81,7 +82,7 @@ class Ranking:
             values["codes"] = self.codes.distances(question.margins)
         if "vectors" in by and question.known and question.features is not None and self.vectors is not None:
             values["vectors"] = self.vectors.cosines(question.features)
-        usual = default_weights(by, likeness and self.words is not None, known_terms)
+        usual = default_weights(by, likeness and self.words is not None, known_terms, self.pretrained)
         chosen = usual | dict(weights or {})
         scores = np.zeros(len(self.codes.codes))
         absent = None if self.vectors is None else self.vectors.absent
@@ -92,7 +93,7 @@ class Ranking:
         return Scored(scores, values, known_terms, found)
 
 
-def default_weights(by: Sequence[str], likeness: bool, known_terms: int) -> dict[str, float]:
+def default_weights(by: Sequence[str], likeness: bool, known_terms: int, pretrained: bool = False) -> dict[str, float]:
     """The weights of these parts for a question with so many known distinct terms, or for the likeness of texts."""
     if likeness:
         usual = {"words": 1.0, "codes": 1.0, "vectors": LIKE}

@@ -11,6 +11,7 @@ VECTORIZERS: Registry[Vectorizer] = Registry(
         "tfidf = hashret.vectorizers.tfidf:TfIdf",
         "pixels = hashret.vectorizers.pixels:Pixels",
         "precomputed = hashret.vectorizers.precomputed:Precomputed",
+        "sentence = hashret.frontends.sentence:Sentence",
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,7 @@ class Vectorizer(Options, ABC):
     summary: ClassVar[str]
     document_type: ClassVar[str]  # of documents.KINDS
     feature_type: ClassVar[str]  # of features.FEATURE_TYPES
+    pretrained: ClassVar[bool] = False  # whether features come from a model that was trained elsewhere
     centred: ClassVar[bool] = False  # whether similarity is that of features less their mean, as for pixels
 
     @abstractmethod
@@ -41,6 +43,13 @@ class Vectorizer(Options, ABC):
     @abstractmethod
     def transform(self, documents: Sequence[Document]) -> Features:
         """Return the features of documents, one row each. Raises DataError for documents of another kind."""
+
+    def transform_queries(self, documents: Sequence[Document]) -> Features:
+        """Return the features of queries; they differ from those of documents if a model embeds queries differently."""
+        return self.transform(documents)
+
+    def use(self, device: str, cache: Path | None) -> None:
+        """Set the device of a model ("auto", "cpu" or "cuda") and the file in which its embeddings are cached."""
 
     def for_vectors(self, features: Floats | CSRMatrix) -> Floats | CSRMatrix:
         """Return what the part `vectors` of an index is made of, [n, any dim], given features [n, dim]."""

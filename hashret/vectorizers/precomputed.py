@@ -21,6 +21,7 @@ class Precomputed(Vectorizer):
     summary = "vectors computed elsewhere, unchanged"
     document_type = "vector"
     feature_type = "real"
+    pretrained = True
 
     def fit(self, documents: Sequence[Document]) -> Features:
         """Take the length from the first vector. Raises DataError if a vector is empty or invalid."""

@@ -1,0 +1,244 @@
+"""Models that embed texts: of model2vec, in ONNX format, and of sentence-transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.errors import UsageError, need
+
+EXTRA = "sentence"
+ONNX = ("onnx/model.onnx", "model.onnx")
+LONGEST = 1 << 20  # tokens; a tokenizer without a limit reports a larger number
+
+Embeddings = npt.NDArray[np.floating[Any]]
+
+
+class TextModel(ABC):
+    """A loaded model. The constructor raises UsageError if the folder cannot be read as such a model."""
+
+    max_length: int | None  # tokens that the model reads of a text; None: all
+    prompts: Mapping[str, str]  # those of the model for "query" and "document", if it has some
+
+    @abstractmethod
+    def __init__(self, folder: Path, device: str, batch_size: int, max_length: int | None) -> None: ...
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        """Return the embeddings of texts, [n, dim]."""
+
+    @abstractmethod
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, not truncated."""
+
+
+class StaticTexts(TextModel):
+    """A model2vec model (Tulkens and van Dongen 2024): the mean of the vectors of tokens. Needs no torch."""
+
+    def __init__(self, folder: Path, device: str, batch_size: int, max_length: int | None) -> None:
+        static = need("model2vec", EXTRA, "a model2vec model")
+        with _reading(folder, "a model2vec model"):
+            self.model = static.StaticModel.from_pretrained(folder)
+        self.max_length, self.prompts = max_length, _prompts(folder)
+
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        """Return the embeddings of texts, [n, dim]."""
+        return np.asarray(self.model.encode(list(texts), max_length=self.max_length, use_multiprocessing=False))
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, not truncated."""
+        return [len(tokens) for tokens in self.model.tokenize(list(texts), max_length=None)]
+
+
+class OnnxTexts(TextModel):
+    """A transformer in ONNX format with its tokenizer and pooling. Needs onnxruntime and no torch."""
+
+    def __init__(self, folder: Path, device: str, batch_size: int, max_length: int | None) -> None:
+        runtime = need("onnxruntime", EXTRA, "a model in ONNX format")
+        tokenizers = need("tokenizers", EXTRA, "a model in ONNX format")
+        file = next(folder / name for name in ONNX if (folder / name).is_file())
+        providers = [name for name in runtime.get_available_providers() if device != "cpu" or "CPU" in name]
+        with _reading(folder, "a model in ONNX format"):
+            self.session = runtime.InferenceSession(str(file), providers=providers)
+            self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self.pooling = _pooling(folder)
+        limit = max_length or _json(folder / "sentence_bert_config.json").get("max_seq_length")
+        self.max_length = int(limit) if limit else None
+        self.tokenizer.no_truncation()
+        if self.tokenizer.padding is None:
+            self.tokenizer.enable_padding()
+        self.batch_size, self.prompts = batch_size, _prompts(folder)
+        self.inputs = {needed.name for needed in self.session.get_inputs()}
+
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        """Return the embeddings of texts, [n, dim]; texts of similar length are embedded together."""
+        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+        self.tokenizer.enable_truncation(self.max_length) if self.max_length else None
+        try:
+            parts = [
+                self._batch([texts[place] for place in order[start : start + self.batch_size]])
+                for start in range(0, len(order), self.batch_size)
+            ]
+        finally:
+            self.tokenizer.no_truncation()
+        embedded = np.concatenate(parts)
+        result = np.empty_like(embedded)
+        result[order] = embedded
+        return result
+
+    def _batch(self, texts: Sequence[str]) -> Embeddings:
+        found = self.tokenizer.encode_batch(list(texts))
+        given = {
+            "input_ids": np.array([each.ids for each in found], np.int64),
+            "attention_mask": np.array([each.attention_mask for each in found], np.int64),
+            "token_type_ids": np.array([each.type_ids for each in found], np.int64),
+        }
+        states = self.session.run(None, {name: given[name] for name in self.inputs})[0]
+        if states.ndim == 2:  # pooled by the model itself
+            return np.asarray(states, np.float32)
+        mask = given["attention_mask"][:, :, None].astype(np.float32)
+        if self.pooling == "cls":
+            return np.asarray(states[:, 0], np.float32)
+        if self.pooling == "max":
+            return np.asarray(np.where(mask > 0, states, -np.inf).max(axis=1), np.float32)
+        return np.asarray((states * mask).sum(axis=1) / np.maximum(mask.sum(axis=1), 1), np.float32)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, not truncated."""
+        return [sum(each.attention_mask) for each in self.tokenizer.encode_batch(list(texts))]
+
+
+class TorchTexts(TextModel):
+    """A model of sentence-transformers (Reimers and Gurevych 2019), run by torch."""
+
+    def __init__(self, folder: Path, device: str, batch_size: int, max_length: int | None) -> None:
+        weights = [path for path in folder.rglob("*.safetensors") if path.is_file()]
+        if not weights:
+            raise UsageError(f"the model at {str(folder)!r} has no *.safetensors; weights in a pickle are never loaded")
+        with _quiet():
+            sentences = need("sentence_transformers", EXTRA, "a sentence model")
+            with _reading(folder, "a sentence model"):
+                self.model = sentences.SentenceTransformer(
+                    str(folder),
+                    device=None if device == "auto" else device,
+                    local_files_only=True,
+                    model_kwargs={"use_safetensors": True},
+                )
+        if max_length:
+            self.model.max_seq_length = max_length
+        limit = self.model.max_seq_length
+        self.max_length = int(limit) if limit and limit < LONGEST else None
+        self.batch_size = batch_size
+        named = dict(self.model.prompts or {})
+        self.prompts = {"query": named.get("query") or "", "document": named.get("document") or _passage(named)}
+
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        """Return the embeddings of texts, [n, dim]."""
+        made = self.model.encode(list(texts), batch_size=self.batch_size, show_progress_bar=False, prompt="")
+        return np.asarray(made, np.float32)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text, not truncated."""
+        found = self.model.tokenizer(list(texts), truncation=False, verbose=False)
+        return [len(ids) for ids in found["input_ids"]]
+
+
+BACKENDS: Mapping[str, type[TextModel]] = {"model2vec": StaticTexts, "onnx": OnnxTexts, "torch": TorchTexts}
+
+
+def backend_of(folder: Path, wanted: str) -> str:
+    """Return the wanted backend, or the lightest that can run the model. Raises UsageError if it cannot run it."""
+    if not folder.is_dir():
+        raise UsageError(f"a sentence model must be a folder, got the file {str(folder)!r}")
+    fits = [name for name, yes in _backends(folder).items() if yes]
+    if wanted == "auto":
+        ready = [name for name in fits if name != "onnx" or find_spec("onnxruntime")]
+        if not ready:
+            raise UsageError(f"{str(folder)!r} contains no sentence model: config.json and its weights are missing")
+        return ready[0]
+    if wanted not in fits:
+        raise UsageError(f"the model at {str(folder)!r} cannot run by {wanted}; allowed: {', '.join(fits) or 'none'}")
+    return wanted
+
+
+def _backends(folder: Path) -> dict[str, bool]:
+    """Return which backends can run the model in a folder, the lightest first."""
+    static = _json(folder / "config.json").get("model_type") == "model2vec"
+    modules = {str(own.get("type", "")).rpartition(".")[2] for own in _list(folder / "modules.json")}
+    onnx = any((folder / name).is_file() for name in ONNX) and (folder / "tokenizer.json").is_file()
+    weights = any((folder / name).is_file() for name in ("config.json", "modules.json"))
+    return {
+        "model2vec": static,
+        "onnx": onnx and modules <= {"Transformer", "Pooling", "Normalize"},
+        "torch": weights and not static,
+    }
+
+
+def _pooling(folder: Path) -> str:
+    """Return how a model pools the states of tokens: "mean", "cls" or "max"."""
+    modes = _json(folder / "1_Pooling" / "config.json") or {"pooling_mode_mean_tokens": True}
+    if isinstance(named := modes.get("pooling_mode"), str):
+        chosen = [named]
+    else:
+        chosen = [name.removeprefix("pooling_mode_") for name, yes in modes.items() if yes is True]
+        chosen = [name.removesuffix("_tokens").removesuffix("_token") for name in chosen]
+    used = [name for name in chosen if name in ("mean", "cls", "max")]
+    if len(used) != 1:
+        raise UsageError(f"pooling by {', '.join(chosen) or 'nothing'} is not supported in ONNX; use backend=torch")
+    return used[0]
+
+
+def _prompts(folder: Path) -> dict[str, str]:
+    """Return the prompts in the configuration of a model, for "query" and "document"."""
+    named = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    return {"query": named.get("query") or "", "document": named.get("document") or _passage(named)}
+
+
+def _passage(named: Mapping[str, Any]) -> str:
+    """Return the prompt of documents under its other usual name."""
+    return str(named.get("passage") or "")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _list(path: Path) -> list[dict[str, Any]]:
+    found = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    return [own for own in found if isinstance(own, dict)] if isinstance(found, list) else []
+
+
+@contextmanager
+def _reading(folder: Path, what: str) -> Iterator[None]:
+    """Convert whatever the parsers of a model raise to UsageError."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise UsageError(f"{str(folder)!r} cannot be read as {what} ({reason})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the progress bars of transformers off standard error while a model loads."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # otherwise a later fork prints a warning
+    logging = need("transformers.utils.logging", EXTRA, "a sentence model")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
