@@ -231,4 +231,4 @@ def kind_of(quantizer: Quantizer | None) -> int | str | None:
     """Return the argument `vectors` of `Index.create` for a quantizer."""
     if quantizer is None:
         return None
-    return quantizer.width if quantizer.name == "binary" else quantizer.name
+    return quantizer.width if quantizer.name == "additive" else quantizer.name

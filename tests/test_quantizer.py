@@ -9,7 +9,7 @@ import pytest
 
 from hashret.errors import StoreError, UsageError
 from hashret.features import CSRMatrix
-from hashret.quantizer import AT_ONCE, BinaryAutoencoder, Float, Int8, Quantizer, checked_kind, fit, restore
+from hashret.quantizer import AT_ONCE, Additive, Float, Int8, Quantizer, checked_kind, fit, restore
 
 
 def features(n: int = 600, dim: int = 32, seed: int = 0) -> np.ndarray:
@@ -32,7 +32,7 @@ def recall(x: np.ndarray, quantizer: Quantizer, k: int = 10) -> float:
 
 def test_more_bytes_are_nearer_and_a_few_beat_sign_bits() -> None:
     x = features()
-    at = {bytes_: recall(x, BinaryAutoencoder.fit(x, bytes_)) for bytes_ in (2, 4, 8)}
+    at = {bytes_: recall(x, Additive.fit(x, bytes_)) for bytes_ in (2, 4, 8)}
     assert at[2] < at[4] < at[8]
     signs = np.where(x @ np.random.default_rng(1).standard_normal((32, 32)) > 0, 1, -1)
     near = np.argsort(-(unit(x) @ unit(x).T), axis=1)[:, :10]
@@ -45,7 +45,7 @@ def test_more_bytes_are_nearer_and_a_few_beat_sign_bits() -> None:
 
 def test_each_round_of_descent_lowers_the_error() -> None:
     x = features()
-    made = BinaryAutoencoder.fit(x, 4)
+    made = Additive.fit(x, 4)
     rows = unit(x)
     best = np.square(rows - (made.mean + _bits(made, x) @ made.weight.T)).sum(axis=1)
     for bit in range(32):
@@ -54,7 +54,7 @@ def test_each_round_of_descent_lowers_the_error() -> None:
         assert (np.square(rows - (made.mean + flipped @ made.weight.T)).sum(axis=1) >= best - 1e-5).mean() > 0.99
 
 
-def _bits(made: BinaryAutoencoder, x: np.ndarray) -> np.ndarray:
+def _bits(made: Additive, x: np.ndarray) -> np.ndarray:
     return np.where(np.unpackbits(made.encode(x).values, axis=1, bitorder="little") > 0, 1.0, -1.0)
 
 
@@ -76,7 +76,7 @@ def test_norms_are_those_of_what_the_values_stand_for(kind: Any, centred: bool) 
 
 def test_documents_are_encoded_alike_in_any_batch() -> None:
     x = features(AT_ONCE + 50)
-    made = BinaryAutoencoder.fit(x, 4)
+    made = Additive.fit(x, 4)
     together = made.encode(x)
     apart = [made.encode(x[start : start + 500]) for start in range(0, len(x), 500)]
     same = (np.concatenate([part.values for part in apart]) == together.values).all(axis=1)
@@ -89,7 +89,7 @@ def test_sparse_and_wide_features_are_learned_from_too() -> None:
     indices, offsets = np.nonzero(dense)[1].astype(np.int32), np.concatenate([[0], np.cumsum(dense.any(axis=1) * 0)])
     offsets = np.concatenate([[0], np.cumsum((dense > 0).sum(axis=1))]).astype(np.int64)
     sparse = CSRMatrix(np.ones(len(indices), np.float32), indices, offsets, 2000)
-    one, other = BinaryAutoencoder.fit(sparse, 4), BinaryAutoencoder.fit(dense, 4)
+    one, other = Additive.fit(sparse, 4), Additive.fit(dense, 4)
     assert (one.encode(sparse).values == other.encode(dense).values).all()
 
 
@@ -106,7 +106,7 @@ def test_fewer_documents_than_bits_are_no_problem(kind: Any) -> None:
 
 def test_a_fit_with_the_same_seed_is_the_same() -> None:
     x = features()
-    one, other = BinaryAutoencoder.fit(x, 4, seed=3), BinaryAutoencoder.fit(x, 4, seed=3)
+    one, other = Additive.fit(x, 4, seed=3), Additive.fit(x, 4, seed=3)
     assert (one.weight == other.weight).all()
 
 
@@ -132,7 +132,7 @@ def test_what_was_learned_survives(kind: Any, centred: bool) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(name: str, change: dict[str, np.ndarray]) -> None:
-    state = BinaryAutoencoder.fit(features(), 4).state()
+    state = Additive.fit(features(), 4).state()
     with pytest.raises(StoreError, match="does not fit its weights"):
         restore(name, 32, state | change)
 

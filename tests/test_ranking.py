@@ -19,7 +19,7 @@ from hashret.analyzer import Analyzer
 from hashret.codes import hamming, pack, unpack
 from hashret.features import Vectors
 from hashret.postings import arrays
-from hashret.quantizer import BinaryAutoencoder
+from hashret.quantizer import Additive
 from hashret.ranking import Codes, QuantizedVectors, Question, Ranking, Words, checked_parts, default_weights
 from hashret.ranking.words import BM25, PAIRS, TITLES
 from hashret.store.derived import Postings
@@ -132,7 +132,7 @@ def quantized() -> QuantizedVectors:
     rng = np.random.default_rng(0)
     x = (rng.standard_normal((300, 6)) @ rng.standard_normal((6, 20))).astype(np.float32)
     x[7] = 0
-    made = BinaryAutoencoder.fit(x, 4)
+    made = Additive.fit(x, 4)
     return QuantizedVectors(made.encode(x), made)
 
 

@@ -1,7 +1,7 @@
-"""Sums over the bits of many codes, by tables with an entry for each value of a byte.
+"""Sums over the bits or halves of the bytes of many codes, by tables with an entry for each value of a byte.
 
-The weights of the bits are rounded to whole multiples of a step, 2^30 of which are the sum of all weights. So sums are
-exact, in whatever order they are taken, and documents with equal codes get equal sums.
+Weights are rounded to whole multiples of a step, 2^30 of which are the largest sum. So sums are exact, in whatever order
+they are taken, and documents with equal codes get equal sums.
 """
 
 from __future__ import annotations
@@ -25,3 +25,15 @@ def signed_table(weights: npt.NDArray[np.floating], width: int) -> tuple[npt.NDA
     step = float(np.abs(exact).sum()) / STEPS or 1.0
     whole = np.rint(exact / step).astype(np.int64).reshape(-1, 8)
     return (whole @ _SIGNS.T).astype(np.int32), step, float(np.abs(whole).sum()) * step  # [bytes, 256]
+
+
+def nibble_table(weights: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.int32], float]:
+    """The table of the sums of the weights of the two halves of a byte, low half first; weights [2 bytes, 16].
+
+    Also the step that its whole numbers are multiples of.
+    """
+    exact = weights.astype(np.float64)
+    step = float(np.abs(exact).max(axis=1).sum()) / STEPS or 1.0
+    whole = np.rint(exact / step).astype(np.int64)
+    low, high = whole[::2, None, :], whole[1::2, :, None]
+    return (high + low).reshape(len(whole) // 2, 256).astype(np.int32), step  # [bytes, 256]

@@ -1,10 +1,10 @@
 """Vectors: the cosine of a question's features and what the documents' vectors stand for.
 
-The question is not quantized. With the binary autoencoder of `quantizer.py` a document is m + W b for its bits b, so
+The question is not quantized. With the codebooks C_j of `quantizer.py` a document is the sum of an entry of each, so
 
-    cosine = (q m + (q W) b) / (|q| |m + W b|)
+    cosine = sum_j q C_j[code_j] / (|q| |sum_j C_j[code_j]|)
 
-where q m and q W are computed once, and the norm is stored with the vector.
+where the products of q with all entries are computed once, and the norm is stored with the vector.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from hashret import loops
 from hashret.features import Floats, Vectors
 from hashret.loops import Doubles, Mask
-from hashret.quantizer import BinaryAutoencoder, Quantizer
-from hashret.ranking.tables import signed_table
+from hashret.quantizer import Additive, Quantizer
+from hashret.ranking.tables import nibble_table
 
 STEPS = 1 << 20  # whole numbers that a question's values are rounded to, either side of zero
 
@@ -39,10 +39,9 @@ class QuantizedVectors:
     def cosines(self, features: Floats) -> Doubles:
         """The cosines [n] of a question's features [dim] with all vectors; 0 for documents without features."""
         query = self.quantizer.prepared(features[None])[0].astype(np.float64)
-        if isinstance(self.quantizer, BinaryAutoencoder):
-            table, step, _ = signed_table(query @ self.quantizer.weight, self.vectors.values.shape[1])
-            offset = float(query @ self.quantizer.mean)
-            return loops.table_scores(self.vectors.values, table, step, offset, self.vectors.norms)
+        if isinstance(self.quantizer, Additive):
+            table, step = nibble_table(self.quantizer.codebooks @ query)
+            return loops.table_scores(self.vectors.values, table, step, 0.0, self.vectors.norms)
         norms = self.vectors.norms.astype(np.float64)
         return np.asarray(self._exact(query) / np.where(norms > 0, norms, np.inf))
 

@@ -18,7 +18,7 @@ from hashret.documents import Document
 from hashret.features import Vectors
 from hashret.index import Index
 from hashret.postings import Occurrences
-from hashret.quantizer import BinaryAutoencoder
+from hashret.quantizer import Additive
 from hashret.ranking import PARTS, Codes, QuantizedVectors, Question, Ranking, Words
 from hashret.store.derived import Postings
 from questions.common import BITS, Indexes, Row, beir, newsgroups, row
@@ -139,7 +139,7 @@ def _ranking(found: Occurrences, rng: np.random.Generator) -> Ranking:
     words = Words([held], [], np.ones(MILLION, bool))
     codes = rng.integers(0, 256, (MILLION, BITS // 8), dtype=np.uint8)
     weight = rng.standard_normal((DIM, 128)).astype(np.float32)
-    quantizer = BinaryAutoencoder(DIM, None, weight, np.zeros(DIM, np.float32))
+    quantizer = Additive(DIM, None, weight, np.zeros(DIM, np.float32))
     values = rng.integers(0, 256, (MILLION, 16), dtype=np.uint8)
     norms = rng.uniform(0.8, 1.2, MILLION).astype(np.float32)
     return Ranking(Codes(codes, BITS), QuantizedVectors(Vectors(values, norms), quantizer), words)

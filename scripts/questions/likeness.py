@@ -14,7 +14,7 @@ from hashret.encoders import ENCODERS
 from hashret.errors import UsageError
 from hashret.evaluation.queries import RankedQueries, evaluate_index
 from hashret.features import Features, Floats, mean_of
-from hashret.quantizer import BinaryAutoencoder, Float
+from hashret.quantizer import Additive, Float
 from hashret.ranking import Codes, QuantizedVectors
 from hashret.readers import read
 from hashret.training import Schedule
@@ -46,7 +46,7 @@ def nearest(case: str, data: Path, indexes: Indexes, seed: int) -> Iterator[Row]
     rows, asked = (exact.prepared(part, 0, len(part)) for part in (own, theirs))
     true = np.argsort(-(asked @ rows.T), axis=1, kind="stable")[:, :NEAREST]
     for size in BYTES:
-        quantizer = BinaryAutoencoder.fit(own, size, centred, seed)
+        quantizer = Additive.fit(own, size, centred, seed)
         vectors = QuantizedVectors(quantizer.encode(own), quantizer)
         found = _recall(true, partial(_cosines, vectors, theirs))
         yield row("vectors", f"{size} bytes", found, dim=own.shape[1], documents=len(own))

@@ -1,0 +1,136 @@
+"""Codebooks: a vector as a sum of entries, one of 16 from each codebook, so that two codebooks share a byte.
+
+Additive quantization (Babenko and Lempitsky, CVPR 2014). For rows x it minimizes
+
+    sum of |x - sum_j C_j[code_j]|^2
+
+over the codebooks C_j by least squares, and over the codes by coordinate descent, in turn. The first codebooks are those
+of a binary autoencoder (Carreira-Perpinan and Raziperchikolaei, CVPR 2015) on the principal axes: four bits of weights
++w and -w each, with bits given to axes by variance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.features import Floats
+from hashret.progress import report
+
+ENTRIES = 16
+ROUNDS = 20
+RIDGE = 1e-3  # of the least squares, as a share of the rows
+SWEEPS = 6  # of the coordinate descent when codes are final; it stops when no code changes
+FIRST_STEP = 0.8  # of a standard deviation: the weight of an axis's first bit; each further bit has half of the last
+_BITS = 4
+_SIGNS = np.where((np.arange(ENTRIES)[:, None] >> np.arange(_BITS)) & 1, 1, -1).astype(np.float32)  # [16, 4]
+
+Assigned = npt.NDArray[np.uint8]  # [n, books], numbers of entries
+
+
+def learn(x: Floats, books: int) -> Floats:
+    """Learn codebooks [books, 16, dim] from rows x [n, dim]."""
+    entries, mean = _first(x, books)
+    codes = assign(x - mean, entries, 1)
+    for number in range(ROUNDS):
+        entries, mean = _solved(x, codes, entries, mean)
+        codes = assign(x - mean, entries, 1, codes)
+        report("learning vectors", number + 1, ROUNDS)
+    entries[0] += mean
+    return entries
+
+
+def assign(x: Floats, codebooks: Floats, sweeps: int = SWEEPS, codes: Assigned | None = None) -> Assigned:
+    """Return codes [n, books] that lower the error of rows x [n, dim], starting from `codes` if they are given.
+
+    Otherwise, the entry of each codebook is first chosen by what the codebooks before it leave.
+    """
+    books = len(codebooks)
+    flat = codebooks.reshape(-1, codebooks.shape[2])
+    gram = flat @ flat.T
+    lengths = np.diag(gram).reshape(books, ENTRIES, 1)
+    rest = np.ascontiguousarray((x @ flat.T).T)  # [16 books, n]: products of the entries with what is left of each row
+    if codes is None:
+        chosen = np.empty((books, len(x)), np.int64)
+        for book in range(books):
+            own = slice(book * ENTRIES, (book + 1) * ENTRIES)
+            chosen[book] = (2 * rest[own] - lengths[book]).argmax(axis=0)
+            rest -= gram[:, book * ENTRIES + chosen[book]]
+    else:
+        chosen = codes.T.astype(np.int64)
+        rest -= gram @ _one_hot(chosen)
+    for _ in range(sweeps):
+        if not _sweep(rest, gram, lengths, chosen):
+            break
+    return np.ascontiguousarray(chosen.T.astype(np.uint8))
+
+
+def _sweep(rest: Floats, gram: Floats, lengths: Floats, chosen: npt.NDArray[np.int64]) -> bool:
+    """Choose the best entry of each codebook in turn, given the others; return whether an entry changed."""
+    changed = False
+    for book, current in enumerate(chosen):
+        start = book * ENTRIES
+        own = slice(start, start + ENTRIES)
+        best = (2 * (rest[own] + gram[own, own][:, current]) - lengths[book]).argmax(axis=0)
+        moved = np.flatnonzero(best != current)
+        if moved.size:
+            rest[:, moved] -= gram[:, start + best[moved]] - gram[:, start + current[moved]]
+            current[moved] = best[moved]
+            changed = True
+    return changed
+
+
+def decode(codes: Assigned, codebooks: Floats) -> Floats:
+    """Return the sums of entries, float32 [n, dim]."""
+    decoded = np.zeros((len(codes), codebooks.shape[2]), np.float32)
+    for book, entries in zip(codes.T, codebooks, strict=True):
+        decoded += entries[book]
+    return decoded
+
+
+def packed(codes: Assigned) -> Assigned:
+    """Return codes [n, books] as bytes [n, books / 2], the first of each pair in the low half."""
+    return np.asarray(codes[:, ::2] | codes[:, 1::2] << _BITS, np.uint8)
+
+
+def unpacked(values: Assigned) -> Assigned:
+    """Return bytes [n, books / 2] as codes [n, books]."""
+    return np.stack([values & (ENTRIES - 1), values >> _BITS], axis=2).reshape(len(values), -1)
+
+
+def _one_hot(chosen: npt.NDArray[np.int64]) -> Floats:
+    """Codes [books, n] as a matrix [16 books, n] of zeros and ones."""
+    matrix = np.zeros((len(chosen) * ENTRIES, chosen.shape[1]), np.float32)
+    matrix[chosen + ENTRIES * np.arange(len(chosen))[:, None], np.arange(chosen.shape[1])] = 1
+    return matrix
+
+
+def _solved(x: Floats, codes: Assigned, codebooks: Floats, mean: Floats) -> tuple[Floats, Floats]:
+    """Codebooks and mean by least squares, drawn to the present ones where few rows use an entry."""
+    ones = np.concatenate([_one_hot(codes.T.astype(np.int64)), np.ones((1, len(x)), np.float32)])
+    products = (ones @ ones.T).astype(np.float64)
+    entries = np.arange(len(products) - 1)
+    products[entries, entries] += RIDGE * len(x)
+    products[np.diag_indices_from(products)] += 1e-6
+    left = x - mean - decode(codes, codebooks)
+    step = np.linalg.solve(products, (ones @ left).astype(np.float64)).astype(np.float32)
+    return codebooks + step[:-1].reshape(codebooks.shape), mean + step[-1]
+
+
+def _first(x: Floats, books: int) -> tuple[Floats, Floats]:
+    """Bits for the principal axes, always the next one where most variance is left; an axis's bit halves its spread."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    centred = x - mean
+    values, axes = np.linalg.eigh(centred.T @ centred / max(1, len(x)))
+    values = np.maximum(values, 1e-12)
+    bits = _BITS * books
+    left, count = values.copy(), np.zeros(len(values), np.int64)
+    for _ in range(bits):
+        most = int(left.argmax())
+        count[most] += 1
+        left[most] /= 4
+    chosen = np.repeat(np.arange(len(values)), count)
+    halvings = np.arange(bits) - np.repeat(np.cumsum(count) - count, count)
+    weight = axes[:, chosen] * np.sqrt(values[chosen]) * FIRST_STEP * 0.5**halvings  # [dim, bits]
+    weight = weight[:, np.argsort(-np.linalg.norm(weight, axis=0), kind="stable")].astype(np.float32)
+    return np.stack([_SIGNS @ four.T for four in np.split(weight, books, axis=1)]), mean.astype(np.float32)
