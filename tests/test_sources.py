@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,6 +57,13 @@ def write_idx(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fiel
 def write_arrays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fields]:
     with (folder / "data").open("wb") as stream:
         np.savez(stream, x=np.eye(COUNT), y=np.array([label_of(n) for n in range(COUNT)]))
+    return folder / "data", Fields()
+
+
+def write_faiss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fields]:
+    index = faiss.IndexFlatL2(COUNT)
+    index.add(np.eye(COUNT, dtype=np.float32))
+    faiss.write_index(index, str(folder / "data"))
     return folder / "data", Fields()
 
 
@@ -103,6 +111,7 @@ FACTORIES = {
     "beir": write_beir,
     "idx": write_idx,
     "arrays": write_arrays,
+    "faiss": write_faiss,
     "parquet": write_parquet,
     "images": write_images,
     "texts": write_texts,
@@ -114,6 +123,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "stdin": {"movable": False},
     "idx": {"kind": "image", "labels": ("0", "1"), "broken": b""},
     "arrays": {"kind": "vector", "broken": b""},
+    "faiss": {"kind": "vector", "labels": (), "broken": b""},
     "parquet": {"broken": b""},
     "images": {"kind": "image", "fields": Fields(label="folder"), "broken": b""},
     "texts": {"fields": Fields(label="folder"), "broken": b""},

@@ -21,6 +21,7 @@ SOURCES: Registry[Source] = Registry(  # `read` tries them in this order
         "beir = hashret.readers.beir:Beir",
         "idx = hashret.readers.idx:Idx",
         "arrays = hashret.readers.arrays:Arrays",
+        "faiss = hashret.readers.faiss:Faiss",
         "parquet = hashret.readers.parquet:Parquet",
         "images = hashret.readers.images:Images",
         "jsonl = hashret.readers.records:JsonLines",

@@ -54,7 +54,7 @@ class Arrays(Source):
                 parts = iter(found)
                 contents, labels, names = (next(parts) if array else None for array in chosen)
                 assert contents is not None
-                yield from self._documents(contents, labels, names, number)
+                yield from documents_of(self.path, contents, labels, names, number)
                 number += len(contents)
 
     @property
@@ -67,30 +67,6 @@ class Arrays(Source):
         """Return the number of rows of x."""
         with arrays_in(self.path) as container:
             return self._chosen(container.arrays)[0].shape[0]
-
-    def _documents(self, contents: np.ndarray[Any, Any], labels: Any, names: Any, before: int) -> Iterator[Document]:
-        numbers = range(before + 1, before + len(contents) + 1)
-        ids = (
-            [f"{portable(self.path.name)}:{n}" for n in numbers]
-            if names is None
-            else [_text(v) for v in names.tolist()]
-        )
-        tags = [()] * len(contents) if labels is None else [_labels(v) for v in labels.tolist()]
-        if contents.ndim == 2:
-            with np.errstate(over="ignore"):
-                contents = contents.astype(np.float32)
-            good = np.isfinite(contents).all(axis=1)
-        else:
-            good = np.ones(len(contents), bool)
-        for id, content, label, number, fine in zip(ids, contents, tags, numbers, good.tolist(), strict=True):
-            if not fine:
-                raise DataError(
-                    f"{shown(self.path)}, row {number} (id {id!r}) holds a NaN, an infinity or a number too large for "
-                    "float32; remove the row"
-                )
-            if not id:
-                raise DataError(f"{shown(self.path)}, row {number}: the id is empty")
-            yield Document(id, content.copy(), label)  # a view would keep the entire chunk in memory
 
     def _chosen(self, arrays: Mapping[str, Array]) -> tuple[Array, Array | None, Array | None]:
         """Return the arrays x, y and ids, checked; y and ids may be None."""
@@ -150,6 +126,33 @@ class Arrays(Source):
         if array.problem:
             raise DataError(f"{shown(self.path)}" + (f", array {name!r}, " if name else " ") + array.problem)
         return array
+
+
+def documents_of(
+    path: Path, contents: np.ndarray[Any, Any], labels: Any, names: Any, before: int
+) -> Iterator[Document]:
+    """Yield the rows of an array as documents. Without `names`, the ids are numbers after `before`.
+
+    Raises DataError for a vector that is not finite in float32.
+    """
+    numbers = range(before + 1, before + len(contents) + 1)
+    ids = [f"{portable(path.name)}:{n}" for n in numbers] if names is None else [_text(v) for v in names.tolist()]
+    tags = [()] * len(contents) if labels is None else [_labels(v) for v in labels.tolist()]
+    if contents.ndim == 2:
+        with np.errstate(over="ignore"):
+            contents = contents.astype(np.float32)
+        good = np.isfinite(contents).all(axis=1)
+    else:
+        good = np.ones(len(contents), bool)
+    for id, content, label, number, fine in zip(ids, contents, tags, numbers, good.tolist(), strict=True):
+        if not fine:
+            raise DataError(
+                f"{shown(path)}, row {number} (id {id!r}) holds a NaN, an infinity or a number too large for "
+                "float32; remove the row"
+            )
+        if not id:
+            raise DataError(f"{shown(path)}, row {number}: the id is empty")
+        yield Document(id, content.copy(), label)  # a view would keep the entire chunk in memory
 
 
 def _listed(arrays: Mapping[str, Array]) -> str:

@@ -13,6 +13,7 @@ _LENGTHS = struct.Struct("<QQ")  # lengths in bytes of the header and of the raw
 FUNCTIONS = frozenset(
     {
         "hashret.store.hdf5:places",
+        "hashret.worker.faiss:rows",
         "hashret.worker.hdf5:arrays",
         "hashret.worker.hdf5:rows",
         "hashret.worker.image:decode",
