@@ -33,6 +33,7 @@ MODULES = {
     "ask": ("query", "show", "info"),
     "browse": ("outliers", "clusters", "map"),
     "measure": ("eval", "compare"),
+    "quantize": ("quantize",),
     "about": ("encoders", "vectorizers", "sources", "searchers", "doctor", "demo"),
 }
 """The commands of each module, so that running one command imports only its module."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from hashret.cli.output import counted, emit
 from hashret.cli.session import command
 
 if TYPE_CHECKING:
+    from hashret.readers import Source
     from hashret.store.check import Problem
 
 PANEL = "Create and change an index"
@@ -42,7 +44,7 @@ def index(
     hasher: o.HasherAt = None,
     vectors: o.Vectors = None,
     language: o.Language = None,
-    force: Annotated[bool, o.opt("--force", help="Replace an existing index.")] = False,
+    force: o.Force = False,
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
@@ -51,13 +53,19 @@ def index(
 ) -> None:
     """Learn codes from the sources and build an index."""
     from hashret.hasher import Hasher
-    from hashret.index import Index
 
     documents = o.read_sources(sources, source, id, text, label, strict=strict)
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
-    with Index.create(path, documents, hasher=fitted, force=force, **o.deriving(vectors, language), **fit) as made:
+    create(path, documents, hasher=fitted, force=force, **o.deriving(vectors, language), **fit)
+
+
+def create(path: str | Path, documents: Source, **arguments: Any) -> None:
+    """Build an index with these arguments of `Index.create`, and log what was built."""
+    from hashret.index import Index
+
+    with Index.create(path, documents, **arguments) as made:
         log.info(
             f"indexed {counted(len(made), 'document')} in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
             f"search it with: hashret query -i {path} ..."

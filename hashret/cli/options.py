@@ -89,6 +89,7 @@ Vectors = Annotated[
 Language = Annotated[
     str | None, opt("--language", help="Language of the texts, for stemming; none, or auto: detect it.", metavar="NAME")
 ]
+Force = Annotated[bool, opt("--force", help="Replace an existing index.")]
 By = Annotated[
     str | None,
     opt("--by", help="Rank by these parts: words, codes, vectors.", metavar="PART[,PART]"),
