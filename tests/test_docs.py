@@ -124,6 +124,17 @@ def test_the_guide_runs(page: str, desk: Path, tmp_path: Path, monkeypatch: pyte
         exec(example, names)
 
 
+def test_the_report_of_the_guide_is_that_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hashret.evaluation.quantize import report
+
+    monkeypatch.chdir(tmp_path)
+    exec(next(own for own in blocks("docs/guide/vectors.md", "python") if FIRST in own), {})
+    table = blocks("docs/guide/vectors.md", "text")[0].splitlines()[2:]
+    told = {name: list(map(float, numbers)) for name, *numbers in map(str.split, table)}
+    for row in report(np.load("embeddings.npy"), methods=[name for name in told if name != "opq"], sizes=[8]):
+        assert told[row["method"]][:4] == pytest.approx([*row.values()][1:5], abs=0.01)  # libraries round differently
+
+
 def test_links_between_pages_lead_to_files() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     links = [
