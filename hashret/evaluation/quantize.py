@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -125,7 +125,8 @@ class Task:
         return {f"recall@{k}": round(float(mean), 4) for k, mean in zip(KS, right.mean(axis=0), strict=True)}
 
 
-Plan = Sequence[tuple[str, int, Any]]
+Maker = Callable[[Floats, int, int], Method]  # of what to learn from, a size and a seed
+Plan = Sequence[tuple[str, int, Maker]]
 
 
 def _rows(plan: Plan, task: Task) -> Iterator[Row]:
@@ -133,15 +134,15 @@ def _rows(plan: Plan, task: Task) -> Iterator[Row]:
     for number, (name, size, make) in enumerate(plan):
         tell("comparing methods", number, len(plan), name)
         try:
-            yield _measured(name, partial(make, task.learned, size, task.seed), task, edges)
+            yield _measured(name, size, make, task, edges)
         except UsageError as error:
             log.info(f"{name}{f' of {size} bytes' if METHODS[name].sized else ''} is left out: {error}")
     tell("comparing methods", len(plan), len(plan))
 
 
-def _measured(name: str, make: Any, task: Task, edges: Floats) -> Row:
+def _measured(name: str, size: int, make: Maker, task: Task, edges: Floats) -> Row:
     started = time.perf_counter()
-    method: Method = make()
+    method = make(task.learned, size, task.seed)
     fitted = time.perf_counter()
     method.add(task.rows)
     added = time.perf_counter()
@@ -168,7 +169,7 @@ def _plan(methods: Sequence[str] | None, sizes: Sequence[int] | None, dim: int, 
     if oversample < 1:
         raise UsageError(f"oversample must be at least 1, got {oversample}")
     chosen = sizes or [size for size in BYTES if size <= most] or [most]
-    makers: dict[str, Any] = {**METHODS, "rescored": partial(Rescored, oversample=oversample)}
+    makers: dict[str, Maker] = {**METHODS, "rescored": partial(Rescored, oversample=oversample)}
     return [
         (name, size, makers[name])
         for name in dict.fromkeys(methods or METHODS)
