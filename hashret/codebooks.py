@@ -4,9 +4,9 @@ Additive quantization (Babenko and Lempitsky, CVPR 2014). For rows x it minimize
 
     sum of |x - sum_j C_j[code_j]|^2
 
-over the codebooks C_j by least squares, and over the codes by coordinate descent, in turn. The first codebooks are those
-of a binary autoencoder (Carreira-Perpinan and Raziperchikolaei, CVPR 2015) on the principal axes: four bits of weights
-+w and -w each, with bits given to axes by variance.
+over the codebooks C_j by least squares, and over the codes by coordinate descent, in turn. It starts as a binary
+autoencoder on the principal axes (Carreira-Perpinan and Raziperchikolaei, CVPR 2015): the entries of a codebook are the
+sums of four bits with weights +w or -w, and axes get bits by their variance.
 """
 
 from __future__ import annotations

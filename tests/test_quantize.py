@@ -44,10 +44,10 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def test_a_row_has_the_bytes_and_the_share_of_neighbours_found() -> None:
     x, queries = vectors(), vectors(40, seed=5)
     rows = rows_of(x, queries, sizes=[4])
-    wanted = {"float": 132, "int8": 36, "signs": 4, "binary": 8, "rescored": 44, "itq": 4, "pq": 4, "opq": 4}
+    wanted = {"float": 132, "int8": 36, "signs": 4, "additive": 8, "rescored": 44, "itq": 4, "pq": 4, "opq": 4}
     assert {method: size for method, size in rows if method != "rabitq"} == wanted
     true = np.argsort(-(queries @ x.T), axis=1)[:, :10]
-    for name in ("signs", "binary"):
+    for name in ("signs", "additive"):
         method = METHODS[name](x, 4, 0)
         method.add(x)
         found = [method.search(query, 100)[:10] for query in queries]
@@ -73,9 +73,9 @@ def test_the_same_seed_gives_the_same_report() -> None:
 
 
 def test_rescoring_brings_the_nearest_to_the_front() -> None:
-    rows = rows_of(vectors(), methods=["binary", "rescored"], sizes=[2])
-    assert rows["rescored", 42]["recall@1"] > rows["binary", 6]["recall@1"] + 0.1
-    assert rows["rescored", 42]["recall@100"] == rows["binary", 6]["recall@100"]
+    rows = rows_of(vectors(), methods=["additive", "rescored"], sizes=[2])
+    assert rows["rescored", 42]["recall@1"] > rows["additive", 6]["recall@1"] + 0.1
+    assert rows["rescored", 42]["recall@100"] == rows["additive", 6]["recall@100"]
     (most,) = report(vectors(), methods=["rescored"], sizes=[2], oversample=300)
     assert most["recall@100"] > rows["rescored", 42]["recall@100"]
     x = vectors()
@@ -89,7 +89,7 @@ def test_rescoring_brings_the_nearest_to_the_front() -> None:
 @pytest.mark.parametrize("dim", [3, 20, 33])
 def test_any_number_of_dimensions(dim: int) -> None:
     rows = rows_of(vectors(400, dim), methods=QUICK, sizes=[1, min(dim, 7)])
-    assert {method for method, _ in rows} >= {"float", "int8", "signs", "binary", "rescored", "pq"}
+    assert {method for method, _ in rows} >= {"float", "int8", "signs", "additive", "rescored", "pq"}
     assert all(0 < row["recall@100"] <= 1 for row in rows.values())
 
 
@@ -136,8 +136,8 @@ def test_equal_vectors_are_equally_right() -> None:
 
 def test_what_cannot_be_measured_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "hashret")
-    rows = rows_of(vectors(200, 16), methods=["binary", "pq", "opq", "rabitq"], sizes=[8])
-    assert {method for method, _ in rows} == {"binary"}
+    rows = rows_of(vectors(200, 16), methods=["additive", "pq", "opq", "rabitq"], sizes=[8])
+    assert {method for method, _ in rows} == {"additive"}
     told = [record.getMessage() for record in caplog.records if record.name == "hashret"]
     centroids = "of 8 bytes is left out: it learns 256 centroids, of at least as many vectors; there are 180"
     assert told == [
@@ -148,8 +148,8 @@ def test_what_cannot_be_measured_is_left_out_and_said(caplog: pytest.LogCaptureF
 
 
 def test_default_sizes_are_at_most_a_byte_per_dimension() -> None:
-    assert {size for _, size in rows_of(vectors(200, 20), methods=["binary"])} == {12, 20}
-    assert {size for _, size in rows_of(vectors(200, 5), methods=["binary"])} == {9}
+    assert {size for _, size in rows_of(vectors(200, 20), methods=["additive"])} == {12, 20}
+    assert {size for _, size in rows_of(vectors(200, 5), methods=["additive"])} == {9}
 
 
 def test_lengths_do_not_count_but_mixed_ones_are_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -198,7 +198,7 @@ def test_what_is_no_set_of_vectors(x: Any, queries: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"methods": ["binray"]}, "binary"),
+        ({"methods": ["aditive"]}, "additive"),
         ({"sizes": [0]}, "a vector of 32 dimensions can have 1 to 32 bytes, got 0"),
         ({"sizes": [33]}, "1 to 32 bytes, got 33"),
         ({"oversample": 0}, "oversample must be at least 1, got 0"),
@@ -222,11 +222,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("folder")
 def test_the_command_makes_an_index_and_prints_the_report() -> None:
-    result = hashret("x.npy", "--method", "float", "--method", "binary", "--bytes", "4", "--vectors", "8")
+    result = hashret("x.npy", "--method", "float", "--method", "additive", "--bytes", "4", "--vectors", "8")
     assert result.exit_code == 0
     rows = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(row["method"], row["bytes"]) for row in rows] == [("float", 132), ("binary", 8)]
-    assert all(map(same, rows, report(vectors(), methods=["float", "binary"], sizes=[4])))
+    assert [(row["method"], row["bytes"]) for row in rows] == [("float", 132), ("additive", 8)]
+    assert all(map(same, rows, report(vectors(), methods=["float", "additive"], sizes=[4])))
     with Index.open("indexes/x") as index:
         assert len(index) == 600
         assert index.info()["vectors"] == "8 bytes"
@@ -250,9 +250,9 @@ def test_vectors_and_queries_come_from_any_source(form: str) -> None:
     else:
         pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
         parquet.write_table(pyarrow.table({"vector": list(queries)}), "q")
-    result = hashret("x.npy", "--queries", "q", "--method", "binary", "--bytes", "4")
+    result = hashret("x.npy", "--queries", "q", "--method", "additive", "--bytes", "4")
     assert result.exit_code == 0
-    (row,) = report(vectors(), queries, methods=["binary"], sizes=[4])
+    (row,) = report(vectors(), queries, methods=["additive"], sizes=[4])
     assert same(json.loads(result.stdout), row)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hashret import codebooks
 from hashret.errors import StoreError, UsageError
 from hashret.features import CSRMatrix
-from hashret.quantizer import AT_ONCE, Additive, Float, Int8, Quantizer, checked_kind, fit, restore
+from hashret.quantizer import AT_ONCE, Additive, Float, Int8, Quantizer, checked_kind, default_kind, fit, restore
 
 
 def features(n: int = 600, dim: int = 32, seed: int = 0) -> np.ndarray:
@@ -43,19 +44,34 @@ def test_more_bytes_are_nearer_and_a_few_beat_sign_bits() -> None:
     assert recall(x, Float(32)) == 1
 
 
-def test_each_round_of_descent_lowers_the_error() -> None:
+def test_no_single_entry_could_be_better() -> None:
     x = features()
     made = Additive.fit(x, 4)
-    rows = unit(x)
-    best = np.square(rows - (made.mean + _bits(made, x) @ made.weight.T)).sum(axis=1)
-    for bit in range(32):
-        flipped = _bits(made, x)
-        flipped[:, bit] *= -1
-        assert (np.square(rows - (made.mean + flipped @ made.weight.T)).sum(axis=1) >= best - 1e-5).mean() > 0.99
+    rows, codes = unit(x), codebooks.unpacked(made.encode(x).values)
+    best = np.square(rows - codebooks.decode(codes, made.codebooks)).sum(axis=1)
+    for book in range(8):
+        for entry in range(16):
+            other = codes.copy()
+            other[:, book] = entry
+            worse = np.square(rows - codebooks.decode(other, made.codebooks)).sum(axis=1)
+            assert (worse >= best - 1e-5).mean() > 0.98  # the descent stops after some rounds
 
 
-def _bits(made: Additive, x: np.ndarray) -> np.ndarray:
-    return np.where(np.unpackbits(made.encode(x).values, axis=1, bitorder="little") > 0, 1.0, -1.0)
+def test_more_rounds_lower_the_error() -> None:
+    x = unit(features())
+    first, mean = codebooks._first(x, 8)
+    first[0] += mean
+    errors = [
+        np.square(x - codebooks.decode(codebooks.assign(x, entries), entries)).sum()
+        for entries in (first, codebooks.learn(x, 8))
+    ]
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_codes_are_two_to_a_byte() -> None:
+    codes = np.random.default_rng(0).integers(0, 16, (50, 6)).astype(np.uint8)
+    assert codebooks.packed(codes).shape == (50, 3)
+    assert (codebooks.unpacked(codebooks.packed(codes)) == codes).all()
 
 
 @pytest.mark.parametrize("kind", [1, 4, "int8", "float"])
@@ -107,7 +123,7 @@ def test_fewer_documents_than_bits_are_no_problem(kind: Any) -> None:
 def test_a_fit_with_the_same_seed_is_the_same() -> None:
     x = features()
     one, other = Additive.fit(x, 4, seed=3), Additive.fit(x, 4, seed=3)
-    assert (one.weight == other.weight).all()
+    assert (one.codebooks == other.codebooks).all()
 
 
 @pytest.mark.parametrize("kind", [4, "int8", "float"])
@@ -123,11 +139,11 @@ def test_what_was_learned_survives(kind: Any, centred: bool) -> None:
     ("name", "change"),
     [
         ("ternary", {}),
-        ("binary", {"weight": np.zeros((32, 9), np.float32)}),
-        ("binary", {"weight": np.zeros((31, 8), np.float32)}),
-        ("binary", {"mean": np.zeros(31, np.float32)}),
-        ("binary", {"mean": np.full(32, np.nan, np.float32)}),
-        ("binary", {"more": np.zeros(2, np.float32)}),
+        ("additive", {"codebooks": np.zeros((3, 16, 32), np.float32)}),
+        ("additive", {"codebooks": np.zeros((4, 16, 31), np.float32)}),
+        ("additive", {"codebooks": np.zeros((4, 15, 32), np.float32)}),
+        ("additive", {"codebooks": np.full((4, 16, 32), np.nan, np.float32)}),
+        ("additive", {"more": np.zeros(2, np.float32)}),
         ("float", {}),
     ],
 )
@@ -138,7 +154,11 @@ def test_what_does_not_fit_is_refused(name: str, change: dict[str, np.ndarray]) 
 
 
 def test_kinds() -> None:
-    assert [checked_kind(kind) for kind in ("auto", None, 32, "int8", "float")] == [16, None, 32, "int8", "float"]
-    for kind in (0, 513, True, 1.5, "binary", [16]):
-        with pytest.raises(UsageError, match="vectors must be 'auto', None, a number of bytes from 1 to 512"):
+    assert [checked_kind(kind) for kind in ("auto", None, 32, "int8", "float")] == [
+        *("auto", None, 32, "int8", "float")
+    ]
+    x = features(dim=200)
+    assert [default_kind(x, pretrained) for pretrained in (False, True)] == [16, 25]
+    for kind in (0, 193, True, 1.5, "additive", [16]):
+        with pytest.raises(UsageError, match="vectors must be 'auto', None, a number of bytes from 1 to 192"):
             checked_kind(kind)

@@ -21,7 +21,7 @@ COLUMNS = ("method", "bytes", "recall@1", "recall@10", "recall@100", "queries_pe
     """
 hashret quantize vectors.npy
 hashret quantize vectors.npy --queries questions.npy --vectors 24 -i indexes/small
-hashret quantize vectors.faiss --method binary --method opq --bytes 16 --encoder itq
+hashret quantize vectors.faiss --method additive --method opq --bytes 16 --encoder itq
 """,
     writes=True,
 )
@@ -36,7 +36,7 @@ def quantize(
         list[str] | None,
         o.many(
             "--method",
-            help="Method: float, int8, signs, binary, rescored, itq, pq, opq or rabitq; repeatable; all by default.",
+            help="Method: float, int8, signs, additive, rescored, itq, pq, opq or rabitq; repeatable; all by default.",
             metavar="NAME",
         ),
     ] = None,

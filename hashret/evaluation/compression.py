@@ -21,7 +21,7 @@ from hashret.codes import pack
 from hashret.errors import UsageError
 from hashret.features import Features, Floats
 from hashret.loops import top
-from hashret.quantizer import BinaryAutoencoder, Float, Int8, Quantizer
+from hashret.quantizer import Additive, Float, Int8, Quantizer
 from hashret.ranking import Codes, QuantizedVectors
 from hashret.search import compiled, searcher
 
@@ -84,19 +84,19 @@ class Int8Vectors(Quantized):
         self.bytes = learned.shape[1] + NORM
 
 
-class Binary(Quantized):
-    """The binary autoencoder."""
+class Sums(Quantized):
+    """Additive quantization with codebooks of 16 entries."""
 
     def __init__(self, learned: Floats, size: int, seed: int) -> None:
-        self.quantizer = BinaryAutoencoder.fit(learned, size, seed=seed)
+        self.quantizer = Additive.fit(learned, size, seed=seed)
         self.bytes = size + NORM
 
 
 class Rescored(Method):
-    """The binary autoencoder finds `oversample` rows, which are then ranked by their int8 vectors."""
+    """Additive quantization finds `oversample` rows, which are then ranked by their int8 vectors."""
 
     def __init__(self, learned: Floats, size: int, seed: int, oversample: int = 100) -> None:
-        self.first, self.second = Binary(learned, size, seed), Int8Vectors(learned, size, seed)
+        self.first, self.second = Sums(learned, size, seed), Int8Vectors(learned, size, seed)
         self.bytes, self.oversample = self.first.bytes + self.second.bytes, oversample
 
     def add(self, rows: Floats) -> None:
@@ -229,7 +229,7 @@ METHODS: Mapping[str, type[Method]] = {
     "float": FloatVectors,
     "int8": Int8Vectors,
     "signs": Signs,
-    "binary": Binary,
+    "additive": Sums,
     "rescored": Rescored,
     "itq": Itq,
     "pq": Product,

@@ -1,7 +1,7 @@
 """Sums over the bits or halves of the bytes of many codes, by tables with an entry for each value of a byte.
 
-Weights are rounded to whole multiples of a step, 2^30 of which are the largest sum. So sums are exact, in whatever order
-they are taken, and documents with equal codes get equal sums.
+Weights are rounded to whole multiples of a step, 2^30 of which are the largest sum. So sums are exact, in whatever
+order they are taken, and documents with equal codes get equal sums.
 """
 
 from __future__ import annotations
