@@ -11,7 +11,7 @@ setup(
             py_limited_api=True,
             optional=True,
         )
-        for name in ("_kernel", "_ranking")
+        for name in ("_kernel", "_ranking", "_codebooks")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -11,6 +11,9 @@ sums of four bits with weights +w or -w, and axes get bits by their variance.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from types import ModuleType
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +29,18 @@ _BITS = 4
 _SIGNS = np.where((np.arange(ENTRIES)[:, None] >> np.arange(_BITS)) & 1, 1, -1).astype(np.float32)  # [16, 4]
 
 Assigned = npt.NDArray[np.uint8]  # [n, books], numbers of entries
+
+
+def kernel() -> ModuleType | None:
+    """The compiled loop, or None if the installation has no compiled part."""
+    if find_spec("hashret._codebooks") is None:
+        return None
+    import hashret._codebooks as compiled
+
+    return compiled
+
+
+_compiled = kernel()
 
 
 def learn(x: Floats, books: int) -> Floats:
@@ -45,24 +60,30 @@ def assign(x: Floats, codebooks: Floats, sweeps: int = SWEEPS, codes: Assigned |
 
     Otherwise, the entry of each codebook is first chosen by what the codebooks before it leave.
     """
-    books = len(codebooks)
     flat = codebooks.reshape(-1, codebooks.shape[2])
-    gram = flat @ flat.T
-    lengths = np.diag(gram).reshape(books, ENTRIES, 1)
-    rest = np.ascontiguousarray((x @ flat.T).T)  # [16 books, n]: products of the entries with what is left of each row
-    if codes is None:
-        chosen = np.empty((books, len(x)), np.int64)
-        for book in range(books):
-            own = slice(book * ENTRIES, (book + 1) * ENTRIES)
-            chosen[book] = (2 * rest[own] - lengths[book]).argmax(axis=0)
-            rest -= gram[:, book * ENTRIES + chosen[book]]
-    else:
-        chosen = codes.T.astype(np.int64)
-        rest -= gram @ _one_hot(chosen)
+    gram, products = flat @ flat.T, x @ flat.T
+    lengths = np.ascontiguousarray(np.diag(gram))
+    chosen = np.zeros((len(x), len(codebooks)), np.uint8) if codes is None else codes.copy()
+    if _compiled is not None:
+        _compiled.assign(products, len(codebooks), gram, lengths, chosen, codes is not None, sweeps)
+        return chosen
+    return _assigned(np.ascontiguousarray(products.T), gram, lengths.reshape(-1, ENTRIES, 1), chosen, codes, sweeps)
+
+
+def _assigned(
+    rest: Floats, gram: Floats, lengths: Floats, chosen: Assigned, codes: Assigned | None, sweeps: int
+) -> Assigned:
+    """Do in NumPy what the compiled loop does; `rest` [16 books, n] are the products of all entries with the rows."""
+    each = chosen.T.astype(np.int64)
+    for book, current in enumerate(each):
+        own = slice(book * ENTRIES, (book + 1) * ENTRIES)
+        if codes is None:
+            current[:] = (2 * rest[own] - lengths[book]).argmax(axis=0)
+        rest -= gram[:, book * ENTRIES + current]
     for _ in range(sweeps):
-        if not _sweep(rest, gram, lengths, chosen):
+        if not _sweep(rest, gram, lengths, each):
             break
-    return np.ascontiguousarray(chosen.T.astype(np.uint8))
+    return np.ascontiguousarray(each.T.astype(np.uint8))
 
 
 def _sweep(rest: Floats, gram: Floats, lengths: Floats, chosen: npt.NDArray[np.int64]) -> bool:

@@ -1,0 +1,11 @@
+"""The types of the compiled loop of additive quantization; _codebooks.c says what it does."""
+
+from typing import Any
+
+import numpy as np
+
+Buffer = np.ndarray[Any, Any] | bytes
+
+def assign(
+    products: Buffer, books: int, gram: Buffer, lengths: Buffer, codes: Buffer, given: bool, sweeps: int, /
+) -> None: ...

@@ -1,0 +1,71 @@
+"""The compiled loop of additive quantization: the same as NumPy's, and safe for any input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hashret import codebooks
+
+compiled = codebooks.kernel()
+needs_kernel = pytest.mark.skipif(compiled is None, reason="the extension is not compiled")
+
+
+def rows(n: int = 200, dim: int = 24, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+
+
+@needs_kernel
+@pytest.mark.parametrize("books", [2, 6, 32])
+@pytest.mark.parametrize("sweeps", [0, 1, 6])
+def test_the_compiled_loop_chooses_as_numpy_does(books: int, sweeps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, entries = rows(), rows(books * 16, seed=1).reshape(books, 16, 24)
+    found = codebooks.assign(x, entries, sweeps)
+    again = codebooks.assign(x, entries, sweeps, found)
+    monkeypatch.setattr(codebooks, "_compiled", None)
+    assert (codebooks.assign(x, entries, sweeps) == found).mean() > 0.999  # rounding may decide between two entries
+    assert (codebooks.assign(x, entries, sweeps, found) == again).mean() > 0.999
+    assert found.max() < 16
+
+
+def test_codes_that_are_given_only_get_better() -> None:
+    x, entries = rows(), rows(6 * 16, seed=1).reshape(6, 16, 24)
+    given = np.random.default_rng(2).integers(0, 16, (200, 6)).astype(np.uint8)
+    before = np.square(x - codebooks.decode(given, entries)).sum(axis=1)
+    kept = given.copy()
+    after = np.square(x - codebooks.decode(codebooks.assign(x, entries, 1, given), entries)).sum(axis=1)
+    assert (after <= before + 1e-4).all()
+    assert after.sum() < 0.7 * before.sum()
+    assert (given == kept).all()
+
+
+def test_no_rows_and_equal_entries() -> None:
+    entries = np.zeros((4, 16, 3), np.float32)
+    assert codebooks.assign(rows(0, 3), entries).shape == (0, 4)
+    assert not codebooks.assign(rows(5, 3), entries).any()
+
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("products", np.zeros(31, np.float32), "products must hold"),
+    ("gram", np.zeros(1000, np.float32), "gram must hold"),
+    ("lengths", np.zeros(31, np.float32), "lengths must hold"),
+    ("codes", np.full(2, 16, np.uint8), "codes must be less than 16"),
+    ("books", 0, "1 to 65536 codebooks"),
+]
+
+
+@needs_kernel
+@pytest.mark.parametrize(("name", "value", "message"), WRONG)
+def test_wrong_buffers_are_refused(name: str, value: Any, message: str) -> None:
+    assert compiled is not None
+    given: dict[str, Any] = {
+        "products": np.zeros(32, np.float32),
+        "books": 2,
+        "gram": np.zeros(1024, np.float32),
+        "lengths": np.zeros(32, np.float32),
+        "codes": np.zeros(2, np.uint8),
+    }
+    with pytest.raises(ValueError, match=message):
+        compiled.assign(*(given | {name: value}).values(), True, 1)
