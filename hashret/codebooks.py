@@ -21,7 +21,7 @@ from hashret.features import Floats
 from hashret.progress import report
 
 ENTRIES = 16
-ROUNDS = 20
+ROUNDS, FEWEST_ROUNDS, IN_ALL = 20, 5, 1280  # many codebooks need fewer rounds, which also take longer
 RIDGE = 1e-3  # of the least squares, as a share of the rows
 SWEEPS = 6  # of the coordinate descent when codes are final; it stops when no code changes
 FIRST_STEP = 0.8  # of a standard deviation: the weight of an axis's first bit; each further bit has half of the last
@@ -47,10 +47,11 @@ def learn(x: Floats, books: int) -> Floats:
     """Learn codebooks [books, 16, dim] from rows x [n, dim]."""
     entries, mean = _first(x, books)
     codes = assign(x - mean, entries, 1)
-    for number in range(ROUNDS):
+    rounds = max(FEWEST_ROUNDS, min(ROUNDS, IN_ALL // books))
+    for number in range(rounds):
         entries, mean = _solved(x, codes, entries, mean)
         codes = assign(x - mean, entries, 1, codes)
-        report("learning vectors", number + 1, ROUNDS)
+        report("learning vectors", number + 1, rounds)
     entries[0] += mean
     return entries
 

@@ -15,6 +15,7 @@ from PIL import Image
 from hashret.documents import Document
 from hashret.errors import DataError, StoreError
 from hashret.features import Features
+from hashret.frontends.sentence import Sentence
 from hashret.images import LARGEST, is_grey, thumbnail
 from hashret.images import load as load_image
 from hashret.testing import VectorizerSuite
@@ -24,9 +25,21 @@ from hashret.vectorizers import VECTORIZERS
 from hashret.vectorizers.base import State, Vectorizer
 from hashret.vectorizers.tfidf import TfIdf
 
+from .models import static_model
+
 for _name in VECTORIZERS.names():
-    _attributes = {"vectorizer": VECTORIZERS.get(_name), "__module__": __name__}
-    globals()[f"Test_{_name}"] = type(f"Test_{_name}", (VectorizerSuite,), _attributes)
+    if not VECTORIZERS.get(_name).options().keys() & {"model"}:
+        _attributes = {"vectorizer": VECTORIZERS.get(_name), "__module__": __name__}
+        globals()[f"Test_{_name}"] = type(f"Test_{_name}", (VectorizerSuite,), _attributes)
+
+
+class TestSentence(VectorizerSuite):
+    vectorizer = Sentence
+
+    @pytest.fixture(autouse=True)
+    def _model(self, tmp_path: Path, documents: list[Document], monkeypatch: pytest.MonkeyPatch) -> None:
+        model = static_model(tmp_path / "model", (str(document.content) for document in documents))
+        monkeypatch.setattr(type(self), "options", {"model": str(model)})
 
 
 class TestTokens:

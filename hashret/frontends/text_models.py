@@ -18,6 +18,7 @@ from hashret.errors import UsageError, need
 
 EXTRA = "sentence"
 ONNX = ("onnx/model.onnx", "model.onnx")
+STATIC_LENGTH = 512  # tokens that a model2vec model reads by default
 LONGEST = 1 << 20  # tokens; a tokenizer without a limit reports a larger number
 
 Embeddings = npt.NDArray[np.floating[Any]]
@@ -48,7 +49,8 @@ class StaticTexts(TextModel):
         static = need("model2vec", EXTRA, "a model2vec model")
         with _reading(folder, "a model2vec model"):
             self.model = static.StaticModel.from_pretrained(folder)
-        self.max_length, self.prompts = max_length, _prompts(folder)
+        self.max_length = max_length or getattr(self.model, "max_length", STATIC_LENGTH)
+        self.prompts = _prompts(folder)
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Return the embeddings of texts, [n, dim]."""
@@ -56,7 +58,8 @@ class StaticTexts(TextModel):
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, not truncated."""
-        return [len(tokens) for tokens in self.model.tokenize(list(texts), max_length=None)]
+        self.model.tokenizer.no_truncation()
+        return [len(found.ids) for found in self.model.tokenizer.encode_batch(list(texts))]
 
 
 class OnnxTexts(TextModel):
@@ -172,8 +175,8 @@ def backend_of(folder: Path, wanted: str) -> str:
 
 def _backends(folder: Path) -> dict[str, bool]:
     """Return which backends can run the model in a folder, the lightest first."""
-    static = _json(folder / "config.json").get("model_type") == "model2vec"
     modules = {str(own.get("type", "")).rpartition(".")[2] for own in _list(folder / "modules.json")}
+    static = "StaticEmbedding" in modules or _json(folder / "config.json").get("model_type") == "model2vec"
     onnx = any((folder / name).is_file() for name in ONNX) and (folder / "tokenizer.json").is_file()
     weights = any((folder / name).is_file() for name in ("config.json", "modules.json"))
     return {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -43,6 +43,9 @@ class VectorizerSuite(OptionsSuite):
 
     vectorizer: ClassVar[type[Vectorizer]]
 
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Options that the vectorizer needs."""
+
     def subject(self) -> type[Vectorizer]:
         """Return the vectorizer class."""
         return self.vectorizer
@@ -55,7 +58,7 @@ class VectorizerSuite(OptionsSuite):
         return make[self.vectorizer.document_type]()[:100]
 
     def test_it_describes_itself(self, documents: list[Document]) -> None:
-        made = self.vectorizer()
+        made = self.vectorizer(**self.options)
         assert made.name
         assert made.summary
         assert made.feature_type in FEATURE_TYPES
@@ -63,7 +66,7 @@ class VectorizerSuite(OptionsSuite):
         assert VECTORIZERS.get(DEFAULTS[made.document_type]).document_type == made.document_type
 
     def test_fit_gives_what_transform_gives(self, documents: list[Document]) -> None:
-        made = self.vectorizer()
+        made = self.vectorizer(**self.options)
         fitted, again = made.fit(documents), made.transform(documents)
         assert len(fitted) == len(again) == 100
         assert fitted.shape == again.shape
@@ -73,26 +76,26 @@ class VectorizerSuite(OptionsSuite):
         np.testing.assert_array_equal(dense(fitted), dense(again))
 
     def test_a_documents_features_do_not_depend_on_the_others(self, documents: list[Document]) -> None:
-        made = self.vectorizer()
+        made = self.vectorizer(**self.options)
         at_once = dense(made.fit(documents))
         alone = np.concatenate([dense(made.transform([document])) for document in documents])
         np.testing.assert_array_equal(at_once, alone)
 
     def test_no_documents_have_no_features(self, documents: list[Document]) -> None:
-        made = self.vectorizer()
+        made = self.vectorizer(**self.options)
         made.fit(documents)
         assert len(made.transform([])) == 0
 
     def test_its_state_survives_saving(self, documents: list[Document]) -> None:
-        made = self.vectorizer()
+        made = self.vectorizer(**self.options)
         wanted = dense(made.fit(documents))
         other = self.vectorizer.from_params(json.loads(json.dumps(made.params())))
         other.restore(through_files(made.state()))
         np.testing.assert_array_equal(dense(other.transform(documents)), wanted)
 
     def test_a_document_of_another_type_is_refused_by_id(self, documents: list[Document]) -> None:
-        made = self.vectorizer()
-        fitted = self.vectorizer()
+        made = self.vectorizer(**self.options)
+        fitted = self.vectorizer(**self.options)
         fitted.fit(documents)
         for stray in [STRAY[kind] for kind in STRAY if kind != made.document_type]:
             with pytest.raises(DataError, match="'stray' is a"):
