@@ -15,6 +15,7 @@ from hashret.hasher import Hasher
 from hashret.ingest import as_document
 from hashret.parts import Parts
 from hashret.quantizer import Quantizer
+from hashret.ranking.score import ENOUGH, default_weights
 from hashret.readers.base import Fields
 from hashret.snapshot import Made, on_snapshot
 from hashret.store import Record, Store
@@ -161,6 +162,7 @@ class Reading:
             (2, 4)
         """
         manifest, codes = self.store.manifest, self.codes
+        facts = dict(self.hasher.vectorizer.state().facts)
         buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
         return {
             "path": self.store.name,
@@ -180,6 +182,8 @@ class Reading:
             "parts": list(self.parts),
             "language": self.language,
             "vectors": self._vectors_kind(),
+            "weights": default_weights(self.parts, False, ENOUGH, self.hasher.vectorizer.pretrained),
+            "model": facts if "checksum" in facts else None,
             "unseen_words": self._unseen("added"),
             "labels": sorted({label for labels in self.labels for label in labels}),
             "fields": self.fields.as_json(),

@@ -218,6 +218,7 @@ def test_default_weights_grow_with_the_known_words_of_a_question() -> None:
     parts = ("words", "codes", "vectors")
     assert default_weights(parts, False, 3) == {"words": 1, "codes": 0.125, "vectors": 0.125}
     assert default_weights(parts, False, 60) == {"words": 1, "codes": 0.5, "vectors": 0.5}
+    assert default_weights(parts, False, 3, pretrained=True) == {"words": 1, "codes": 0.5, "vectors": 1.5}
     assert default_weights(("codes", "vectors"), False, 3) == {"codes": 0.5, "vectors": 1}
     assert default_weights(("codes", "vectors"), True, 0) == {"codes": 1, "vectors": 0.25}
 

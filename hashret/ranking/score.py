@@ -8,7 +8,8 @@ that is only rounding counts as 0. A document without features (none of its word
 vectors, and so do all documents if the question has none. Scores compare within one question only.
 
 Weights. A question: words 1, codes and vectors .5 min(1, n / 12) each, with n the distinct words of the question that
-the index knows, because two words say little about a topic; without words, codes .5 and vectors 1. Likeness ("more
+the index knows, because two words say little about a topic; words 1, codes .5 and vectors 1.5 if codes and vectors come
+from a model that was trained elsewhere; without words, codes .5 and vectors 1. Likeness ("more
 like this") of texts: codes 1, vectors .25; of images and vectors as for a question.
 """
 
@@ -31,6 +32,7 @@ from hashret.ranking.words import Words
 PARTS = ("words", "codes", "vectors")
 ENOUGH = 12  # known words of a question from which codes and vectors have their full weight
 TOPIC = 0.5  # their weight beside words
+PRETRAINED = 1.5  # the weight of vectors of a model that was trained elsewhere, beside words
 LIKE = 0.25  # the weight of vectors beside codes in the likeness of texts
 
 By = str | Sequence[str] | None
@@ -98,8 +100,8 @@ def default_weights(by: Sequence[str], likeness: bool, known_terms: int, pretrai
     if likeness:
         usual = {"words": 1.0, "codes": 1.0, "vectors": LIKE}
     else:
-        share = min(1.0, known_terms / ENOUGH)
-        usual = {"words": 1.0, "codes": TOPIC * share, "vectors": TOPIC * share}
+        share = 1.0 if pretrained else min(1.0, known_terms / ENOUGH)
+        usual = {"words": 1.0, "codes": TOPIC * share, "vectors": PRETRAINED if pretrained else TOPIC * share}
         if "words" not in by:
             usual = {"codes": TOPIC, "vectors": 1.0}
     return {name: usual[name] for name in by}
