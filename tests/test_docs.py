@@ -40,6 +40,7 @@ PAGES = {
     "bench_training": "training.md",
     "bench_browse": "browse.md",
     "bench_questions": "questions.md",
+    "bench_embeddings": "embeddings.md",
 }
 FIRST = "# data of the commands below\n"  # a line of examples that run before the commands of a page
 
