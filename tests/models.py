@@ -72,3 +72,23 @@ def torch_model(folder: Path, texts: Iterable[str], prompts: dict[str, str] | No
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content), "utf-8")
     return folder
+
+
+def onnx_text_model(folder: Path, texts: Iterable[str]) -> Path:
+    """A model in ONNX format that looks up a vector for each token; the caller's tokenizer pads with [PAD]."""
+    from onnx import TensorProto, helper, numpy_helper, save_model
+
+    tokenizer = tokenizer_of(texts)
+    vectors = np.random.default_rng(0).standard_normal((tokenizer.get_vocab_size(), DIM)).astype(np.float32)
+    names = ("input_ids", "attention_mask")
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in names]
+    states = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", DIM])
+    nodes = [helper.make_node("Gather", ["vectors", "input_ids"], ["last_hidden_state"])]
+    graph = helper.make_graph(nodes, "model", inputs, [states], [numpy_helper.from_array(vectors, "vectors")])
+    (folder / "onnx").mkdir(parents=True)
+    save_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "onnx/model.onnx"
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 5}', "utf-8")
+    return folder

@@ -23,7 +23,7 @@ from hashret.frontends.sentence import Sentence
 from hashret.hasher import Hasher, Settings
 from hashret.index import Index, cache_of
 
-from .models import DIM, static_model, torch_model
+from .models import DIM, onnx_text_model, static_model, tokenizer_of, torch_model
 
 TEXTS = [
     "wheat was dear that year",
@@ -281,3 +281,28 @@ def test_embeddings_that_cannot_be_used_are_refused(static: Path, monkeypatch: p
 def test_settings_split_name_and_model() -> None:
     made = Settings("itq", "sentence:/models/a:b", {}).vectorizer("text")
     assert made.params()["model"] == "/models/a:b"
+
+
+def test_a_model_in_onnx_format_needs_no_torch(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    model = onnx_text_model(tmp_path / "model", WORDS)
+    graph = onnx.load(model / "onnx" / "model.onnx").graph
+    table = onnx.numpy_helper.to_array(graph.initializer[0])
+    vectorizer = Sentence(model=str(model), batch_size=4)
+    found = np.asarray(vectorizer.fit(DOCUMENTS).input)
+    assert (vectorizer.facts["backend"], vectorizer.facts["max_length"]) == ("onnx", 5)
+    tokenizer = tokenizer_of(WORDS)
+    tokenizer.enable_truncation(5)
+    wanted = np.stack([table[tokenizer.encode(text).ids].mean(axis=0) for text in TEXTS])  # without padding
+    assert found == pytest.approx(wanted / np.linalg.norm(wanted, axis=1, keepdims=True), abs=1e-6)
+    assert vectorizer.facts["truncated"] == pytest.approx(np.mean([len(t.split()) > 3 for t in TEXTS]), abs=1e-3)
+    create(tmp_path / "index", model)
+    code = (
+        f"import sys, hashret\nassert hashret.Index.open({str(tmp_path / 'index')!r}).search('storm', k=1)\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'sklearn', 'transformers')))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+    (model / "onnx" / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(UsageError, match="cannot be read as a model in ONNX format"):
+        Sentence(model=str(model)).fit(DOCUMENTS)

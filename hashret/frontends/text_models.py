@@ -77,8 +77,9 @@ class OnnxTexts(TextModel):
         limit = max_length or _json(folder / "sentence_bert_config.json").get("max_seq_length")
         self.max_length = int(limit) if limit else None
         self.tokenizer.no_truncation()
-        if self.tokenizer.padding is None:
-            self.tokenizer.enable_padding()
+        pad = _json(folder / "tokenizer_config.json").get("pad_token") or "[PAD]"
+        name = str(pad["content"] if isinstance(pad, dict) else pad)
+        self.tokenizer.enable_padding(pad_id=self.tokenizer.token_to_id(name) or 0, pad_token=name)
         self.batch_size, self.prompts = batch_size, _prompts(folder)
         self.inputs = {needed.name for needed in self.session.get_inputs()}
 
