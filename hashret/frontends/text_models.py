@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import UsageError, need
+from hashret.frontends.loading import quiet, read_json, reading
 
 EXTRA = "sentence"
 ONNX = ("onnx/model.onnx", "model.onnx")
@@ -47,7 +46,7 @@ class StaticTexts(TextModel):
 
     def __init__(self, folder: Path, device: str, batch_size: int, max_length: int | None) -> None:
         static = need("model2vec", EXTRA, "a model2vec model")
-        with _reading(folder, "a model2vec model"):
+        with reading(folder, "a model2vec model"):
             self.model = static.StaticModel.from_pretrained(folder)
         self.max_length = max_length or getattr(self.model, "max_length", STATIC_LENGTH)
         self.prompts = _prompts(folder)
@@ -70,11 +69,11 @@ class OnnxTexts(TextModel):
         tokenizers = need("tokenizers", EXTRA, "a model in ONNX format")
         file = next(folder / name for name in ONNX if (folder / name).is_file())
         providers = [name for name in runtime.get_available_providers() if device != "cpu" or "CPU" in name]
-        with _reading(folder, "a model in ONNX format"):
+        with reading(folder, "a model in ONNX format"):
             self.session = runtime.InferenceSession(str(file), providers=providers)
             self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
             self.pooling = _pooling(folder)
-        limit = max_length or _json(folder / "sentence_bert_config.json").get("max_seq_length")
+        limit = max_length or read_json(folder / "sentence_bert_config.json").get("max_seq_length")
         self.max_length = int(limit) if limit else None
         self.tokenizer.no_truncation()
         pad = _json(folder / "tokenizer_config.json").get("pad_token") or "[PAD]"
@@ -128,9 +127,9 @@ class TorchTexts(TextModel):
         weights = [path for path in folder.rglob("*.safetensors") if path.is_file()]
         if not weights:
             raise UsageError(f"the model at {str(folder)!r} has no *.safetensors; weights in a pickle are never loaded")
-        with _quiet():
+        with quiet(EXTRA, "a sentence model"):
             sentences = need("sentence_transformers", EXTRA, "a sentence model")
-            with _reading(folder, "a sentence model"):
+            with reading(folder, "a sentence model"):
                 self.model = sentences.SentenceTransformer(
                     str(folder),
                     device=None if device == "auto" else device,
@@ -177,7 +176,7 @@ def backend_of(folder: Path, wanted: str) -> str:
 def _backends(folder: Path) -> dict[str, bool]:
     """Return which backends can run the model in a folder, the lightest first."""
     modules = {str(own.get("type", "")).rpartition(".")[2] for own in _list(folder / "modules.json")}
-    static = "StaticEmbedding" in modules or _json(folder / "config.json").get("model_type") == "model2vec"
+    static = "StaticEmbedding" in modules or read_json(folder / "config.json").get("model_type") == "model2vec"
     onnx = any((folder / name).is_file() for name in ONNX) and (folder / "tokenizer.json").is_file()
     weights = any((folder / name).is_file() for name in ("config.json", "modules.json"))
     return {
@@ -189,7 +188,7 @@ def _backends(folder: Path) -> dict[str, bool]:
 
 def _pooling(folder: Path) -> str:
     """Return how a model pools the states of tokens: "mean", "cls" or "max"."""
-    modes = _json(folder / "1_Pooling" / "config.json") or {"pooling_mode_mean_tokens": True}
+    modes = read_json(folder / "1_Pooling" / "config.json") or {"pooling_mode_mean_tokens": True}
     if isinstance(named := modes.get("pooling_mode"), str):
         chosen = [named]
     else:
@@ -203,7 +202,7 @@ def _pooling(folder: Path) -> str:
 
 def _prompts(folder: Path) -> dict[str, str]:
     """Return the prompts in the configuration of a model, for "query" and "document"."""
-    named = _json(folder / "config_sentence_transformers.json").get("prompts") or {}
+    named = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
     return {"query": named.get("query") or "", "document": named.get("document") or _passage(named)}
 
 
@@ -212,37 +211,6 @@ def _passage(named: Mapping[str, Any]) -> str:
     return str(named.get("passage") or "")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return found if isinstance(found, dict) else {}
-
-
 def _list(path: Path) -> list[dict[str, Any]]:
     found = json.loads(path.read_text("utf-8")) if path.is_file() else []
     return [own for own in found if isinstance(own, dict)] if isinstance(found, list) else []
-
-
-@contextmanager
-def _reading(folder: Path, what: str) -> Iterator[None]:
-    """Convert whatever the parsers of a model raise to UsageError."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise UsageError(f"{str(folder)!r} cannot be read as {what} ({reason})") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the progress bars of transformers off standard error while a model loads."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # otherwise a later fork prints a warning
-    logging = need("transformers.utils.logging", EXTRA, "a sentence model")
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
