@@ -1,4 +1,4 @@
-"""Load images from files, bytes and arrays at a small size."""
+"""Load images from files, bytes and arrays, by default at a small size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 100_000_000
 MOST_BYTES = 1 << 29
-LARGEST = 256  # pixels along the longer side of a loaded image
+LARGEST = 256  # pixels along the longer side of a loaded image, unless a caller wants more
+OWN_SIZE = 4096  # the same for models, which scale images themselves
+OWN_MEMORY = 1 << 30  # bytes allowed in addition for images at their own size: 100 million pixels twice
 THUMBNAIL = 64  # pixels along the longer side of a thumbnail
 
 SECONDS_PER_MIB = 2.0  # CPU time; a JPEG takes 0.1
@@ -33,8 +35,8 @@ SMALL_BYTES, SMALL_PIXELS, FEW_SCANS = 1 << 16, 1 << 16, 16
 _DECODE = "hashret.worker.image:decode"
 
 
-def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image:
-    """Return an upright image of at most 256 pixels per side, in mode "L" or "RGB", with a white background.
+def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image", largest: int = LARGEST) -> Image:
+    """Return an upright image of at most `largest` pixels per side, in mode "L" or "RGB", with a white background.
 
     Files and bytes are decoded in a worker process; `name` is used in messages. Raises DataError if the content is not
     a valid image or exceeds the limits.
@@ -47,11 +49,11 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image
                 f"{name!r} must be uint8 [height, width] or [height, width, 3], got {content.dtype} {content.shape}"
             )
         image = Image.fromarray(np.ascontiguousarray(content))
-        if max(image.size) > LARGEST:
-            image.thumbnail((LARGEST, LARGEST))
+        if max(image.size) > largest:
+            image.thumbnail((largest, largest))
         return image
     try:
-        (mode, width, height), pixels = decoded(content)
+        (mode, width, height), pixels = decoded(content, largest)
     except FileNotFoundError:
         raise DataError(f"image not found: {name!r}") from None
     except (OSError, worker.Unreadable) as error:
@@ -60,7 +62,7 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image") -> Image
     return Image.frombytes(mode, (width, height), pixels)
 
 
-def decoded(content: Path | bytes) -> tuple[Any, bytes]:
+def decoded(content: Path | bytes, largest: int = LARGEST) -> tuple[Any, bytes]:
     """Return [mode, width, height] and the pixels of a decoded image, from a file or bytes.
 
     Raises OSError if the file cannot be read, and worker.Unreadable, a DataError, if it is not a valid image or exceeds
@@ -70,14 +72,16 @@ def decoded(content: Path | bytes) -> tuple[Any, bytes]:
     if size > MOST_BYTES:
         raise worker.Unreadable(f"{size:,} bytes, more than {MOST_BYTES:,}")
     limits = worker.limits_for(size, seconds_per_mib=SECONDS_PER_MIB)
-    arguments: dict[str, Any] = {"largest": LARGEST, "most": MOST_PIXELS, "memory": limits.memory}
+    if largest > LARGEST:
+        limits = limits._replace(memory=limits.memory + OWN_MEMORY, answer=limits.answer + 3 * largest * largest)
+    arguments: dict[str, Any] = {"largest": largest, "most": MOST_PIXELS, "memory": limits.memory}
     if not isinstance(content, bytes) and size > SENT:
         return worker.call(_DECODE, size, b"", limits, path=worker.real(content), **arguments)
     raw = content if isinstance(content, bytes) else content.read_bytes()
     if _harmless(raw):
         # on any error, let the worker decode it again: it reports the reason
         with contextlib.suppress(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError):
-            return decode(raw, LARGEST, min(SMALL_PIXELS, MOST_PIXELS), limits.memory)
+            return decode(raw, largest, min(SMALL_PIXELS, MOST_PIXELS), limits.memory)
     return worker.call(_DECODE, size, raw, limits, **arguments)
 
 
