@@ -106,7 +106,8 @@ def convert(value: Any, wanted: Any) -> Any:
 def describe(wanted: Any) -> str:
     """Return a type in words, for messages."""
     if get_origin(wanted) is tuple:
-        return "whole numbers separated by commas, such as 512,256"
+        of_whole = get_args(wanted)[0] is int
+        return "whole numbers separated by commas, such as 512,256" if of_whole else "numbers separated by commas"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}[wanted]
 
 

@@ -19,6 +19,7 @@ from hashret.hasher import Hasher
 from hashret.parts import Parts
 from hashret.ranking import Question
 from hashret.results import Hits
+from hashret.vectorizers.base import Vectorizer
 
 Query = Document | Content
 Queries = Query | Iterable[Query]
@@ -64,7 +65,7 @@ def is_one_query(queries: Queries, holds: str) -> bool:
 def encode_queries(hasher: Hasher, parts: Parts, queries: Queries) -> EncodedQueries:
     """Encode queries. Raises DataError if the type of a query differs from the documents of the index."""
     each: Any = [queries] if is_one_query(queries, hasher.document_type) else queries
-    documents = [_fitting(document, hasher.document_type) for document in as_documents(each)]
+    documents = [_fitting(document, hasher.vectorizer) for document in as_documents(each)]
     if not documents:
         return EncodedQueries(hasher.encode(documents))
     found = concatenate_queries([_encode(hasher, parts, features) for features in hasher.query_features(documents)])
@@ -89,18 +90,27 @@ def _row(features: Floats | CSRMatrix, row: int) -> Floats | CSRMatrix:
     return features.slice(row, row + 1) if isinstance(features, CSRMatrix) else features[row : row + 1]
 
 
-def _fitting(document: Document, holds: str) -> Document:
-    """Convert a query to the document type of the index. Raises DataError if the type differs."""
+def _fitting(document: Document, vectorizer: Vectorizer) -> Document:
+    """Convert a query to a type that the vectorizer reads. Raises DataError if that is not possible."""
+    holds = vectorizer.document_type
     if holds == "image" and isinstance(document.content, str):
-        if not Path(document.content).is_file():
+        if _is_file(document.content):
+            return Document(document.content, Path(document.content))
+        if "text" not in vectorizer.query_types:
             raise DataError(
                 f"this index holds images, but {document.content[:60]!r} is not the path of an image; "
                 "use an image, the path of an image, or the id of a document as query"
             )
-        return Document(document.content, Path(document.content))
-    if document.kind != holds:
+    if document.kind not in vectorizer.query_types:
         raise DataError(f"this index holds {holds}s, but the query is of type {document.kind}; use a {holds} as query")
     return document
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # a text longer than the names of files may be
+        return False
 
 
 def without_unknown(answers: list[Hits], known: Sequence[bool]) -> list[Hits]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import Any, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -25,7 +25,7 @@ def another_value(kind: type[Options], key: str) -> Any:
     if wanted is str:
         return f"{default}x"
     if get_origin(wanted) is tuple:
-        return (*default, 3)
+        return (*(default or ()), get_args(wanted)[0](3))
     if low is not None and high is not None:
         quarter, half = (wanted(low + (high - low) * share) for share in (0.25, 0.5))
         return quarter if quarter != default else half

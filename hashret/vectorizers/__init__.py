@@ -12,6 +12,7 @@ VECTORIZERS: Registry[Vectorizer] = Registry(
         "pixels = hashret.vectorizers.pixels:Pixels",
         "precomputed = hashret.vectorizers.precomputed:Precomputed",
         "sentence = hashret.frontends.sentence:Sentence",
+        "image = hashret.frontends.image:Image",
     ),
 )
 

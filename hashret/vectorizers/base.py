@@ -36,6 +36,11 @@ class Vectorizer(Options, ABC):
     pretrained: ClassVar[bool] = False  # whether features come from a model that was trained elsewhere
     centred: ClassVar[bool] = False  # whether similarity is that of features less their mean, as for pixels
 
+    @property
+    def query_types(self) -> tuple[str, ...]:
+        """The types of documents that can be queries: that of the documents, and more if a model reads others too."""
+        return (self.document_type,)
+
     @abstractmethod
     def fit(self, documents: Sequence[Document]) -> Features:
         """Learn from the documents and return their features. Raises DataError for documents of another kind."""
