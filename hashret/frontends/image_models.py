@@ -162,12 +162,13 @@ class TransformersImages(ImageModel):
         """Return the embeddings of texts, [n, dim]."""
         import torch
 
-        # SigLIP was trained on texts of full length
-        padding = "max_length" if str(self.model.config.model_type).startswith("siglip") else True
+        # SigLIP was trained on texts of full length, without a mask
+        full = str(self.model.config.model_type).startswith("siglip")
+        padding, names = ("max_length", ["input_ids"]) if full else (True, ["input_ids", "attention_mask"])
         given = self.tokenizer(
             list(texts), padding=padding, truncation=True, max_length=self.longest, return_tensors="pt"
         )
-        wanted = {name: given[name].to(self.device) for name in ("input_ids", "attention_mask") if name in given}
+        wanted = {name: given[name].to(self.device) for name in names}
         with torch.inference_mode():
             return _features(self.model.get_text_features(**wanted))
 
