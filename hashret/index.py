@@ -29,6 +29,7 @@ from hashret.snapshot import Made, become, snapshot
 from hashret.store import Derived, Record, Store, Transaction
 from hashret.store.manifest import Manifest
 from hashret.store.reader import resolved
+from hashret.vectorizers import VECTORIZERS
 
 if TYPE_CHECKING:
     from hashret.store.check import Problem
@@ -253,7 +254,7 @@ class Index(Searching):
 
         The arguments are those of `create`. Omitted arguments and training options keep their values. Queries use
         the old codes until the new ones are complete. Images are read from the stored thumbnails, which are exact up to
-        64 pixels per side.
+        64 pixels per side; for a model, they are read from the original files that still exist.
 
         Raises:
             UsageError: An option is invalid, or the documents are vectors, which are not stored exactly.
@@ -266,10 +267,10 @@ class Index(Searching):
             bits=bits, encoder=encoder, vectorizer=vectorizer, seed=seed, device=device, options=options or None
         )
         before = self.store.manifest.generation
-        sample = Sample(SAMPLE)
-        hasher = Hasher.fit(
-            sample.drawn_from(self.documents()), cache=cache_of(self.store.path), **self._as_before(fit)
-        )
+        sample, settings = Sample(SAMPLE), self._as_before(fit)
+        pretrained = VECTORIZERS.get(settings["vectorizer"].partition(":")[0]).pretrained
+        drawn = sample.drawn_from(self._inputs(self.store.records(), pretrained))
+        hasher = Hasher.fit(drawn, cache=cache_of(self.store.path), **settings)
         kind = kind_of(self._parts.quantizer)
         if hasher.vectorizer.pretrained != self.hasher.vectorizer.pretrained and isinstance(kind, int):
             kind = "auto"
@@ -280,9 +281,7 @@ class Index(Searching):
             about = dict(now.store.manifest.about) | parts.about() | {"words": {}}
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files, new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
-                append(
-                    change, hasher, parts, [now._restore(record, small=True) for record in records], records, "fitted"
-                )
+                append(change, hasher, parts, list(now._inputs(records, pretrained)), records, "fitted")
             now.hasher, now._parts = hasher, parts
 
     def _as_before(self, fit: Mapping[str, Any]) -> dict[str, Any]:

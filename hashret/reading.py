@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -123,8 +123,11 @@ class Reading:
 
     @on_snapshot
     def documents(self) -> Iterator[Document]:
-        """Iterate over all documents, in order of insertion. The content of images is the stored thumbnail."""
-        return (self._restore(record, small=True) for record in self.store.records())
+        """Iterate over all documents, in order of insertion. The content of images is the stored thumbnail.
+
+        If the vectorizer uses a model, the content is the path of the original, as long as that exists.
+        """
+        return self._inputs(self.store.records(), self.hasher.vectorizer.pretrained)
 
     @on_snapshot
     def thumbnail(self, id: str) -> bytes:
@@ -151,6 +154,13 @@ class Reading:
 
     def _restore(self, record: Record, small: bool = False) -> Document:
         return as_document(record, self.hasher.document_type, self.store.manifest.about.get("root") or ".", small)
+
+    def _inputs(self, records: Iterable[Record], pretrained: bool) -> Iterator[Document]:
+        """Yield documents as a vectorizer reads them: a model reads originals of images, others read thumbnails."""
+        for record in records:
+            document = self._restore(record, small=not pretrained)
+            missing = isinstance(document.content, Path) and not document.content.is_file()
+            yield self._restore(record, small=True) if missing else document
 
     @on_snapshot
     def info(self) -> dict[str, Any]:
