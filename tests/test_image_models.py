@@ -427,6 +427,23 @@ class TestOnnx:
         found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert found.stdout.split("\n")[:2] == ["3", "[]"]
 
+    def test_a_refit_reads_the_originals(self, onnx_folder: Path, tmp_path: Path) -> None:
+        Path(tmp_path, "photos").mkdir()
+        for document in pictures(30, 200, 280):
+            Pillow.fromarray(np.asarray(document.content)).save(tmp_path / "photos" / f"{document.id}.png")
+        index = hashret.Index.create(tmp_path / "index", tmp_path / "photos", bits=16, options={"epochs": 1})
+        assert all(isinstance(document.content, np.ndarray) for document in index.documents())
+        index.refit(vectorizer=f"image:{onnx_folder}", encoder="itq")
+        made = hashret.Index.create(
+            tmp_path / "fresh", tmp_path / "photos", bits=16, vectorizer=f"image:{onnx_folder}", encoder="itq"
+        )
+        assert all(isinstance(document.content, Path) for document in index.documents())
+        np.testing.assert_array_equal(index.codes, made.codes)
+        (tmp_path / "photos" / "3.png").unlink()
+        index.refit()
+        kept = {document.id: document.content for document in index.documents()}
+        assert isinstance(kept["3.png"], np.ndarray)
+
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:

