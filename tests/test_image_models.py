@@ -7,7 +7,7 @@ import math
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,21 +106,8 @@ class TestContract(VectorizerSuite):
     vectorizer = Image
 
     @pytest.fixture(autouse=True)
-    def model_by_default(self, request: pytest.FixtureRequest) -> Iterator[None]:
-        """Set the default of the option `model`, except where the test reads the options only."""
-        if "documents" not in request.fixturenames:
-            yield
-            return
-        model = str(request.getfixturevalue("onnx_folder"))
-
-        class Tiny(Image):
-            def __post_init__(self) -> None:
-                self.model = self.model or model
-                super().__post_init__()
-
-        type(self).vectorizer = Tiny
-        yield
-        type(self).vectorizer = Image
+    def _model(self, onnx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(type(self), "options", {"model": str(onnx_folder)})
 
 
 class TestPreprocessing:
