@@ -72,7 +72,7 @@ class Searching(Reading):
 
         Args:
             queries: A query or several. A query is a text, an image (path or array), a vector or a Document, of the
-                same type as the documents of the index.
+                same type as the documents of the index. An index of images whose model reads texts takes texts too.
             k: Number of documents per query.
             labels: Search only documents that have one of these labels. Scores do not depend on it.
             by: The parts to score by: "words", "codes", "vectors", or several. By "codes" alone documents are sorted

@@ -162,6 +162,9 @@ class TestPreprocessing:
             ({"size": {"height": 0, "width": 8}}, "1 to 8192 pixels"),
             ({"do_resize": False}, "do_resize=False"),
             ({"do_flip_channel_order": True}, "do_flip_channel_order=True"),
+            ({"include_top": True}, "include_top=True"),
+            ({"crop_pct": 0.9}, "for ConvNext only"),
+            ({"image_processor_type": "LevitImageProcessor"}, "LevitImageProcessor is not supported"),
             ({"crop_size": 99}, "too small to crop"),
             ({"image_std": [0.0, 1.0, 1.0]}, "std not 0"),
             ({"image_mean": [0.5, 0.5]}, "1 or 3 numbers"),
@@ -183,6 +186,14 @@ class TestPreprocessing:
     def test_configurations_of_timm_that_are_not_supported_are_refused(self, change: Any) -> None:
         with pytest.raises(UsageError):
             from_timm(TIMM | change)
+
+    @pytest.mark.parametrize("size", [(1, 4096), (4096, 1), (2, 3000)])
+    def test_a_very_long_image_takes_little_memory(self, size: tuple[int, int]) -> None:
+        how = from_timm(TIMM)
+        image = Pillow.new("RGB", size, "navy")
+        short = how._shorter(image)
+        assert math.prod(how._resized(short.height, short.width)) <= 248 * 8192 * 1.1
+        np.testing.assert_allclose(how.apply(image)[:, 0, 0], [-1, -1, 2 * 128 / 255 - 1], atol=1e-5)
 
     def test_facts_are_read_again(self) -> None:
         how = from_timm(TIMM)

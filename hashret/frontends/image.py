@@ -141,6 +141,6 @@ class Image(Model):
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"the facts about the model {self.model!r} lack its preprocessing") from error
         self._means = dict(state.tensors)
-        names = {name for name, mean in self._means.items() if mean.shape == (self.dim,)}
+        names = {name for name, mean in self._means.items() if mean.shape == (self.dim,) and np.isfinite(mean).all()}
         if self.facts.get("backend") not in BACKENDS or (self._means and names != {"images", "texts"}):
             raise StoreError(f"the facts about the model {self.model!r} do not fit together")

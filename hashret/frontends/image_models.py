@@ -127,17 +127,14 @@ class TransformersImages(ImageModel):
             config = model.config
             vision = getattr(config, "vision_config", config)
             self.base = processor_constants(path, int(getattr(vision, "num_channels", 3)))
-            self.reads_texts = hasattr(model, "get_text_features") and (path / "tokenizer_config.json").is_file()
+            towers = hasattr(model, "get_text_features") and hasattr(config, "text_config")
+            self.reads_texts = towers and (path / "tokenizer_config.json").is_file()
             if self.reads_texts:
                 self.tokenizer = transformers.AutoTokenizer.from_pretrained(
                     path, local_files_only=True, trust_remote_code=False
                 )
-                self.longest = int(config.text_config.max_position_embeddings)
-        # a model without weights for its pooler gets random ones, so the pooler is not used
-        missing = [name for name in loaded["missing_keys"] if "pooler" not in name]
-        if missing:
-            raise UsageError(f"the model at {str(path)!r} lacks weights, such as {sorted(missing)[0]}")
-        self.pooler = not loaded["missing_keys"] and pooling == "auto"
+                self.longest = min(self.tokenizer.model_max_length, config.text_config.max_position_embeddings)
+        self.pooler = _has_pooler(loaded["missing_keys"], path) and pooling == "auto"
         self.device, self.pooling = torch_device(device), pooling
         self.model = model.float().eval().to(self.device)
 
@@ -247,6 +244,17 @@ def check_weights(folder: Path, names: str = "*.safetensors") -> None:
     """Raise UsageError if a folder has no weights in a safe format."""
     if not any(path.is_file() for path in folder.glob(names)):
         raise UsageError(f"the model at {str(folder)!r} has no {names}; weights in a pickle are never loaded")
+
+
+def _has_pooler(missing: Sequence[str], path: Path) -> bool:
+    """Return whether a model has weights for its pooler; transformers would use random ones.
+
+    Raises UsageError if other weights are missing.
+    """
+    others = sorted(name for name in missing if "pooler" not in name)
+    if others:
+        raise UsageError(f"the model at {str(path)!r} lacks weights, such as {others[0]}")
+    return not missing
 
 
 def torch_device(device: str) -> str:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 FILTERS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # their numbers in Pillow are 0 to 5
 NEEDED = ("size", "crop", "filter", "mean", "std")
 MOST = 8192  # pixels per side of what a model reads
-SHORTEST = ("CLIP", "Bit", "LevIt", "PoolFormer", "ConvNext")  # processors for which a single size is the shorter side
-SQUARE = ("ViT", "DeiT", "Beit", "Siglip", "Dpt", "DPT")  # and for which it is both sides
+SHORTEST = ("CLIP", "Bit", "ConvNext")  # image processors of transformers for which a single size is the shorter side
+SQUARE = ("ViT", "DeiT", "Beit", "Siglip")  # and for which it is both sides
+OTHERS = ("Levit", "PoolFormer", "Perceiver", "Flava")  # and those that do more than their constants say
+UNSUPPORTED = ("do_pad", "do_flip_channel_order", "rescale_offset", "include_top", "keep_aspect_ratio")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         sides = (*self.resize, *self.crop)
-        if not all(isinstance(side, int) and 0 < side <= MOST for side in sides) or len(self.crop) != 2:
+        if (
+            not all(isinstance(side, int) and 0 < side <= MOST for side in sides)
+            or len(self.crop) != 2
+            or len(self.resize) > 2
+        ):
             raise UsageError(f"a model must read images of 1 to {MOST} pixels per side, got {sides}")
         if any(side < part for side, part in zip(self.resize * 2, self.crop, strict=False)):
             raise UsageError(f"images of {self.resize} pixels are too small to crop {self.crop}")
@@ -65,7 +71,7 @@ class Preprocessing:
 
     def apply(self, image: Image) -> Floats:
         """Return what the model reads of an image, float32, in the layout of the model without the batch."""
-        image = image.convert("RGB" if self.channels == 3 else "L")
+        image = self._shorter(image.convert("RGB" if self.channels == 3 else "L"))
         height, width = self._resized(image.height, image.width)
         if image.size != (width, height):
             image = image.resize((width, height), resample=FILTERS.index(self.filter))
@@ -74,6 +80,14 @@ class Preprocessing:
         values = np.asarray(image, np.float32).reshape(*self.crop, self.channels) * np.float32(self.scale)
         normal = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(normal if self.layout == "NHWC" else normal.transpose(2, 0, 1), np.float32)
+
+    def _shorter(self, image: Image) -> Image:
+        """Cut the ends of a very long image, of which the crop shows nothing, so that resizing takes little memory."""
+        most = max(1, min(image.size) * MOST // self.resize[0])
+        if len(self.resize) == 2 or max(image.size) <= most:
+            return image
+        left, top = max(0, image.width - most) // 2, max(0, image.height - most) // 2
+        return image.crop((left, top, image.width - left, image.height - top))
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         if len(self.resize) == 2:
@@ -110,8 +124,10 @@ def from_transformers(config: Mapping[str, Any], channels: int = 3) -> Preproces
     normal = config.get("do_normalize", True)
     needed = ("size", "resample", *(("image_mean", "image_std") if normal else ()))
     _check_there(config, needed, "preprocessor_config.json")
-    for name, allowed in (("do_resize", True), ("do_pad", False), ("do_flip_channel_order", False)):
-        if bool(config.get(name, allowed)) is not allowed:
+    if _processor(config).startswith(OTHERS):
+        raise UsageError(f"the image processor {_processor(config)} is not supported")
+    for name in ("do_resize", *UNSUPPORTED):
+        if bool(config.get(name, name == "do_resize")) is not (name == "do_resize"):
             raise UsageError(f"preprocessor_config.json says {name}={config[name]}, which is not supported")
     resample = config["resample"]
     if resample not in range(len(FILTERS)):
@@ -131,14 +147,16 @@ def _sides(config: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, int]]
     """Return the sides to resize to, and those of the crop, from preprocessor_config.json."""
     size, crop = config["size"], config.get("crop_size")
     if isinstance(size, int):
-        size = _named_size(size, str(config.get("image_processor_type") or config.get("feature_extractor_type")))
+        size = _named_size(size, _processor(config))
     if size.keys() == {"shortest_edge"}:
         resize: tuple[int, ...] = (size["shortest_edge"],)
     elif size.keys() == {"height", "width"}:
         resize = (size["height"], size["width"])
     else:
         raise UsageError(f"size in preprocessor_config.json must have shortest_edge, or height and width, got {size}")
-    if config.get("crop_pct") and len(resize) == 1:  # ConvNeXT: small images are cropped, large ones squashed
+    if config.get("crop_pct") and not _processor(config).startswith("ConvNext"):
+        raise UsageError("preprocessor_config.json says crop_pct, which is supported for ConvNext only")
+    if config.get("crop_pct") and len(resize) == 1:  # small images are cropped, large ones squashed
         [side] = resize
         return ((int(side / config["crop_pct"]),) if side < 384 else (side, side)), (side, side)
     if config.get("do_center_crop", crop is not None):
@@ -148,6 +166,11 @@ def _sides(config: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, int]]
     if len(resize) == 1:
         raise UsageError("preprocessor_config.json says no crop_size, so the size of the model's input is unknown")
     return resize, (resize[0], resize[1])
+
+
+def _processor(config: Mapping[str, Any]) -> str:
+    """Return the name of the image processor."""
+    return str(config.get("image_processor_type") or config.get("feature_extractor_type"))
 
 
 def _named_size(size: int, processor: str) -> dict[str, int]:
