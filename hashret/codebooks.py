@@ -21,8 +21,8 @@ from hashret.features import Floats
 from hashret.progress import report
 
 ENTRIES = 16
-ROUNDS, FEWEST_ROUNDS, IN_ALL = 20, 5, 1280  # many codebooks need fewer rounds, which also take longer
-RIDGE = 1e-3  # of the least squares, as a share of the rows
+ROUNDS, FEWEST_ROUNDS = 20, 3
+RIDGE = 0.04  # of the least squares, as a share of the rows, where there are as many entries as rows
 SWEEPS = 6  # of the coordinate descent when codes are final; it stops when no code changes
 FIRST_STEP = 0.8  # of a standard deviation: the weight of an axis's first bit; each further bit has half of the last
 _BITS = 4
@@ -47,7 +47,7 @@ def learn(x: Floats, books: int) -> Floats:
     """Learn codebooks [books, 16, dim] from rows x [n, dim]."""
     entries, mean = _first(x, books)
     codes = assign(x - mean, entries, 1)
-    rounds = max(FEWEST_ROUNDS, min(ROUNDS, IN_ALL // books))
+    rounds = max(FEWEST_ROUNDS, min(ROUNDS, FEWEST_ROUNDS * len(x) // (ENTRIES * books)))  # else they fit x only
     for number in range(rounds):
         entries, mean = _solved(x, codes, entries, mean)
         codes = assign(x - mean, entries, 1, codes)
@@ -132,7 +132,7 @@ def _solved(x: Floats, codes: Assigned, codebooks: Floats, mean: Floats) -> tupl
     ones = np.concatenate([_one_hot(codes.T.astype(np.int64)), np.ones((1, len(x)), np.float32)])
     products = (ones @ ones.T).astype(np.float64)
     entries = np.arange(len(products) - 1)
-    products[entries, entries] += RIDGE * len(x)
+    products[entries, entries] += RIDGE * len(entries) ** 2 / len(x)
     products[np.diag_indices_from(products)] += 1e-6
     left = x - mean - decode(codes, codebooks)
     step = np.linalg.solve(products, (ones @ left).astype(np.float64)).astype(np.float32)

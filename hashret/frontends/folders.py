@@ -60,7 +60,7 @@ def _from_hub(model: str, extra: str) -> Path:
     try:
         return Path(hub.snapshot_download(model, allow_patterns=list(DOWNLOADED)))
     except Exception as error:  # the hub's own errors, those of its HTTP library, and of the network
-        hint = f" ({INSTALLABLE})" if extra == "sentence" else ""
+        hint = f" ({INSTALLABLE})" if extra == "text-models" else ""
         raise UsageError(
             f"model {model!r} not found: no such folder, and it cannot be downloaded ({reason(error)}); "
             f"give the path of a folder that contains it{hint}"

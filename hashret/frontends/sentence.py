@@ -39,7 +39,7 @@ class Sentence(Model):
     name = "sentence"
     summary = "embeddings of a sentence model, sentence:MODEL (a path, a name on the hub, or minilm)"
     document_type = "text"
-    extra: ClassVar[str] = "sentence"
+    extra: ClassVar[str] = "text-models"
     keyed: ClassVar[tuple[str, ...]] = ("backend", "max_length", "document_prompt", "precision")
 
     def load(self, path: Path, documents: Sequence[Document]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hashret.errors import UsageError, need
 from hashret.frontends.loading import quiet, read_json, reading
 
-EXTRA = "sentence"
+EXTRA = "text-models"
 ONNX = ("onnx/model.onnx", "model.onnx")
 STATIC_LENGTH = 512  # tokens that a model2vec model reads by default
 LONGEST = 1 << 20  # tokens; a tokenizer without a limit reports a larger number
