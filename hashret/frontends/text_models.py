@@ -76,7 +76,7 @@ class OnnxTexts(TextModel):
         limit = max_length or read_json(folder / "sentence_bert_config.json").get("max_seq_length")
         self.max_length = int(limit) if limit else None
         self.tokenizer.no_truncation()
-        pad = _json(folder / "tokenizer_config.json").get("pad_token") or "[PAD]"
+        pad = read_json(folder / "tokenizer_config.json").get("pad_token") or "[PAD]"
         name = str(pad["content"] if isinstance(pad, dict) else pad)
         self.tokenizer.enable_padding(pad_id=self.tokenizer.token_to_id(name) or 0, pad_token=name)
         self.batch_size, self.prompts = batch_size, _prompts(folder)
