@@ -194,7 +194,7 @@ def table(runs: list[Run]) -> str:
             "",
             "## Changed copies",
             "",
-            f"{own[0]['images']} images that matplotlib and scikit-image ship, and glyphs of matplotlib's fonts, are in "
+            f"{own[0]['images']} images that matplotlib and scikit-image ship, and glyphs of its fonts, are in "
             "one index with default options. A changed copy of each is the query. How often the original is first:",
             *_table(own, tuple(dict.fromkeys(run["measure"] for run in own))),
         ]
