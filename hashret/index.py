@@ -18,7 +18,7 @@ from hashret.documents import Document, Documents, Records, Sample, as_ids, batc
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UsageError
 from hashret.hasher import BATCH, Hasher
 from hashret.ingest import append, as_record, changed, describe, each_once, expected, gone, placed, select
-from hashret.parts import SAMPLE, Parts
+from hashret.parts import SAMPLE, Parts, vocabulary_of
 from hashret.progress import track
 from hashret.quantizer import checked_kind
 from hashret.readers import as_source
@@ -374,7 +374,7 @@ def cache_of(path: Path) -> Path:
 
 def _parts_of(store: Store, hasher: Hasher) -> Parts:
     """Load the parts of the generation of a store."""
-    return Parts.restore(store.manifest.about, store.hasher_reader(), hasher.vectorizer.state().vocabulary)
+    return Parts.restore(store.manifest.about, store.hasher_reader(), vocabulary_of(hasher))
 
 
 def _derive(manifest: Manifest, read: Callable[[str], bytes]) -> Callable[[Sequence[Record]], Derived]:

@@ -60,7 +60,7 @@ class Parts:
             if vectors == "auto":
                 vectors = quantizer.default_kind(features, hasher.vectorizer.pretrained)
             made = quantizer.fit(features, vectors, hasher.vectorizer.centred)
-        return cls(analyzer, made, hasher.vectorizer.state().vocabulary)
+        return cls(analyzer, made, vocabulary_of(hasher))
 
     def derive(self, features: Floats | CSRMatrix | None, records: Sequence[Record]) -> Derived:
         """The parts of documents with these records, and these features for vectors."""
@@ -106,6 +106,11 @@ class Parts:
                 f"the parts of the index cannot be read ({error!r:.200}); build the index again"
             ) from error
         return cls(analyzer, made, vocabulary)
+
+
+def vocabulary_of(hasher: Hasher) -> Sequence[str]:
+    """The words that the vectorizer knows. A model trained elsewhere has no list of those that it knows."""
+    return () if hasher.vectorizer.pretrained else hasher.vectorizer.state().vocabulary
 
 
 def report_versions(stored: Mapping[str, str], here: Mapping[str, str]) -> None:

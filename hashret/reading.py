@@ -172,7 +172,7 @@ class Reading:
             (2, 4)
         """
         manifest, codes = self.store.manifest, self.codes
-        facts = dict(self.hasher.vectorizer.state().facts)
+        facts = {name: fact for name, fact in self.hasher.vectorizer.state().facts.items() if name != "text"}
         buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
         return {
             "path": self.store.name,

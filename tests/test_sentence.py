@@ -82,8 +82,31 @@ def test_embeddings_are_those_of_the_model_scaled_to_length_1(static: Path) -> N
     from model2vec import StaticModel
 
     wanted = StaticModel.from_pretrained(static).encode(TEXTS)
-    made = Sentence(model=str(static)).fit(DOCUMENTS).input
-    assert np.asarray(made) == pytest.approx(wanted / np.linalg.norm(wanted, axis=1, keepdims=True), abs=1e-6)
+    vectorizer = Sentence(model=str(static))
+    made = vectorizer.fit(DOCUMENTS).input
+    unit = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
+    assert vectorizer.for_vectors(made) == pytest.approx(unit, abs=1e-6)
+    assert np.asarray(Sentence(model=str(static), words=False).fit(DOCUMENTS).input) == pytest.approx(unit, abs=1e-6)
+
+
+def test_codes_are_learned_from_the_words_too(static: Path) -> None:
+    from hashret.vectorizers.text import Text
+
+    vectorizer = Sentence(model=str(static))
+    features = vectorizer.fit(DOCUMENTS)
+    text = Text()
+    seen = text.fit(DOCUMENTS)
+    assert (np.asarray(features.input)[:, DIM:] == seen.input).all()
+    assert len(features.views) == len(seen.views) + 1
+    again = Sentence.from_params(vectorizer.params())
+    again.restore(vectorizer.state())
+    assert np.array_equal(np.asarray(again.transform(DOCUMENTS).input), np.asarray(features.input))
+
+
+def test_texts_without_words_have_embeddings_alone(tmp_path: Path) -> None:
+    letters = [Document(letter, letter) for letter in "abcdef"]  # the model has vectors for them, but words are longer
+    vectorizer = Sentence(model=str(static_model(tmp_path / "letters", "abcdef")))
+    assert np.asarray(vectorizer.fit(letters).input).shape == (6, DIM)
 
 
 @torch_ignores
@@ -92,7 +115,7 @@ def test_a_model_of_sentence_transformers_embeds_as_its_own_encode_does(torch: P
 
     wanted = SentenceTransformer(str(torch), device="cpu").encode(TEXTS, normalize_embeddings=True)
     vectorizer = Sentence(model=str(torch))
-    assert np.asarray(vectorizer.fit(DOCUMENTS).input) == pytest.approx(wanted, abs=1e-5)
+    assert vectorizer.for_vectors(vectorizer.fit(DOCUMENTS).input) == pytest.approx(wanted, abs=1e-5)
     assert vectorizer.facts["backend"] == "torch"
     assert vectorizer.facts["max_length"] == 32
 
@@ -101,11 +124,11 @@ def test_a_model_of_sentence_transformers_embeds_as_its_own_encode_does(torch: P
 def test_prompts_are_those_of_the_model_unless_others_are_given(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     folder = torch_model(tmp_path / "prompts", WORDS, {"query": "query ", "passage": "passage "})
-    vectorizer = Sentence(model=str(folder))
+    vectorizer = Sentence(model=str(folder), words=False)
     documents = np.asarray(vectorizer.fit(DOCUMENTS).input)
     queries = np.asarray(vectorizer.transform_queries(DOCUMENTS).input)
     assert not np.allclose(documents, queries)
-    plain = Sentence(model=str(folder), query_prompt="", document_prompt="")
+    plain = Sentence(model=str(folder), query_prompt="", document_prompt="", words=False)
     passages = [Document(document.id, f"passage {document.content}") for document in DOCUMENTS]
     assert np.asarray(plain.fit(passages).input) == pytest.approx(documents, abs=1e-6)
     asked = plain.transform_queries([Document("q", f"query {TEXTS[0]}")]).input
@@ -290,7 +313,7 @@ def test_a_model_in_onnx_format_needs_no_torch(tmp_path: Path) -> None:
     graph = onnx.load(model / "onnx" / "model.onnx").graph
     table = onnx.numpy_helper.to_array(graph.initializer[0])
     vectorizer = Sentence(model=str(model), batch_size=4)
-    found = np.asarray(vectorizer.fit(DOCUMENTS).input)
+    found = vectorizer.for_vectors(vectorizer.fit(DOCUMENTS).input)
     assert (vectorizer.facts["backend"], vectorizer.facts["max_length"]) == ("onnx", 5)
     tokenizer = tokenizer_of(WORDS)
     tokenizer.enable_truncation(5)

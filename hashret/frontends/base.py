@@ -146,7 +146,7 @@ class Model(Vectorizer):
 
     def knows(self, features: Floats | CSRMatrix) -> npt.NDArray[np.bool_]:
         """Return which documents have content, bool [n]."""
-        return np.asarray(np.asarray(features).any(axis=1), bool)
+        return np.asarray(np.asarray(features)[:, : self.dim].any(axis=1), bool)
 
     def state(self) -> State:
         """Return the facts about the model; the model itself is not stored."""

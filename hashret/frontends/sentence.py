@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.documents import Document
-from hashret.errors import UsageError
+from hashret.errors import DataError, UsageError
+from hashret.features import CSRMatrix, Features, Floats
 from hashret.frontends.base import Model, Role
 from hashret.frontends.text_models import BACKENDS, TextModel, backend_of
 from hashret.options import option
+from hashret.vectorizers.base import State
+from hashret.vectorizers.text import Text
 
 SAMPLE = 1000  # texts whose length in tokens is counted
 SAID = 0.005  # share of truncated texts from which a warning is logged
@@ -29,6 +32,9 @@ class Sentence(Model):
 
     `sentence:MODEL` names the model. A model2vec model and a model in ONNX format need no torch. If the model has
     prompts for queries and documents (Wang et al. 2022), both are used.
+
+    Codes are learned from the embeddings and from the words, as the vectorizer `text` sees them, which also tell what a
+    long text says after the tokens that the model reads. Vectors are made of the embeddings alone.
     """
 
     backend: str = option("auto", "auto: model2vec, ONNX, else torch", choices=("auto", *BACKENDS))
@@ -36,11 +42,64 @@ class Sentence(Model):
     document_prompt: str = option(None, "text put before each document; auto: that of the model")
     max_length: int = option(None, "tokens that the model reads of a text; auto: that of the model", low=1)
 
+    words: bool = option(True, "whether codes are learned from the words too, and not from the embeddings alone")
+
     name = "sentence"
     summary = "embeddings of a sentence model, sentence:MODEL (a path, a name on the hub, or minilm)"
     document_type = "text"
     extra: ClassVar[str] = "text-models"
     keyed: ClassVar[tuple[str, ...]] = ("backend", "max_length", "document_prompt", "precision")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._text: Text | None = None
+
+    def fit(self, documents: Sequence[Document]) -> Features:
+        """Load the model, embed the documents, and learn from their words. Raises as `Model.fit` does."""
+        embedded = super().fit(documents)
+        self._text = None
+        if not self.words:
+            return embedded
+        text = Text()
+        try:
+            seen = text.fit(documents)
+        except DataError:  # no words
+            return embedded
+        self._text = text
+        values = np.concatenate([embedded.input, seen.input], axis=1)
+        return Features(values, values.shape[1:], self.feature_type, (embedded.input, *seen.views))
+
+    def transform(self, documents: Sequence[Document]) -> Features:
+        """Return embeddings and, if codes are learned from words too, the features of words: float32 [n, any dim]."""
+        return self._with_words(super().transform(documents), documents)
+
+    def transform_queries(self, documents: Sequence[Document]) -> Features:
+        """Return the features of queries, as `transform` does those of documents."""
+        return self._with_words(super().transform_queries(documents), documents)
+
+    def _with_words(self, embedded: Features, documents: Sequence[Document]) -> Features:
+        if self._text is None:
+            return embedded
+        values = np.concatenate([embedded.input, self._text.transform(documents).input], axis=1)
+        return Features(values, values.shape[1:], self.feature_type)
+
+    def for_vectors(self, features: Floats | CSRMatrix) -> Floats:
+        """Return the embeddings, [n, dim]."""
+        return np.asarray(features)[:, : self.dim]
+
+    def state(self) -> State:
+        """Return the facts about the model, and what was learned from words."""
+        if self._text is None:
+            return super().state()
+        text = self._text.state()
+        return State({**self.facts, "text": dict(text.facts)}, text.tensors, text.vocabulary)
+
+    def restore(self, state: State) -> None:
+        """Load what `state` returned. Raises StoreError if it is inconsistent."""
+        super().restore(state)
+        if (facts := self.facts.pop("text", None)) is not None:
+            self._text = Text()
+            self._text.restore(State(facts, state.tensors, state.vocabulary))
 
     def load(self, path: Path, documents: Sequence[Document]) -> dict[str, Any]:
         """Load the model, and count how many of the documents are longer than it reads."""
