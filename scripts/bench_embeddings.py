@@ -68,7 +68,7 @@ class Embedded:
     def of(self, name: str) -> tuple[Floats, Floats]:
         """Embeddings of documents and queries, of length 1."""
         documents, queries = self.documents(name)
-        vectorizer = Sentence(model=MODEL)
+        vectorizer = Sentence(model=MODEL, words=False)
         vectorizer.use("auto", self.cache_file)
         own = vectorizer.fit(documents).input
         return np.asarray(own), np.asarray(vectorizer.transform(queries).input)  # MiniLM has no prompt for queries
@@ -132,21 +132,27 @@ def kinds(case: str, embedded: Embedded, seed: int) -> Rows:
     )
     for k in (10, 100):
         yield {"method": "floats", "measure": f"P@{k}", "value": round(float(shared[:, :k].mean()), 6)}
-    for name in ("neighborhood", "itq"):
-        hasher = Hasher.fit(own, bits=BITS, encoder=name, vectorizer="precomputed", seed=seed)
-        codes = hasher.encode(own), hasher.encode(queries)
-        for row in evaluate(codes[0], labels[0], codes[1], labels[1], measures):
+    made: dict[str, Any] = {"bits": BITS, "seed": seed}
+    alone = Hasher.fit(own, vectorizer="precomputed", **made)
+    itq = Hasher.fit(own, vectorizer="precomputed", encoder="itq", **made)
+    both = Hasher.fit(documents, vectorizer=f"sentence:{MODEL}", cache=embedded.cache_file, **made)
+    without = Hasher.fit(documents, **made)
+    codes = {
+        "neighborhood": (both.encode(documents), both.encode(asked)),
+        "neighborhood, words=false": (alone.encode(own), alone.encode(queries)),
+        "itq on the embeddings": (itq.encode(own), itq.encode(queries)),
+        "neighborhood without a model": (without.encode(documents), without.encode(asked)),
+    }
+    for name, pair in codes.items():
+        for row in evaluate(pair[0], labels[0], pair[1], labels[1], measures):
             yield {"method": f"{name}, {BITS} bits", "measure": row["measure"], "value": row["value"]}
-    hasher = Hasher.fit(documents, bits=BITS, seed=seed)
-    for row in evaluate(hasher.encode(documents), labels[0], hasher.encode(asked), labels[1], measures):
-        yield {"method": f"without a model, {BITS} bits", "measure": row["measure"], "value": row["value"]}
 
 
 def speed(case: str, embedded: Embedded, seed: int) -> Rows:
     """Texts a second, as the median of pairs of runs in turn: sentence-transformers' own encode, and ours."""
     documents = some(embedded.documents(case)[0], 256)
     texts = [str(document.content) for document in documents]
-    vectorizer = Sentence(model=MODEL)
+    vectorizer = Sentence(model=MODEL, words=False)
     vectorizer.fit(documents)
     own: Any = vectorizer._model
     ratios = []
@@ -175,7 +181,7 @@ ABOUT = {
     "answers": "Questions with judgements. `N bytes` ranks by vectors of N bytes alone, and `100 rescored` then orders "
     "the first 100 by int8 vectors. The last rows are the parts of an index with default options.",
     "kinds": "A document is relevant if it has the label of the query. Training saw no labels. `floats` ranks by the "
-    "cosine of the embeddings, the others by Hamming distance.",
+    "cosine of the embeddings, the others by Hamming distance. `words=false` learns codes from the embeddings alone.",
 }
 
 
