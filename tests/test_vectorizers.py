@@ -299,3 +299,22 @@ class TestPrecomputed:
     def test_what_holds_no_numbers_is_refused_by_name(self, bad: np.ndarray) -> None:
         with pytest.raises(DataError, match="'b'"):
             self.make().fit([Document("b", bad)])
+
+
+class TestPrecomputedWarnings:
+    def test_equal_vectors_and_mixed_lengths_are_reported(self, caplog: pytest.LogCaptureFixture) -> None:
+        rng = np.random.default_rng(0)
+        rows = rng.standard_normal((40, 8)).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        make = VECTORIZERS.get("precomputed")
+
+        def fit(values: np.ndarray) -> str:
+            caplog.clear()
+            make().fit([Document(str(place), row) for place, row in enumerate(values)])
+            return caplog.text
+
+        assert fit(rows) == ""
+        assert fit(5 * rows) == ""
+        assert "all 40 vectors are equal" in fit(np.repeat(rows[:1], 40, axis=0))
+        rows[::8] *= 3
+        assert "5 of 40 vectors are not of length 1" in fit(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,12 @@ import numpy as np
 
 from hashret.documents import Document, check_kind
 from hashret.errors import DataError, StoreError
-from hashret.features import Features
+from hashret.features import Features, Floats
 from hashret.vectorizers.base import State, Vectorizer
+
+LENGTHS = 0.05  # a length that is further than this from 1 is not that of a normalized vector
+
+log = logging.getLogger("hashret")
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -29,7 +34,9 @@ class Precomputed(Vectorizer):
         self.dim = len(np.asarray(documents[0].content))
         if not self.dim:
             raise DataError(f"{documents[0].id!r} has no dimensions; a vector needs at least one")
-        return self.transform(documents)
+        features = self.transform(documents)
+        _warn(np.asarray(features.input))
+        return features
 
     def transform(self, documents: Sequence[Document]) -> Features:
         """Return dense features [n, dim]. Raises DataError for another length, NaN or infinity."""
@@ -58,3 +65,15 @@ class Precomputed(Vectorizer):
         if not isinstance(dim, int) or not 0 < dim <= 1 << 24:
             raise StoreError(f"the length of vectors must be a whole number, 1 to {1 << 24}, got {dim!r}")
         self.dim = dim
+
+
+def _warn(values: Floats) -> None:
+    """Warn about vectors that are all equal, and about some that are not normalized although most are."""
+    if len(values) > 1 and (values == values[0]).all():
+        log.warning("all %d vectors are equal; codes cannot tell the documents apart", len(values))
+    others = int((np.abs(np.linalg.norm(values, axis=1) - 1) > LENGTHS).sum())
+    if 0 < others < len(values) / 2:
+        log.warning(
+            "%d of %d vectors are not of length 1, but the others are; codes depend on lengths: normalize all or none",
+            *(others, len(values)),
+        )
