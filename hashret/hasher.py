@@ -107,6 +107,8 @@ class Hasher:
         if bits != "auto":
             check_bits(bits)
         settings = Settings(encoder, vectorizer, {"seed": seed, "device": device} | dict(options or {}))
+        if settings.named:
+            settings.vectorizer("").find()
         sample = settings.draw(as_documents(documents))
         vectors = settings.vectorizer(sample[0].kind)
         vectors.use(device, None if cache is None else Path(cache))

@@ -254,7 +254,7 @@ WRONG = [
 @pytest.mark.parametrize(("vectorizer", "message"), WRONG)
 def test_a_model_that_is_not_there_is_refused(vectorizer: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Hasher.fit(TEXTS, vectorizer=vectorizer)
+        Hasher.fit(iter([]), vectorizer=vectorizer)  # before documents are read
 
 
 def test_a_model_that_cannot_be_downloaded_names_the_other_ways(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +274,7 @@ def test_an_index_downloads_no_model(tmp_path: Path, static: Path, monkeypatch: 
 
     def download(name: str, local_files_only: bool = False, **_: Any) -> str:
         asked.append(local_files_only)
-        if local_files_only and len(asked) != 1:
+        if local_files_only and len(asked) > 2:
             raise OSError("not in the cache")
         return str(static)
 
@@ -282,7 +282,7 @@ def test_an_index_downloads_no_model(tmp_path: Path, static: Path, monkeypatch: 
     Index.create(tmp_path / "index", DOCUMENTS, bits=8, vectorizer="sentence:some/model", options=FAST)
     with pytest.raises(UsageError, match="not found on this computer; an index downloads no model"):
         Index.open(tmp_path / "index").search("wheat")
-    assert asked == [True, True]
+    assert asked == [True, True, True]
 
 
 def test_a_packaged_model_that_is_not_installed_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

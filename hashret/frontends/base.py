@@ -49,6 +49,10 @@ class Model(Vectorizer):
         """Set the device, and the file of the cache of embeddings."""
         self.device, self.cache = device, Cache(cache)
 
+    def find(self) -> None:
+        """Raise UsageError if the model is not found. A model of the hub is downloaded."""
+        model_path(self.model, self.extra)
+
     def fit(self, documents: Sequence[Document]) -> Features:
         """Load the model and embed the documents. Raises UsageError if the model is not found or cannot be used."""
         check_kind(documents, self.document_type, self.name)
