@@ -56,7 +56,7 @@ class Vectorizer(Options, ABC):
     def use(self, device: str, cache: Path | None) -> None:
         """Set the device of a model ("auto", "cpu" or "cuda") and the file in which its embeddings are cached."""
 
-    def find(self) -> None:  # noqa: B027  most vectorizers need nothing
+    def find(self) -> None:
         """Raise UsageError if a model that `fit` needs is not found, before documents are read."""
 
     def for_vectors(self, features: Floats | CSRMatrix) -> Floats | CSRMatrix:
