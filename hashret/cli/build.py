@@ -29,6 +29,7 @@ hashret index letters/
 hashret index news.jsonl.gz --label topic --bits 32
 hashret index photos/ --label folder -i indexes/holiday
 hashret index vectors.npy --encoder itq --bits 128
+hashret index letters/ --vectorizer sentence:minilm
 """,
     writes=True,
 )

@@ -53,7 +53,10 @@ Bits = Annotated[
 EncoderName = Annotated[
     str | None, opt("--encoder", help="Encoder, see hashret encoders [neighborhood].", metavar="NAME")
 ]
-VectorizerName = Annotated[str | None, opt("--vectorizer", help="Vectorizer, see hashret vectorizers.", metavar="NAME")]
+VectorizerName = Annotated[
+    str | None,
+    opt("--vectorizer", help="Vectorizer, or sentence:MODEL or image:MODEL; see hashret vectorizers.", metavar="NAME"),
+]
 Settings = Annotated[
     list[str] | None,
     many("-o", help="Option of encoder, vectorizer or training; repeatable.", metavar="KEY=VALUE"),
@@ -82,7 +85,7 @@ Vectors = Annotated[
     str | None,
     opt(
         "--vectors",
-        help="Vectors stored: bytes a document, int8, float or none [16].",
+        help="Vectors stored: bytes a document, int8, float or none [16; a bit per dimension for embeddings].",
         metavar="BYTES|int8|float|none",
     ),
 ]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hashret.errors import UsageError, need
 from hashret.features import Floats
-from hashret.frontends.loading import quiet, read_json, reading
+from hashret.frontends.loading import onnx_providers, quiet, read_json, reading
 from hashret.frontends.preprocessing import NEEDED, Preprocessing, changed, from_timm, from_transformers
 
 EXTRA = "image-models"
@@ -57,12 +57,9 @@ class OnnxImages(ImageModel):
     def __init__(self, path: Path, device: str, pooling: str) -> None:
         runtime = need("onnxruntime", EXTRA, "a model in ONNX format")
         file = path if path.is_file() else next(path / name for name in ONNX if (path / name).is_file())
-        providers = [f"{name}ExecutionProvider" for name in (("CPU",) if device == "cpu" else ("CUDA", "CPU"))]
-        if device == "cuda" and providers[0] not in runtime.get_available_providers():
-            raise UsageError("device 'cuda' is not available to onnxruntime here; allowed: auto, cpu")
-        there = [name for name in providers if name in runtime.get_available_providers()]
+        providers = onnx_providers(runtime, device)
         with reading(path, "a model in ONNX format"):
-            self.session = runtime.InferenceSession(str(file), providers=there)
+            self.session = runtime.InferenceSession(str(file), providers=providers)
         self.file, self.pooling = file, pooling
         self.input = _image_input(self.session.get_inputs(), path)
         at_once = self.input.shape[0]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hashret.errors import HashretError, UsageError, need
@@ -32,6 +33,15 @@ def reading(path: Path, what: str) -> Iterator[None]:
 def reason(error: Exception) -> str:
     """Return the first line of a message, or the name of the exception if it has none."""
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
+def onnx_providers(runtime: ModuleType, device: str) -> list[str]:
+    """Return what onnxruntime shall run a model on. Raises UsageError if the device is "cuda" and there is none."""
+    wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    there = runtime.get_available_providers()
+    if device == "cuda" and wanted[0] not in there:
+        raise UsageError("device 'cuda' is not available to onnxruntime here; allowed: auto, cpu")
+    return [name for name in wanted if name in there]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import UsageError, need
-from hashret.frontends.loading import quiet, read_json, reading
+from hashret.frontends.loading import onnx_providers, quiet, read_json, reading
 
 EXTRA = "text-models"
 ONNX = ("onnx/model.onnx", "model.onnx")
@@ -68,7 +68,7 @@ class OnnxTexts(TextModel):
         runtime = need("onnxruntime", EXTRA, "a model in ONNX format")
         tokenizers = need("tokenizers", EXTRA, "a model in ONNX format")
         file = next(folder / name for name in ONNX if (folder / name).is_file())
-        providers = [name for name in runtime.get_available_providers() if device != "cpu" or "CPU" in name]
+        providers = onnx_providers(runtime, device)
         with reading(folder, "a model in ONNX format"):
             self.session = runtime.InferenceSession(str(file), providers=providers)
             self.tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
