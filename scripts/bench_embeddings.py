@@ -41,7 +41,7 @@ SIZES, METHODS = (8, 16, 24, 48), ("signs", "additive", "itq", "pq", "opq", "rab
 RESCORED = 100
 JUDGED = {"cranfield": "all", "scifact": "test"}
 NAMES = {"20news": "20 Newsgroups", "websnippets": "search snippets", "scifact": "SciFact", "cranfield": "Cranfield"}
-HELD_OUT = 1000  # queries of a collection, at most
+QUERIES = {"websnippets": 2280, "20news": 1000}  # of the test documents
 
 Rows = Iterator[Run]
 Doubles = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ class Embedded:
             judged = self.qrels(name)
             return beir(self.data, name), [q for q in Beir(self.data / f"ir_{name}").queries if q.id in judged]
         load = snippets if name == "websnippets" else newsgroups
-        return load(self.data, "train"), some(load(self.data, "test"), HELD_OUT)
+        return load(self.data, "train"), some(load(self.data, "test"), QUERIES[name])
 
     def qrels(self, name: str) -> Qrels:
         """The judgements of a collection."""
@@ -139,7 +139,7 @@ def kinds(case: str, embedded: Embedded, seed: int) -> Rows:
     without = Hasher.fit(documents, **made)
     codes = {
         "neighborhood": (both.encode(documents), both.encode(asked)),
-        "neighborhood, words=false": (alone.encode(own), alone.encode(queries)),
+        "neighborhood, words=false": (alone.encode(own), alone.encode(queries)),  # what the first is for short texts
         "itq on the embeddings": (itq.encode(own), itq.encode(queries)),
         "neighborhood without a model": (without.encode(documents), without.encode(asked)),
     }

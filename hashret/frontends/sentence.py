@@ -21,6 +21,7 @@ from hashret.vectorizers.base import State
 from hashret.vectorizers.text import Text
 
 SAMPLE = 1000  # texts whose length in tokens is counted
+LONG = 0.1  # share of truncated texts from which codes are learned from words too
 SAID = 0.005  # share of truncated texts from which a warning is logged
 
 log = logging.getLogger("hashret")
@@ -33,8 +34,8 @@ class Sentence(Model):
     `sentence:MODEL` names the model. A model2vec model and a model in ONNX format need no torch. If the model has
     prompts for queries and documents (Wang et al. 2022), both are used.
 
-    Codes are learned from the embeddings and from the words, as the vectorizer `text` sees them, which also tell what a
-    long text says after the tokens that the model reads. Vectors are made of the embeddings alone.
+    If many texts are longer than the model reads, codes are learned from the embeddings and from the words, as the
+    vectorizer `text` sees them. Vectors are made of the embeddings alone.
     """
 
     backend: str = option("auto", "auto: model2vec, ONNX, else torch", choices=("auto", *BACKENDS))
@@ -42,7 +43,9 @@ class Sentence(Model):
     document_prompt: str = option(None, "text put before each document; auto: that of the model")
     max_length: int = option(None, "tokens that the model reads of a text; auto: that of the model", low=1)
 
-    words: bool = option(True, "whether codes are learned from the words too, and not from the embeddings alone")
+    words: bool = option(
+        None, "whether codes are learned from words too; auto: if many texts are longer than max_length"
+    )
 
     name = "sentence"
     summary = "embeddings of a sentence model, sentence:MODEL (a path, a name on the hub, or minilm)"
@@ -58,7 +61,7 @@ class Sentence(Model):
         """Load the model, embed the documents, and learn from their words. Raises as `Model.fit` does."""
         embedded = super().fit(documents)
         self._text = None
-        if not self.words:
+        if not (self.facts["truncated"] > LONG if self.words is None else self.words):
             return embedded
         text = Text()
         try:
