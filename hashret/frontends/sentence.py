@@ -44,7 +44,7 @@ class Sentence(Model):
     max_length: int = option(None, "tokens that the model reads of a text; auto: that of the model", low=1)
 
     words: bool = option(
-        None, "whether codes are learned from words too; auto: if many texts are longer than max_length"
+        None, "whether codes are learned from words too; auto: if many texts are too long"
     )
 
     name = "sentence"
