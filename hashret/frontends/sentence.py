@@ -43,9 +43,7 @@ class Sentence(Model):
     document_prompt: str = option(None, "text put before each document; auto: that of the model")
     max_length: int = option(None, "tokens that the model reads of a text; auto: that of the model", low=1)
 
-    words: bool = option(
-        None, "whether codes are learned from words too; auto: if many texts are too long"
-    )
+    words: bool = option(None, "whether codes are learned from words too; auto: if many texts are too long")
 
     name = "sentence"
     summary = "embeddings of a sentence model, sentence:MODEL (a path, a name on the hub, or minilm)"
