@@ -6,6 +6,8 @@
 #include <Python.h>
 #include <stdint.h>
 
+#include "_buffers.h"
+
 #define ENTRIES 16 /* of a codebook */
 
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
@@ -54,12 +56,6 @@ WIDE static void assign_row(const Books *books, float *left, uint8_t *chosen, in
             changed = 1;
         }
     }
-}
-
-static int holds(const Py_buffer *buffer, Py_ssize_t count, Py_ssize_t size, const char *what) {
-    if (buffer->len == count * size && (uintptr_t)buffer->buf % (uintptr_t)size == 0) return 1;
-    PyErr_Format(PyExc_ValueError, "%s must hold %zd values of %zd bytes", what, count, size);
-    return 0;
 }
 
 static PyObject *py_assign(PyObject *self, PyObject *args) {

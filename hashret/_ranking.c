@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "_buffers.h"
+
 #define LANES 8 /* partial sums of a mean: value i goes to sum i % 8 */
 
 typedef struct { const uint8_t *next, *end; } Bytes;
@@ -54,14 +56,6 @@ static inline int read_posting(Bytes *from, int64_t rows, int64_t *row, uint32_t
 static PyObject *damaged(void) {
     PyErr_SetString(PyExc_ValueError, "postings are damaged");
     return NULL;
-}
-
-/* Whether a buffer holds `count` values of `size` bytes at an aligned address; sets an error if not. */
-static int holds(const Py_buffer *buffer, Py_ssize_t count, Py_ssize_t size, const char *what) {
-    if (buffer->len == count * size && (!count || (uintptr_t)buffer->buf % (size_t)size == 0)) return 1;
-    PyErr_Format(PyExc_ValueError, "%s must hold %zd aligned values of %zd bytes, got %zd bytes", what, count, size,
-                 buffer->len);
-    return 0;
 }
 
 /* A growing list of 32-bit integers. */

@@ -11,12 +11,10 @@ sums of four bits with weights +w or -w, and axes get bits by their variance.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from types import ModuleType
-
 import numpy as np
 import numpy.typing as npt
 
+from hashret.extensions import extension
 from hashret.features import Floats
 from hashret.progress import report
 
@@ -30,17 +28,7 @@ _SIGNS = np.where((np.arange(ENTRIES)[:, None] >> np.arange(_BITS)) & 1, 1, -1).
 
 Assigned = npt.NDArray[np.uint8]  # [n, books], numbers of entries
 
-
-def kernel() -> ModuleType | None:
-    """The compiled loop, or None if the installation has no compiled part."""
-    if find_spec("hashret._codebooks") is None:
-        return None
-    import hashret._codebooks as compiled
-
-    return compiled
-
-
-_compiled = kernel()
+_compiled = extension("_codebooks")
 
 
 def learn(x: Floats, books: int) -> Floats:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+LENGTHS = 0.05  # a length that is further than this from 1 is not that of a normalized vector
+
 
 FEATURE_TYPES = {
     "counts": "word counts: whole numbers of at least 0",
@@ -112,6 +114,12 @@ def mean_of(matrix: Floats | CSRMatrix) -> Floats:
         total = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.width)
         return (total / len(matrix)).astype(np.float32)
     return np.asarray(matrix.mean(axis=0, dtype=np.float64), np.float32)
+
+
+def not_normalized(lengths: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_] | None:
+    """Return which lengths of vectors are not 1, bool [n]; None if all are, or if most are not."""
+    others = (np.abs(lengths - 1) > LENGTHS) & (lengths > 0)
+    return others if 0 < 2 * others.sum() < len(lengths) else None
 
 
 @overload

@@ -5,14 +5,13 @@ Each works through all documents in one fixed order, so equal input gives equal 
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from itertools import pairwise
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
 from hashret.codes import Codes
+from hashret.extensions import extension
 from hashret.features import Floats
 
 Ints = npt.NDArray[np.uint32]
@@ -23,16 +22,7 @@ NOTHING = np.zeros(0, np.uint8)
 EQUAL = 1e-6  # a deviation below this share of the largest value is rounding
 
 
-def kernel() -> ModuleType | None:
-    """The compiled loops, or None if the installation has no compiled part."""
-    if find_spec("hashret._ranking") is None:
-        return None
-    import hashret._ranking as compiled
-
-    return compiled
-
-
-_compiled = kernel()
+_compiled = extension("_ranking")
 
 
 def bm25(postings: bytes, norms: Doubles, weight: float, scores: Doubles) -> None:

@@ -13,13 +13,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from figures import Run, add_run, data_folder, machine, read_runs
+from figures import Run, add_run, cell_of_seeds, data_folder, machine, method_table, read_runs
 from hashret.documents import Document
 from hashret.evaluation.evaluate import evaluate
 from hashret.evaluation.quantize import report
@@ -202,11 +202,16 @@ def table(found: list[Run]) -> str:
         *_recalls([run for run in found if run["part"] == "recall"]),
     ]
     for part, title in TITLES.items():
-        lines += ["", f"## {title}", "", ABOUT[part], *_figures([run for run in found if run["part"] == part])]
+        own = [run for run in found if run["part"] == part]
+        pairs = dict.fromkeys((run["case"], run["measure"]) for run in own)
+        columns = {f"{NAMES[case]}, {measure}": {"case": case, "measure": measure} for case, measure in pairs}
+        lines += ["", f"## {title}", "", ABOUT[part], *method_table(own, columns)]
     ratios = [run["value"] for run in found if run["part"] == "speed"]
     if ratios:
         lines += ["", "## Speed", ""]
-        lines += [f"Texts a second, compared with `encode` of sentence-transformers in the same run: {_cell(ratios)}."]
+        lines += [
+            f"Texts a second, compared with `encode` of sentence-transformers in the same run: {cell_of_seeds(ratios)}."
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -220,7 +225,7 @@ def _recalls(found: list[Run]) -> list[str]:
         for case in cases:
             here = [run for run in own if run["case"] == case]
             cells += [
-                _cell([run["recall@10"] for run in here]),
+                cell_of_seeds([run["recall@10"] for run in here]),
                 f"{mean(run['fit_seconds'] for run in here):.1f} s" if here else "-",
             ]
         lines.append(f"| {method} | {size} | {' | '.join(cells)} |")
@@ -230,25 +235,6 @@ def _recalls(found: list[Run]) -> list[str]:
 def _code_bytes(run: Run) -> int:
     extra = {"additive": 4, "rabitq": 8}
     return int(run["bytes"]) - extra.get(run["method"], 0)
-
-
-def _figures(found: list[Run]) -> list[str]:
-    columns = list(dict.fromkeys((run["case"], run["measure"]) for run in found))
-    lines = ["", "| | " + " | ".join(f"{NAMES[case]}, {measure}" for case, measure in columns) + " |"]
-    lines += ["| --- |" + " --- |" * len(columns)]
-    for method in dict.fromkeys(run["method"] for run in found):
-        cells = [
-            _cell([r["value"] for r in found if (r["method"], r["case"], r["measure"]) == (method, *column)])
-            for column in columns
-        ]
-        lines.append(f"| {method} | {' | '.join(cells)} |")
-    return lines
-
-
-def _cell(found: list[float]) -> str:
-    if not found:
-        return "-"
-    return f"{mean(found):.3f}" + (f" ± {stdev(found):.3f}" if len(set(found)) > 1 else "")
 
 
 def main() -> None:

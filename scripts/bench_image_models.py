@@ -15,7 +15,6 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench_images import corpus
-from figures import Run, add_run, data_folder, machine, read_runs
+from figures import Run, add_run, data_folder, machine, method_table, read_runs
 from hashret.codes import pack
 from hashret.documents import Document
 from hashret.evaluation.evaluate import evaluate
@@ -188,7 +187,7 @@ def table(runs: list[Run]) -> str:
     for case, title in CASES.items():
         own = [run for run in runs if run["case"] == case]
         if own:
-            lines += ["", f"## {title}", *_table(own, MEASURES)]
+            lines += ["", f"## {title}", *method_table(own, {name: {"measure": name} for name in MEASURES})]
     if own := [run for run in runs if run["part"] == "found"]:
         lines += [
             "",
@@ -196,23 +195,9 @@ def table(runs: list[Run]) -> str:
             "",
             f"{own[0]['images']} images that matplotlib and scikit-image ship, and glyphs of its fonts, are in "
             "one index with default options. A changed copy of each is the query. How often the original is first:",
-            *_table(own, tuple(dict.fromkeys(run["measure"] for run in own))),
+            *method_table(own, {run["measure"]: {"measure": run["measure"]} for run in own}),
         ]
     return "\n".join([*lines, ""])
-
-
-def _table(runs: list[Run], columns: tuple[str, ...]) -> list[str]:
-    lines = ["", "| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
-    for method in dict.fromkeys(run["method"] for run in runs):
-        each = [[r["value"] for r in runs if (r["method"], r["measure"]) == (method, column)] for column in columns]
-        lines.append(f"| {method} | {' | '.join(map(_cell, each))} |")
-    return lines
-
-
-def _cell(values: list[float]) -> str:
-    if not values:
-        return "-"
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(set(values)) > 1 else "")
 
 
 def main() -> None:

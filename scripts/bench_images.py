@@ -18,13 +18,12 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from figures import add_run, data_folder, read_runs
+from figures import add_run, cell, data_folder, read_runs
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
 from hashret.evaluation.evaluate import evaluate
@@ -142,15 +141,11 @@ def table(found: list[dict[str, Any]]) -> str:
             lines += ["| --- |" + " --- |" * (len(BITS[name]) + 1)]
             for method in METHODS[name]:
                 own = [r for r in found if (r["corpus"], r["method"], r["measure"]) == (name, method, what)]
-                cells = [_cell([r["value"] for r in own if r["bits"] == bits]) for bits in BITS[name]]
+                cells = [cell([r["value"] for r in own if r["bits"] == bits]) for bits in BITS[name]]
                 longest = [r for r in own if r["bits"] == BITS[name][-1]]
                 slowest = f"{max(r['fit_seconds'] for r in longest):.0f} s" if longest else "-"
                 lines.append(f"| {method} | {' | '.join(cells)} | {slowest} |")
     return "\n".join([*lines, ""])
-
-
-def _cell(values: list[float]) -> str:
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "") if values else "-"
 
 
 def main() -> None:

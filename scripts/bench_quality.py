@@ -16,12 +16,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
-from figures import add_run, data_folder, machine, read_runs
+from figures import add_run, cell, data_folder, machine, read_runs
 from hashret import tokens
 from hashret.documents import Document
 from hashret.encoders import ENCODERS
@@ -205,8 +205,7 @@ def _tables(own: list[dict[str, Any]]) -> Iterator[str]:
 def _cell(own: list[dict[str, Any]], method: str, bits: int, measure: str) -> str:
     wanted = (method, bits, measure)
     values = [r["value"] for r in own if (r["method"], r["bits"], r["measure"]) == wanted]
-    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{mean(values):.3f}{spread}" if values else "-"
+    return cell(values)
 
 
 def plot(found: list[dict[str, Any]], target: Path, measure: str = "P@100") -> None:

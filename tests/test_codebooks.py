@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hashret import codebooks
+from hashret.extensions import extension
 
-compiled = codebooks.kernel()
+compiled = extension("_codebooks")
 needs_kernel = pytest.mark.skipif(compiled is None, reason="the extension is not compiled")
 
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret import loops, postings
+from hashret.extensions import extension
 from hashret.postings import Occurrences
 
-COMPILED = loops.kernel()
+COMPILED = extension("_ranking")
 EITHER = [None] if COMPILED is None else [None, COMPILED]
 
 

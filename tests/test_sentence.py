@@ -172,6 +172,16 @@ def test_a_damaged_cache_is_reported_and_not_used(
     assert "cannot be used" in record.message
 
 
+def test_a_cache_that_cannot_be_opened_is_reported(
+    tmp_path: Path, static: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    vectorizer = Sentence(model=str(static))
+    vectorizer.use("cpu", tmp_path / "no" / "such" / "folder")
+    assert len(vectorizer.fit(DOCUMENTS)) == len(TEXTS)
+    [record] = [record for record in caplog.records if "cache of embeddings" in record.message]
+    assert "unable to open database file" in record.message
+
+
 def test_embeddings_of_another_length_in_the_cache_are_not_used(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.keep([b"a", b"b"], np.ones((2, 3), np.float32))

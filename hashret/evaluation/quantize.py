@@ -15,12 +15,13 @@ import numpy.typing as npt
 from hashret.documents import batches
 from hashret.errors import DataError, UsageError, unknown
 from hashret.evaluation.compression import METHODS, Method, Rescored
-from hashret.features import Floats
+from hashret.features import Floats, not_normalized
 from hashret.progress import report as tell
 from hashret.progress import track
 from hashret.quantizer import FIT_ROWS, MOST_BYTES
 from hashret.readers.base import Source, shown
 from hashret.vectorizers import VECTORIZERS
+from hashret.vectorizers.base import State
 
 BYTES = (8, 16, 24, 48)
 KS = (1, 10, 100)  # of recall@k
@@ -28,7 +29,6 @@ NEAREST = KS[-1]
 HELD_OUT, SHARE = 1000, 10  # queries taken from the vectors: at most so many, and at most one in SHARE
 OVERSAMPLE = 100
 EQUAL = 1e-6  # cosines that differ by less are equal
-LENGTHS = 0.05  # vectors differ in length if it is further than this from 1
 PAIRS = 1 << 24  # cosines computed at once, 64 MiB
 BATCH = 4096  # vectors read at once
 
@@ -92,8 +92,9 @@ def read_vectors(source: Source) -> Floats:
     precomputed = VECTORIZERS.get("precomputed")()
     parts: list[Floats] = []
     for batch in batches(track(source, "reading vectors", source.count()), BATCH):
-        features = precomputed.transform(batch) if parts else precomputed.fit(batch)
-        parts.append(np.asarray(features.input))
+        if not parts:
+            precomputed.restore(State({"dim": len(np.asarray(batch[0].content))}))  # fit would warn, as the report does
+        parts.append(np.asarray(precomputed.transform(batch).input))
     return np.concatenate(parts)
 
 
@@ -197,8 +198,7 @@ def _directions(vectors: npt.ArrayLike, what: str) -> Floats:
 
 def _check_lengths(lengths: npt.NDArray[np.float64], what: str) -> None:
     """Warn if most lengths are 1 and some are not: then those may have been forgotten."""
-    other = (np.abs(lengths - 1) > LENGTHS) & (lengths > 0)
-    if 0 < 2 * other.sum() < len(lengths):
+    if (other := not_normalized(lengths)) is not None:
         log.warning(
             "%d of %s do not have length 1, as the others have (%.3g to %.3g); the report compares by cosine, where "
             "lengths do not count",

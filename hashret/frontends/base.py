@@ -81,29 +81,24 @@ class Model(Vectorizer):
         return Features(self._embedded(documents, "query"), (self.dim,), self.feature_type)
 
     def _embedded(self, documents: Sequence[Document], role: Role) -> Floats:
-        """Embed documents, from the cache where it has them."""
+        """Embed documents, from the cache where it has them, or queries."""
         if not documents:
             return np.zeros((0, self.dim), np.float32)
         self._check_model()
-        names = keys(self._space(), documents) if role == "document" else []
-        found = self.cache.find(names, self.facts.get("dim")) if names else {}
-        missing = [place for place in range(len(documents)) if not names or names[place] not in found]
-        made = []
+        if role == "query":
+            return self._checked(documents, role)
+        names = keys(self._space(), documents)
+        found = self.cache.find(names, self.facts.get("dim"))
+        missing = [place for place, name in enumerate(names) if name not in found]
         for start in range(0, len(missing), AT_ONCE):
             places = missing[start : start + AT_ONCE]
             rows = self._checked([documents[place] for place in places], role)
-            if names:
-                self.cache.keep([names[place] for place in places], rows)
-            made.append(rows)
+            own = [names[place] for place in places]
+            self.cache.keep(own, rows)
+            found |= zip(own, rows, strict=True)
             if len(missing) > AT_ONCE:
                 report("embedding", start + len(places), len(missing))
-        if len(missing) == len(documents):
-            return np.concatenate(made)
-        values = np.empty((len(documents), len(next(iter(found.values())))), np.float32)
-        values[missing] = np.concatenate(made) if made else 0
-        for place in set(range(len(documents))) - set(missing):
-            values[place] = found[names[place]]
-        return values
+        return np.stack([found[name] for name in names])
 
     def _checked(self, documents: Sequence[Document], role: Role) -> Floats:
         """Embed documents; those without content are rows of zeros. Raises DataError for NaN or infinity."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +31,14 @@ class Cache:
         found: dict[bytes, Floats] = {}
         if self.path is None or not self.path.exists():
             return found
-        with self._opened() as connection:
-            for start in range(0, len(keys), AT_ONCE):
-                some = list(keys[start : start + AT_ONCE])
-                asked = f"SELECT key, embedding FROM embeddings WHERE key IN ({', '.join('?' * len(some))})"
-                found |= {key: np.frombuffer(data, "<f4") for key, data in connection.execute(asked, some)}
+        try:
+            with closing(sqlite3.connect(self.path, timeout=WAIT)) as connection:
+                for start in range(0, len(keys), AT_ONCE):
+                    some = list(keys[start : start + AT_ONCE])
+                    asked = f"SELECT key, embedding FROM embeddings WHERE key IN ({', '.join('?' * len(some))})"
+                    found |= {key: np.frombuffer(data, "<f4") for key, data in connection.execute(asked, some)}
+        except sqlite3.Error as error:
+            self._give_up(error)
         return {key: row for key, row in found.items() if dim is None or len(row) == dim}
 
     def keep(self, keys: Sequence[bytes], embeddings: Floats) -> None:
@@ -43,19 +46,18 @@ class Cache:
         if self.path is None:
             return
         rows = zip(keys, (row.astype("<f4").tobytes() for row in embeddings), strict=True)
-        with self._opened() as connection, connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, embedding BLOB NOT NULL)")
-            connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        assert self.path is not None
         try:
-            with closing(sqlite3.connect(self.path, timeout=WAIT)) as connection:
-                yield connection
+            with closing(sqlite3.connect(self.path, timeout=WAIT)) as connection, connection:
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS embeddings (key BLOB PRIMARY KEY, embedding BLOB NOT NULL)"
+                )
+                connection.executemany("INSERT OR REPLACE INTO embeddings VALUES (?, ?)", rows)
         except sqlite3.Error as error:
-            log.warning("the cache of embeddings at %s cannot be used (%s); delete it", self.path, error)
-            self.path = None
+            self._give_up(error)
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        log.warning("the cache of embeddings at %s cannot be used (%s); nothing is cached", self.path, error)
+        self.path = None
 
 
 def keys(space: str, documents: Sequence[Document]) -> list[bytes]:

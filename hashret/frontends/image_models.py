@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hashret.errors import UsageError, need
 from hashret.features import Floats
-from hashret.frontends.loading import onnx_providers, quiet, read_json, reading
+from hashret.frontends.loading import check_weights, onnx_providers, quiet, read_json, reading
 from hashret.frontends.preprocessing import NEEDED, Preprocessing, changed, from_timm, from_transformers
 
 EXTRA = "image-models"
@@ -48,7 +48,7 @@ class ImageModel(ABC):
 
     def encode_texts(self, texts: Sequence[str]) -> Embeddings:
         """Return the embeddings of texts, [n, dim]."""
-        raise NotImplementedError
+        raise UsageError("this model reads no texts")
 
 
 class OnnxImages(ImageModel):
@@ -235,12 +235,6 @@ def _constants_beside(file: Path) -> Preprocessing | None:
         if config := read_json(folder / "config.json").get("pretrained_cfg"):
             return from_timm(config)
     return None
-
-
-def check_weights(folder: Path, names: str = "*.safetensors") -> None:
-    """Raise UsageError if a folder has no weights in a safe format."""
-    if not any(path.is_file() for path in folder.glob(names)):
-        raise UsageError(f"the model at {str(folder)!r} has no {names}; weights in a pickle are never loaded")
 
 
 def _has_pooler(missing: Sequence[str], path: Path) -> bool:

@@ -35,6 +35,13 @@ def reason(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
+def check_weights(folder: Path, pattern: str = "*.safetensors") -> None:
+    """Raise UsageError if a folder has no weights in a safe format, with names that match the pattern."""
+    if not any(path.is_file() for path in folder.glob(pattern)):
+        name = pattern.removeprefix("**/")
+        raise UsageError(f"the model at {str(folder)!r} has no {name}; weights in a pickle are never loaded")
+
+
 def onnx_providers(runtime: ModuleType, device: str) -> list[str]:
     """Return what onnxruntime shall run a model on. Raises UsageError if the device is "cuda" and there is none."""
     wanted = ["CPUExecutionProvider"] if device == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]

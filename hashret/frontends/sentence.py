@@ -104,7 +104,7 @@ class Sentence(Model):
 
     def load(self, path: Path, documents: Sequence[Document]) -> dict[str, Any]:
         """Load the model, and count how many of the documents are longer than it reads."""
-        backend = str(self.facts.get("backend") or backend_of(path, self.backend))
+        backend = backend_of(path, self.backend) if documents else str(self.facts["backend"])
         self._model: TextModel = BACKENDS[backend](path, self.device, self.batch_size, self.max_length)
         prompts = self._model.prompts
         self._prompts = {

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.errors import UsageError, need
-from hashret.frontends.loading import onnx_providers, quiet, read_json, reading
+from hashret.frontends.loading import check_weights, onnx_providers, quiet, read_json, reading
 
 EXTRA = "text-models"
 ONNX = ("onnx/model.onnx", "model.onnx")
@@ -124,9 +124,7 @@ class TorchTexts(TextModel):
     """A model of sentence-transformers (Reimers and Gurevych 2019), run by torch."""
 
     def __init__(self, folder: Path, device: str, batch_size: int, max_length: int | None) -> None:
-        weights = [path for path in folder.rglob("*.safetensors") if path.is_file()]
-        if not weights:
-            raise UsageError(f"the model at {str(folder)!r} has no *.safetensors; weights in a pickle are never loaded")
+        check_weights(folder, "**/*.safetensors")
         with quiet(EXTRA, "a sentence model"):
             sentences = need("sentence_transformers", EXTRA, "a sentence model")
             with reading(folder, "a sentence model"):
@@ -141,8 +139,7 @@ class TorchTexts(TextModel):
         limit = self.model.max_seq_length
         self.max_length = int(limit) if limit and limit < LONGEST else None
         self.batch_size = batch_size
-        named = dict(self.model.prompts or {})
-        self.prompts = {"query": named.get("query") or "", "document": named.get("document") or _passage(named)}
+        self.prompts = _of_roles(self.model.prompts or {})
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Return the embeddings of texts, [n, dim]."""
@@ -201,14 +198,13 @@ def _pooling(folder: Path) -> str:
 
 
 def _prompts(folder: Path) -> dict[str, str]:
-    """Return the prompts in the configuration of a model, for "query" and "document"."""
-    named = read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
-    return {"query": named.get("query") or "", "document": named.get("document") or _passage(named)}
+    """Return the prompts in the configuration of a model."""
+    return _of_roles(read_json(folder / "config_sentence_transformers.json").get("prompts") or {})
 
 
-def _passage(named: Mapping[str, Any]) -> str:
-    """Return the prompt of documents under its other usual name."""
-    return str(named.get("passage") or "")
+def _of_roles(named: Mapping[str, Any]) -> dict[str, str]:
+    """Return the prompts for "query" and "document", which some models call "passage"."""
+    return {"query": named.get("query") or "", "document": named.get("document") or named.get("passage") or ""}
 
 
 def _list(path: Path) -> list[dict[str, Any]]:

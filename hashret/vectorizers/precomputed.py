@@ -10,10 +10,8 @@ import numpy as np
 
 from hashret.documents import Document, check_kind
 from hashret.errors import DataError, StoreError
-from hashret.features import Features, Floats
+from hashret.features import Features, Floats, not_normalized
 from hashret.vectorizers.base import State, Vectorizer
-
-LENGTHS = 0.05  # a length that is further than this from 1 is not that of a normalized vector
 
 log = logging.getLogger("hashret")
 
@@ -71,9 +69,8 @@ def _warn(values: Floats) -> None:
     """Warn about vectors that are all equal, and about some that are not normalized although most are."""
     if len(values) > 1 and (values == values[0]).all():
         log.warning("all %d vectors are equal; codes cannot tell the documents apart", len(values))
-    others = int((np.abs(np.linalg.norm(values, axis=1) - 1) > LENGTHS).sum())
-    if 0 < others < len(values) / 2:
+    if (others := not_normalized(np.linalg.norm(values, axis=1))) is not None:
         log.warning(
             "%d of %d vectors are not of length 1, but the others are; codes depend on lengths: normalize all or none",
-            *(others, len(values)),
+            *(others.sum(), len(values)),
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import mean, stdev
+from statistics import mean
 
+from figures import cell
 from questions.common import BITS, DEFAULT, Row
 
 COMPARED, SURE, SEEDS = "bm25s", 0.05, 3
@@ -98,7 +99,7 @@ def _against(found: Sequence[Row]) -> Iterator[str]:
         better += difference > 0 and largest < SURE
         worse += difference < 0 and largest < SURE
         lower += [f"{CASES[part, case]}, {measure}"] if difference < 0 else []
-        cells = (CASES[part, case], measure, _cell(own), _cell(other), f"{difference:+.3f}", f"{largest:.4f}")
+        cells = (CASES[part, case], measure, cell(own), cell(other), f"{difference:+.3f}", f"{largest:.4f}")
         lines.append(f"| {' | '.join(cells)} |")
     yield (
         f"In {better} of {len(kinds)} comparisons the default is better than BM25 with p below {SURE} for every seed, "
@@ -128,7 +129,7 @@ def _table(found: Sequence[Row], part: str) -> Iterator[str]:
     heads = (f"{CASES[part, case]}, {measure}" for case, measure in kinds)
     yield from ("", f"| | {' | '.join(heads)} |", "| --- |" + " --- |" * len(kinds))
     for method in dict.fromkeys(row["method"] for row in own):
-        cells = (_cell(_values(found, part, case, method, measure)) for case, measure in kinds)
+        cells = (cell(_values(found, part, case, method, measure)) for case, measure in kinds)
         yield f"| {method} | {' | '.join(cells)} |"
 
 
@@ -196,8 +197,3 @@ def _means(found: Sequence[Row], part: str, case: str, measure: str) -> dict[str
 def _values(found: Sequence[Row], part: str, case: str, method: str, measure: str) -> list[float]:
     wanted = (part, case, method, measure)
     return [row["value"] for row in found if (row["part"], row["case"], row["method"], row["measure"]) == wanted]
-
-
-def _cell(values: Sequence[float]) -> str:
-    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{mean(values):.3f}{spread}" if values else "-"
