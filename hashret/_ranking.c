@@ -84,7 +84,7 @@ static PyObject *as_bytes(Ints *list) {
 
 static PyObject *py_bm25(PyObject *self, PyObject *args) {
     Py_buffer postings, norms, scores;
-    double weight;
+    double weight, deviation;
     PyObject *answer = NULL;
     if (!PyArg_ParseTuple(args, "y*y*dw*", &postings, &norms, &weight, &scores)) return NULL;
     Py_ssize_t rows = norms.len / 8;
@@ -275,7 +275,8 @@ static double total(const double sums[LANES]) {
 }
 
 /* Adds weight * (value - mean) / deviation to each score; values that are absent (1) count nowhere and add nothing. */
-static void standardize(const double *values, const uint8_t *absent, Py_ssize_t n, double weight, double *scores) {
+/* Returns the deviation, or 0 where nothing is added. */
+static double standardize(const double *values, const uint8_t *absent, Py_ssize_t n, double weight, double *scores) {
     double sums[LANES] = {0}, squares[LANES] = {0}, largest = 0;
     Py_ssize_t count = 0;
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -284,7 +285,7 @@ static void standardize(const double *values, const uint8_t *absent, Py_ssize_t 
         if (fabs(values[i]) > largest) largest = fabs(values[i]);
         count++;
     }
-    if (!count) return;
+    if (!count) return 0;
     double mean = total(sums) / (double)count;
     for (Py_ssize_t i = 0; i < n; i++) {
         if (absent && absent[i]) continue;
@@ -292,23 +293,24 @@ static void standardize(const double *values, const uint8_t *absent, Py_ssize_t 
         squares[i % LANES] += off * off;
     }
     double deviation = sqrt(total(squares) / (double)count);
-    if (!(deviation > 1e-6 * largest)) return;                          /* equal up to rounding */
+    if (!(deviation > 1e-6 * largest)) return 0;                        /* equal up to rounding */
     for (Py_ssize_t i = 0; i < n; i++)
         if (!(absent && absent[i])) scores[i] += weight * ((values[i] - mean) / deviation);
+    return deviation;
 }
 
 static PyObject *py_standardize(PyObject *self, PyObject *args) {
     Py_buffer values, absent, scores;
-    double weight;
+    double weight, deviation;
     PyObject *answer = NULL;
     if (!PyArg_ParseTuple(args, "y*y*dw*", &values, &absent, &weight, &scores)) return NULL;
     Py_ssize_t n = values.len / 8;
     if (holds(&values, n, 8, "values") && holds(&scores, n, 8, "scores")
         && (!absent.len || holds(&absent, n, 1, "absent"))) {
         Py_BEGIN_ALLOW_THREADS
-        standardize(values.buf, absent.len ? absent.buf : NULL, n, weight, scores.buf);
+        deviation = standardize(values.buf, absent.len ? absent.buf : NULL, n, weight, scores.buf);
         Py_END_ALLOW_THREADS
-        answer = Py_NewRef(Py_None);
+        answer = PyFloat_FromDouble(deviation);
     }
     PyBuffer_Release(&values); PyBuffer_Release(&absent); PyBuffer_Release(&scores);
     return answer;
@@ -399,8 +401,8 @@ static PyMethodDef methods[] = {
      "each code) + offset, divided by its norm, 0 where that is 0; table int32 [width, 256], norms float32 [n] or empty,\n"
      "scores float64 [n] is written."},
     {"standardize", py_standardize, METH_VARARGS,
-     "standardize(values, absent, weight, scores): adds weight * (value - mean) / deviation to the scores, float64 [n];\n"
-     "absent is uint8 [n], or empty."},
+     "standardize(values, absent, weight, scores) -> deviation: adds weight * (value - mean) / deviation to the scores,\n"
+     "float64 [n]; absent is uint8 [n], or empty. A deviation that is only rounding is 0, and nothing is added."},
     {"top", py_top, METH_VARARGS,
      "top(scores, allowed, k) -> positions int64 as bytes, best first, ties by position; and how many documents have the\n"
      "score of the last. allowed is uint8 [n], or empty."},

@@ -20,7 +20,7 @@ from hashret.hasher import BATCH, Hasher
 from hashret.ingest import append, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.parts import SAMPLE, Parts, vocabulary_of
 from hashret.progress import track
-from hashret.quantizer import checked_kind
+from hashret.quantizer import checked_kind, checked_rescore
 from hashret.readers import as_source
 from hashret.readers.base import Source, Stamped
 from hashret.reading import kind_of
@@ -71,6 +71,7 @@ class Index(Searching):
         options: Mapping[str, Any] | None = None,
         hasher: Hasher | None = None,
         vectors: int | str | None = "auto",
+        rescore: str | None = None,
         language: str = "auto",
         force: bool = False,
         id: str | None = None,
@@ -93,8 +94,10 @@ class Index(Searching):
             options: Options of the encoder, the vectorizer and the schedule by name.
             hasher: A fitted hasher, to skip training.
             vectors: How to store the vector of a document: a number of bytes, "auto" (16 bytes, or one bit per
-                dimension for embeddings), "int8" (1 byte per
-                dimension), "float" (4 bytes per dimension), or None to store no vectors.
+                dimension for embeddings), "int8" (1 byte per dimension), "float" (4 bytes per dimension), or None to
+                store no vectors.
+            rescore: Also store the features on disk, as "int8" or "float". The best documents of a query are scored
+                again by them, see `search`. They are not read into memory.
             language: Language of the texts, for stemming. "auto" detects it, "none" disables stemming.
             force: Replace an existing index. It can be searched until the new one is complete.
             id, text, label: Names of the fields of records, if they differ from the defaults. The label "folder" is
@@ -116,7 +119,9 @@ class Index(Searching):
         )
         if hasher is not None and fit:
             raise UsageError(f"a fitted hasher cannot be combined with training options; leave out {', '.join(fit)}")
-        kind, language = checked_kind(vectors), language if language == "auto" else checked_language(language)
+        kind = checked_kind(vectors)
+        rescore = checked_rescore(rescore, kind)
+        language = language if language == "auto" else checked_language(language)
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
         with store.write() as change:
@@ -125,7 +130,7 @@ class Index(Searching):
             hasher = hasher or Hasher.fit(read, cache=cache_of(store.path), **fit)
             for _ in read:  # draw the rest of the sample if no training has read it
                 pass
-            parts = Parts.fit(hasher, sample.documents, kind, language)
+            parts = Parts.fit(hasher, sample.documents, kind, language, rescore)
             about = describe(source, hasher) | parts.about()
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files)
             index = cls(store, hasher, parts)
@@ -274,7 +279,7 @@ class Index(Searching):
         kind = kind_of(self._parts.quantizer)
         if hasher.vectorizer.pretrained != self.hasher.vectorizer.pretrained and isinstance(kind, int):
             kind = "auto"
-        parts = Parts.fit(hasher, sample.documents, kind, language or self.language or "auto")
+        parts = Parts.fit(hasher, sample.documents, kind, language or self.language or "auto", self._parts.rescore)
         with self._changing() as (change, now):
             if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index during training; refit again")

@@ -126,22 +126,23 @@ def table_scores(
     return values
 
 
-def standardize(values: Doubles, absent: Mask | None, weight: float, scores: Doubles) -> None:
-    """Add weight * (value - mean) / deviation to the scores [n].
+def standardize(values: Doubles, absent: Mask | None, weight: float, scores: Doubles) -> float:
+    """Add weight * (value - mean) / deviation to the scores [n]. Returns the deviation.
 
     Values that are `absent` [n] count nowhere and add nothing. A deviation that is only rounding counts as 0: then
     nothing is added.
     """
     if _compiled is not None:
-        _compiled.standardize(values, NOTHING if absent is None else absent, weight, scores)
-        return
+        return float(_compiled.standardize(values, NOTHING if absent is None else absent, weight, scores))
     here = np.ones(len(values), bool) if absent is None else ~absent
     if not here.any():
-        return
+        return 0.0
     mean = values[here].mean()
     deviation = float(np.sqrt(np.square(values[here] - mean).mean()))
-    if deviation > EQUAL * np.abs(values[here]).max():
-        scores[here] += weight * ((values[here] - mean) / deviation)
+    if not deviation > EQUAL * np.abs(values[here]).max():
+        return 0.0
+    scores[here] += weight * ((values[here] - mean) / deviation)
+    return deviation
 
 
 def top(scores: Doubles, allowed: Mask | None, k: int) -> tuple[npt.NDArray[np.int64], int]:

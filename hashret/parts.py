@@ -34,11 +34,17 @@ class Parts:
     analyzer: Analyzer | None = None
     quantizer: Quantizer | None = None
     vocabulary: Sequence[str] = ()  # words that the vectorizer knows
+    original: Quantizer | None = None  # stores the features on disk, to score the best documents again
 
     @cached_property
     def known_terms(self) -> frozenset[str]:
         """The terms of the words that the vectorizer knows."""
         return frozenset(map(self.analyzer.term, self.vocabulary)) if self.analyzer else frozenset()
+
+    @property
+    def rescore(self) -> str | None:
+        """How the original features are stored, as the argument of `Index.create`."""
+        return None if self.original is None else self.original.name
 
     def unseen(self, words: Occurrences | None) -> tuple[int, int]:
         """Number of words in documents, and how many the vectorizer does not know. 0, 0 without vocabulary."""
@@ -48,9 +54,16 @@ class Parts:
         return len(words.terms), int(unknown[words.terms].sum())
 
     @classmethod
-    def fit(cls, hasher: Hasher, documents: Sequence[Document], vectors: int | str | None, language: str) -> Self:
-        """Learn from some of the documents. `vectors` is as `checked_kind` returns it, `language` may be "auto"."""
-        analyzer = made = None
+    def fit(
+        cls,
+        hasher: Hasher,
+        documents: Sequence[Document],
+        vectors: int | str | None,
+        language: str,
+        rescore: str | None = None,
+    ) -> Self:
+        """Learn from some of the documents. The last arguments are as for `Index.create`, and checked."""
+        analyzer = made = original = None
         if hasher.document_type == "text":
             if language == "auto":
                 language = detect_language([str(document.content) for document in documents])
@@ -60,15 +73,19 @@ class Parts:
             if vectors == "auto":
                 vectors = quantizer.default_kind(features, hasher.vectorizer.pretrained)
             made = quantizer.fit(features, vectors, hasher.vectorizer.centred)
-        return cls(analyzer, made, vocabulary_of(hasher))
+            original = None if rescore is None else quantizer.KINDS[rescore](made.dim, made.centre)
+        return cls(analyzer, made, vocabulary_of(hasher), original)
 
     def derive(self, features: Floats | CSRMatrix | None, records: Sequence[Record]) -> Derived:
         """The parts of documents with these records, and these features for vectors."""
         vectors = None if self.quantizer is None or features is None else self.quantizer.encode(features)
+        originals = None
+        if self.original is not None and features is not None:
+            originals = self.original.encode(features).values
         if self.analyzer is None:
-            return Derived(vectors)
+            return Derived(vectors, originals=originals)
         words = self.analyzer.occurrences(record.content for record in records)
-        return Derived(vectors, words, self.analyzer.occurrences(map(title_of, records)))
+        return Derived(vectors, words, self.analyzer.occurrences(map(title_of, records)), originals)
 
     def about(self) -> dict[str, Any]:
         """What the manifest says of the parts."""
@@ -78,6 +95,8 @@ class Parts:
         if self.quantizer is not None:
             name = next(iter(self.files), "")
             found["vectors"] = {"name": self.quantizer.name, "dim": self.quantizer.dim, "file": name}
+            if self.original is not None:
+                found["vectors"]["rescore"] = self.original.name
         return found
 
     @cached_property
@@ -93,7 +112,7 @@ class Parts:
     @classmethod
     def restore(cls, about: Mapping[str, Any], read: Callable[[str], bytes], vocabulary: Sequence[str] = ()) -> Self:
         """The parts that a manifest describes; `read(name)` returns a file. Raises StoreError if they do not fit."""
-        analyzer = made = None
+        analyzer = made = original = None
         try:
             if versions := about.get("analyzer"):
                 analyzer = Analyzer(checked_language(versions["language"]))
@@ -101,11 +120,13 @@ class Parts:
             if kept := about.get("vectors"):
                 state = tensors_in(read(kept["file"])) if kept["file"] else {}
                 made = quantizer.restore(kept["name"], int(kept["dim"]), state)
+                if name := kept.get("rescore"):
+                    original = quantizer.KINDS[name](made.dim, made.centre)
         except (LookupError, TypeError, ValueError, EOFError, OSError) as error:
             raise StoreError(
                 f"the parts of the index cannot be read ({error!r:.200}); build the index again"
             ) from error
-        return cls(analyzer, made, vocabulary)
+        return cls(analyzer, made, vocabulary, original)
 
 
 def vocabulary_of(hasher: Hasher) -> Sequence[str]:

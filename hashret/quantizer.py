@@ -175,6 +175,19 @@ def checked_kind(kind: object) -> int | str | None:
     )
 
 
+def checked_rescore(rescore: object, vectors: int | str | None) -> str | None:
+    """Return "int8", "float" or None. Raises UsageError for anything else, or if `vectors` are stored like that."""
+    if rescore is None:
+        return None
+    if rescore not in (Int8.name, Float.name):
+        raise UsageError(f"rescore must be None, 'int8' or 'float', got {rescore!r}")
+    if vectors is None or (isinstance(vectors, str) and vectors in KINDS):
+        raise UsageError(
+            f"rescore needs vectors of a number of bytes, but vectors is {vectors!r}; leave one of them out"
+        )
+    return str(rescore)
+
+
 def restore(name: str, dim: int, state: Mapping[str, Floats]) -> Quantizer:
     """A quantizer from what `state` returned; raises StoreError if the parts do not fit."""
     wanted = {"codebooks"} if name == Additive.name else set()

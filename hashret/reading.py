@@ -192,6 +192,7 @@ class Reading:
             "parts": list(self.parts),
             "language": self.language,
             "vectors": self._vectors_kind(),
+            "rescore": self._parts.rescore,
             "weights": default_weights(self.parts, False, ENOUGH, self.hasher.vectorizer.pretrained),
             "model": facts if "checksum" in facts else None,
             "unseen_words": self._unseen("added"),

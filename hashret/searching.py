@@ -14,8 +14,8 @@ from hashret.errors import CorruptIndex, DataError, UsageError
 from hashret.features import Vectors
 from hashret.queries import EncodedQueries, Queries, Query, encode_queries, is_one_query, without_unknown
 from hashret.ranking import Codes as CodePart
-from hashret.ranking import QuantizedVectors, Question, Ranking, Scored, Words, checked_parts
-from hashret.ranking.score import By, Weights
+from hashret.ranking import Originals, QuantizedVectors, Question, Ranking, Scored, Scoring, Words, checked_parts
+from hashret.ranking.score import OVERSAMPLE, By, Weights
 from hashret.reading import Reading
 from hashret.results import Hit, Hits
 from hashret.search import Neighbors, Searcher, searcher
@@ -53,16 +53,37 @@ class Searching(Reading):
 
     @overload
     def search(  # type: ignore[overload-overlap]  # a str is an iterable of str, and yet one query
-        self, queries: Query, k: int = 10, labels: Labels = (), *, by: By = None, weights: Weights = None
+        self,
+        queries: Query,
+        k: int = 10,
+        labels: Labels = (),
+        *,
+        by: By = None,
+        weights: Weights = None,
+        oversample: int | None = None,
     ) -> Hits: ...
 
     @overload
     def search(
-        self, queries: Iterable[Query], k: int = 10, labels: Labels = (), *, by: By = None, weights: Weights = None
+        self,
+        queries: Iterable[Query],
+        k: int = 10,
+        labels: Labels = (),
+        *,
+        by: By = None,
+        weights: Weights = None,
+        oversample: int | None = None,
     ) -> list[Hits]: ...
 
     def search(
-        self, queries: Queries, k: int = 10, labels: Labels = (), *, by: By = None, weights: Weights = None
+        self,
+        queries: Queries,
+        k: int = 10,
+        labels: Labels = (),
+        *,
+        by: By = None,
+        weights: Weights = None,
+        oversample: int | None = None,
     ) -> Hits | list[Hits]:
         """Return the k best documents for a query, or a list with one result per query.
 
@@ -78,6 +99,9 @@ class Searching(Reading):
             by: The parts to score by: "words", "codes", "vectors", or several. By "codes" alone documents are sorted
                 by Hamming distance.
             weights: Weights of parts, in place of the default ones.
+            oversample: If the index stores original features (see `rescore` in `create`), the number of documents with
+                the best scores whose vectors are compared again by these, 100 by default; 0 for none. They are chosen
+                before `labels`. The hits are then not `exact`, unless all documents are compared again.
 
         Returns:
             Hits for one query, a list of Hits for several. If no word of a text occurs in the index, its Hits are empty
@@ -85,8 +109,8 @@ class Searching(Reading):
 
         Raises:
             DataError: A query has another type than the index, or no document has one of the labels.
-            UsageError: `k` is not an integer of at least 1, the index does not have a part in `by`, or a weight is
-                negative.
+            UsageError: `k` is not an integer of at least 1, the index does not have a part in `by`, a weight is
+                negative, or `oversample` is set and the index stores no original features.
 
         Example:
             >>> index = hashret.Index.open("indexes/mine")
@@ -98,25 +122,53 @@ class Searching(Reading):
             >>> len(index.search(["the harvest", "wheat"], k=2))
             2
         """
-        answers = self._answers(queries, check_k(k), as_labels(labels), by, weights)
+        scoring = self._scoring(by, weights, oversample)
+        answers = self._answers(queries, check_k(k), as_labels(labels), scoring)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
-    def _answers(self, queries: Queries, k: int, labels: Sequence[str], by: By, weights: Weights) -> list[Hits]:
+    def _answers(self, queries: Queries, k: int, labels: Sequence[str], scoring: Scoring) -> list[Hits]:
         """Return one Hits per query."""
-        chosen = checked_parts(by, weights, self.parts, self.parts)
         encoded = self._encode(queries)
-        if chosen == ("codes",):
+        if scoring.parts == ("codes",):
             return self._answered(encoded, self._search(encoded, k, labels))
-        return self._ranked(encoded, k, labels, chosen, weights, likeness=False)
+        return self._ranked(encoded, k, labels, scoring)
+
+    def _scoring(
+        self,
+        by: By,
+        weights: Weights,
+        oversample: int | None = None,
+        likeness: bool = False,
+        usual: Sequence[str] | None = None,
+    ) -> Scoring:
+        """Check how to score; the parts are by default `usual`, or else all parts of the index."""
+        parts = checked_parts(by, weights, self.parts, usual or self.parts)
+        there = self._parts.original is not None and "vectors" in parts
+        if oversample is None:
+            oversample = OVERSAMPLE if there else 0
+        if isinstance(oversample, bool) or not isinstance(oversample, int) or oversample < 0:
+            raise UsageError(f"oversample must be an integer of at least 0, got {oversample!r}")
+        if oversample and not there:
+            what = "the index stores no original features" if "vectors" in parts else "by does not contain vectors"
+            raise UsageError(f"oversample needs the original features of vectors, but {what}; leave it out")
+        return Scoring(parts, weights, likeness, oversample)
 
     @on_snapshot
-    def scores(self, query: Query, *, by: By = None, weights: Weights = None, likeness: bool = False) -> Scored:
+    def scores(
+        self,
+        query: Query,
+        *,
+        by: By = None,
+        weights: Weights = None,
+        likeness: bool = False,
+        oversample: int | None = None,
+    ) -> Scored:
         """Score all documents for one query, as `search` does.
 
         Args:
             query: A text, image, vector or Document.
-            by, weights: As for `search`.
+            by, weights, oversample: As for `search`.
             likeness: Use the weights of `like` for a text.
 
         Returns:
@@ -128,8 +180,8 @@ class Searching(Reading):
             >>> int(index.scores("wheat was dear").scores.argmax())
             1
         """
-        chosen = checked_parts(by, weights, self.parts, self.parts)
-        return self._scored(self._encode([query]).question(0), chosen, weights, likeness)
+        scoring = self._scoring(by, weights, oversample, likeness)
+        return self._scored(self._encode([query]).question(0), scoring)
 
     @property
     def _ranking(self) -> Ranking:
@@ -162,7 +214,12 @@ class Searching(Reading):
             words = Words(fields[0], fields[1], live, self._parts.analyzer.stop_terms)
         made = None
         if self._parts.quantizer is not None and vectors is not None:
-            made = QuantizedVectors(vectors if live.all() else vectors.take(live), self._parts.quantizer)
+            originals = None
+            if self._parts.original is not None:
+                rows, store = self._rows, self.store
+                originals = Originals(self._parts.original, lambda positions: store.originals(rows[positions]))
+            vectors = vectors if live.all() else vectors.take(live)
+            made = QuantizedVectors(vectors, self._parts.quantizer, originals)
         return Ranking(CodePart(self.codes, self.bits), made, words, self.hasher.vectorizer.pretrained)
 
     @property
@@ -175,16 +232,14 @@ class Searching(Reading):
         encoded: EncodedQueries,
         k: int,
         labels: Sequence[str],
-        by: Sequence[str],
-        weights: Weights,
-        likeness: bool,
+        scoring: Scoring,
         own: Sequence[int] | None = None,
     ) -> list[Hits]:
         """Return the k best documents of each query by score. `own` [m] are rows to exclude, one per query."""
         rows, among, answers, known = self._rows, self._labelled(labels), [], []
         for number in range(len(encoded.codes)):
             question = encoded.question(number)
-            scored = self._scored(question, by, weights, likeness)
+            scored = self._scored(question, scoring)
             allowed = among
             if own is not None:
                 allowed = np.ones(len(rows), bool) if among is None else among.copy()
@@ -202,14 +257,14 @@ class Searching(Reading):
                 )
                 for rank, (position, distance) in enumerate(each, 1)
             ]
-            answers.append(Hits(hits, True, "ranking", ties))
-            known.append(question.known or (scored.known_terms > 0 and "words" in by))
+            answers.append(Hits(hits, scored.exact, "ranking", ties))
+            known.append(question.known or (scored.known_terms > 0 and "words" in scoring.parts))
         return without_unknown(answers, known)
 
-    def _scored(self, question: Question, by: Sequence[str], weights: Weights, likeness: bool) -> Scored:
+    def _scored(self, question: Question, scoring: Scoring) -> Scored:
         """Return the scores of all documents for a query. Raises CorruptIndex if postings are damaged."""
         try:
-            return self._ranking.scores(question, by, likeness, weights)
+            return self._ranking.scores(question, scoring)
         except ValueError as error:
             raise CorruptIndex(f"index {self.store.name!r} is damaged: {error}", path=self.store.name) from error
 
@@ -276,6 +331,7 @@ class Searching(Reading):
         *,
         by: By = None,
         weights: Weights = None,
+        oversample: int | None = None,
     ) -> Hits: ...
 
     @overload
@@ -288,6 +344,7 @@ class Searching(Reading):
         *,
         by: By = None,
         weights: Weights = None,
+        oversample: int | None = None,
     ) -> list[Hits]: ...
 
     def like(
@@ -299,6 +356,7 @@ class Searching(Reading):
         *,
         by: By = None,
         weights: Weights = None,
+        oversample: int | None = None,
     ) -> Hits | list[Hits]:
         """Return the k documents most similar to a stored document, excluding the document itself.
 
@@ -309,7 +367,7 @@ class Searching(Reading):
             k: Number of documents per id.
             labels: Search only documents that have one of these labels.
             radius: Return all documents within this Hamming distance instead of the k best.
-            by, weights: As for `search`. The stored text or thumbnail is encoded again to score it.
+            by, weights, oversample: As for `search`. The stored text or thumbnail is encoded again to score it.
 
         Returns:
             Hits for one id, a list of Hits for several.
@@ -322,25 +380,23 @@ class Searching(Reading):
             >>> [hit.id for hit in index.like("0", k=5)]
             ['1']
         """
-        answers = self._like(as_ids(ids), check_k(k), as_labels(labels), radius, by, weights)
+        usual = [name for name in self.parts if name != "words"]
+        scoring = self._scoring(by, weights, oversample, True, usual)
+        if radius is not None and (by is not None or weights is not None) and scoring.parts != ("codes",):
+            raise UsageError("radius cannot be combined with by or weights, because it is a Hamming distance of codes")
+        answers = self._like(as_ids(ids), check_k(k), as_labels(labels), radius, scoring)
         return answers[0] if isinstance(ids, str) else answers
 
     @on_snapshot
-    def _like(
-        self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, by: By, weights: Weights
-    ) -> list[Hits]:
+    def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, scoring: Scoring) -> list[Hits]:
         """Return one Hits per id."""
-        usual = [name for name in self.parts if name != "words"]
-        chosen = checked_parts(by, weights, self.parts, usual)
-        if radius is not None and (by is not None or weights is not None) and chosen != ("codes",):
-            raise UsageError("radius cannot be combined with by or weights, because it is a Hamming distance of codes")
         rows = [self._row(id) for id in ids]
         encoded = self._stored_as_queries(rows)
         if radius is not None:
             return self._answered(encoded, self._within(encoded, radius, labels, rows))
-        if chosen == ("codes",):
+        if scoring.parts == ("codes",):
             return self._answered(encoded, self._search(encoded, k, labels, rows))
-        return self._ranked(encoded, k, labels, chosen, weights, True, rows)
+        return self._ranked(encoded, k, labels, scoring, rows)
 
     def _search(
         self, encoded: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
@@ -373,12 +429,13 @@ class Searching(Reading):
         searcher, rows = self._among(labels)
         found = searcher.within(encoded.codes, radius)
         assert found.offsets is not None
-        by = [name for name in self.parts if own is None or name != "words"]
+        by = tuple(name for name in self.parts if own is None or name != "words")
+        scoring = Scoring(by, likeness=own is not None)
         answers = []
         for number, (start, stop) in enumerate(pairwise(found.offsets.tolist())):
             here, distances = rows[found.positions[start:stop]], found.distances[start:stop]
             if encoded.margins is not None and len(here) and len(by) > 1:
-                scored = self._scored(encoded.question(number), by, None, own is not None)
+                scored = self._scored(encoded.question(number), scoring)
                 order = np.lexsort((here, -scored.scores[np.searchsorted(self._rows, here)], distances))
                 here, distances = here[order], distances[order]
             kept = here != (-1 if own is None else own[number])

@@ -20,7 +20,7 @@ from hashret.codes import hamming, pack, unpack
 from hashret.features import Vectors
 from hashret.postings import arrays
 from hashret.quantizer import Additive
-from hashret.ranking import Codes, QuantizedVectors, Question, Ranking, Words, checked_parts, default_weights
+from hashret.ranking import Codes, QuantizedVectors, Question, Ranking, Scoring, Words, checked_parts, default_weights
 from hashret.ranking.words import BM25, PAIRS, TITLES
 from hashret.store.derived import Postings
 
@@ -170,7 +170,7 @@ def standardized(values: np.ndarray, here: np.ndarray) -> np.ndarray:
 
 def test_the_score_is_the_weighted_sum_of_standardized_parts(quantized: QuantizedVectors) -> None:
     made, asked = ranking(quantized), question()
-    scored = made.scores(asked, ("words", "codes", "vectors"), likeness=False)
+    scored = made.scores(asked, Scoring(("words", "codes", "vectors")))
     assert set(scored.parts) == {"words", "codes", "vectors"}
     assert scored.known_terms == 3
     everyone, featured = np.ones(300, bool), np.arange(300) != 7
@@ -178,10 +178,10 @@ def test_the_score_is_the_weighted_sum_of_standardized_parts(quantized: Quantize
     wanted += 0.5 * 3 / 12 * standardized(-scored.parts["codes"], featured)
     wanted += 0.5 * 3 / 12 * standardized(scored.parts["vectors"], featured)
     assert scored.scores == pytest.approx(wanted, abs=1e-9)
-    like = made.scores(asked, ("codes", "vectors"), likeness=True)
+    like = made.scores(asked, Scoring(("codes", "vectors"), likeness=True))
     wanted = standardized(-like.parts["codes"], featured) + 0.25 * standardized(like.parts["vectors"], featured)
     assert like.scores == pytest.approx(wanted, abs=1e-9)
-    images = replace(made, words=None).scores(asked, ("codes", "vectors"), likeness=True)
+    images = replace(made, words=None).scores(asked, Scoring(("codes", "vectors"), likeness=True))
     wanted = 0.5 * standardized(-like.parts["codes"], featured) + standardized(like.parts["vectors"], featured)
     assert images.scores == pytest.approx(wanted, abs=1e-9)
 
@@ -189,24 +189,24 @@ def test_the_score_is_the_weighted_sum_of_standardized_parts(quantized: Quantize
 def test_a_question_without_features_leaves_codes_and_vectors_out(quantized: QuantizedVectors) -> None:
     asked = question()
     unknown = Question(asked.terms, asked.margins, asked.features, known=False)
-    scored = ranking(quantized).scores(unknown, ("words", "codes", "vectors"), likeness=False)
+    scored = ranking(quantized).scores(unknown, Scoring(("words", "codes", "vectors")))
     assert set(scored.parts) == {"words"}
-    nothing = ranking(quantized).scores(Question(["zymurgy"], known=False), ("words", "codes"), likeness=False)
+    nothing = ranking(quantized).scores(Question(["zymurgy"], known=False), Scoring(("words", "codes")))
     assert not nothing.scores.any()
     assert nothing.known_terms == 0
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_documents_and_equal_ones_give_no_nan(quantized: QuantizedVectors, n: int) -> None:
-    scored = ranking(quantized, n).scores(question(), ("words", "codes", "vectors"), likeness=False)
+    scored = ranking(quantized, n).scores(question(), Scoring(("words", "codes", "vectors")))
     assert np.isfinite(scored.scores).all()
     same = Vectors(np.repeat(quantized.vectors.values[:1], 5, axis=0), np.repeat(quantized.vectors.norms[:1], 5))
     equal = Ranking(Codes(np.zeros((5, 2), np.uint8), 16), QuantizedVectors(same, quantized.quantizer))
-    assert not equal.scores(question(), ("codes", "vectors"), likeness=True).scores.any()
+    assert not equal.scores(question(), Scoring(("codes", "vectors"), likeness=True)).scores.any()
 
 
 def test_the_best_k_are_the_first_of_any_longer_list(quantized: QuantizedVectors) -> None:
-    scored = ranking(quantized).scores(question(), ("words", "codes", "vectors"), likeness=False)
+    scored = ranking(quantized).scores(question(), Scoring(("words", "codes", "vectors")))
     order = sorted(range(300), key=lambda place: (-scored.scores[place], place))
     for k in (1, 7, 300, 1000):
         assert scored.top(k)[0].tolist() == order[:k]

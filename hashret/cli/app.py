@@ -20,9 +20,21 @@ from hashret.cli.session import discard_output, report
 from hashret.errors import HashretError, UsageError, unknown
 
 CONFIG = "hashret.toml"
-SEARCHING = {"index", "k", "radius", "by", "weights", "search", "threads", "verify"}
+SEARCHING = {"index", "k", "radius", "by", "weights", "oversample", "search", "threads", "verify"}
 SHOWING = {"format", "csv_safe", "quiet", "color", "count", "neighbors", "measures", "exclude_self"}
-LEARNING = {"bits", "encoder", "encoders", "vectorizer", "settings", "seed", "seeds", "device", "vectors", "language"}
+LEARNING = {
+    "bits",
+    "encoder",
+    "encoders",
+    "vectorizer",
+    "settings",
+    "seed",
+    "seeds",
+    "device",
+    "vectors",
+    "rescore",
+    "language",
+}
 READING = {"id", "text", "label"}
 CONFIGURED = SEARCHING | SHOWING | LEARNING | READING
 """Options that a configuration file may set: those of search, output and training. The working folder may be untrusted,

@@ -61,6 +61,7 @@ def query(
     ] = None,
     by: o.By = None,
     weights: o.Weights = None,
+    oversample: o.Oversample = None,
     search: Annotated[
         str,
         o.opt("--search", help="Search method (hashret searchers) or FAISS factory string.", metavar="NAME"),
@@ -81,7 +82,7 @@ def query(
     with Index.open(o.find_index(index)) as opened:
         opened.search_by(search, threads, verify)
         emit(
-            _rows(opened, text, file, like, k, radius, label or [], o.ranking(by, weights)),
+            _rows(opened, text, file, like, k, radius, label or [], o.ranking(by, weights, oversample)),
             ("rank", "distance" if by_codes else "score", "id", "labels", "text"),
         )
 
@@ -105,8 +106,8 @@ def _rows(
         if radius is None:
             answers = index.search(asked, 10 if k is None else k, labels, **rank)
         else:
-            if rank["weights"] or rank["by"] not in (None, ["codes"]):
-                raise UsageError("--radius cannot be combined with --by or --weights, except --by codes")
+            if rank["weights"] or rank["oversample"] or rank["by"] not in (None, ["codes"]):
+                raise UsageError("--radius cannot be combined with --by, --weights and --oversample, except --by codes")
             answers = index.within(asked, radius, labels)
         for document, hits in zip(asked, answers, strict=True):
             yield from _hits(index, document.id, document.content, hits if k is None else hits[:k], hits)

@@ -44,6 +44,7 @@ def index(
     device: o.Device = None,
     hasher: o.HasherAt = None,
     vectors: o.Vectors = None,
+    rescore: o.Rescore = None,
     language: o.Language = None,
     force: o.Force = False,
     id: o.IdField = None,
@@ -59,7 +60,7 @@ def index(
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
-    create(path, documents, hasher=fitted, force=force, **o.deriving(vectors, language), **fit)
+    create(path, documents, hasher=fitted, force=force, **o.deriving(vectors, rescore, language), **fit)
 
 
 def create(path: str | Path, documents: Source, **arguments: Any) -> None:

@@ -44,6 +44,7 @@ def evaluate(
     ] = None,
     by: o.By = None,
     weights: o.Weights = None,
+    oversample: o.Oversample = None,
     exclude_self: o.ExcludeSelf = False,
     run: Annotated[Path | None, typer.Option("--run", help="Write the rankings as a TREC run.", metavar="FILE")] = None,
     from_run: Annotated[
@@ -64,9 +65,9 @@ def evaluate(
     gates = {parse(name).name: value for name, value in _gates(least)}
     names = [parse(name).name for name in measures or (() if gates else USUAL)]
     names += [name for name in gates if name not in names]
-    rank = o.ranking(by, weights)
+    rank = o.ranking(by, weights, oversample)
     if from_run is not None and any(given is not None for given in rank.values()):
-        raise UsageError("--from-run measures a ranking as it is: leave out --by and --weights")
+        raise UsageError("--from-run measures a ranking as it is: leave out --by, --weights and --oversample")
     with Index.open(o.find_index(index)) as opened:
         asked, judged = _queries(o.read_sources([queries], source, id, text, label, opened.fields), qrels)
         if from_run is not None:
@@ -78,7 +79,7 @@ def evaluate(
                 wanted = {document.id: document.labels for document in asked}
                 rows = evaluate_run_labels(ranked, own, wanted, names, exclude_self=exclude_self)
         else:
-            if judged is None and rank == {"by": None, "weights": None}:
+            if judged is None and all(given is None for given in rank.values()):
                 rank = {"by": "codes"}  # labels say what kind a document is, which is what codes know
             ranked_queries = RankedQueries(opened, asked, **rank, likeness=judged is None)
             rows = evaluate_index(opened, ranked_queries, names, judged, exclude_self)

@@ -89,6 +89,10 @@ Vectors = Annotated[
         metavar="BYTES|int8|float|none",
     ),
 ]
+Rescore = Annotated[
+    str | None,
+    opt("--rescore", help="Also store the features on disk, to score the best results again.", metavar="int8|float"),
+]
 Language = Annotated[
     str | None, opt("--language", help="Language of the texts, for stemming; none, or auto: detect it.", metavar="NAME")
 ]
@@ -99,6 +103,10 @@ By = Annotated[
 ]
 Weights = Annotated[
     str | None, opt("--weights", help="Weights of parts, such as words=1,codes=0.5.", metavar="PART=W[,PART=W]")
+]
+Oversample = Annotated[
+    int | None,
+    opt("--oversample", help="Best documents to score again with --rescore features [100].", metavar="N"),
 ]
 ExcludeSelf = Annotated[bool, opt("--exclude-self", help="Leave out the document with the id of the query.")]
 
@@ -112,16 +120,17 @@ def key_values(settings: Sequence[str] | None) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def deriving(vectors: str | None, language: str | None) -> dict[str, Any]:
-    """`--vectors` and `--language` as the arguments of `Index.create`; what was not given is left out."""
-    given: dict[str, Any] = {} if language is None else {"language": language}
+def deriving(vectors: str | None, rescore: str | None, language: str | None) -> dict[str, Any]:
+    """`--vectors`, `--rescore` and `--language` as the arguments of `Index.create`; what was not given is left out."""
+    given: dict[str, Any] = {"rescore": rescore, "language": language}
+    given = {name: value for name, value in given.items() if value is not None}
     if vectors is not None:
         given["vectors"] = int(vectors) if vectors.isdecimal() else None if vectors == "none" else vectors
     return given
 
 
-def ranking(by: str | None, weights: str | None) -> dict[str, Any]:
-    """`--by` and `--weights` as the arguments of `Index.search`."""
+def ranking(by: str | None, weights: str | None, oversample: int | None) -> dict[str, Any]:
+    """`--by`, `--weights` and `--oversample` as the arguments of `Index.search`."""
     parts = None if by is None else [name.strip() for name in by.split(",") if name.strip()]
     given: dict[str, float] | None = None
     if weights is not None:
@@ -134,7 +143,7 @@ def ranking(by: str | None, weights: str | None) -> dict[str, Any]:
                 raise UsageError(
                     f"--weights takes PART=W, got {pair!r}; for instance --weights words=1,codes=0.5"
                 ) from None
-    return {"by": parts, "weights": given}
+    return {"by": parts, "weights": given, "oversample": oversample}
 
 
 def fitting(

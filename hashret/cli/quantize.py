@@ -48,6 +48,7 @@ def quantize(
         int | None, o.opt("--oversample", help="Vectors that `rescored` ranks again [100].", metavar="N")
     ] = None,
     vectors: o.Vectors = None,
+    rescore: o.Rescore = None,
     bits: o.Bits = None,
     encoder: o.EncoderName = None,
     settings: o.Settings = None,
@@ -79,7 +80,7 @@ def quantize(
         seed=seed or 0,
     )
     fit = o.fitting(bits, encoder, None, settings, seed, device)
-    create(path, documents, force=force, **o.deriving(vectors, None), **fit)
+    create(path, documents, force=force, **o.deriving(vectors, rescore, None), **fit)
     emit(rows, COLUMNS, key="method")
 
 

@@ -15,7 +15,7 @@ from hashret.hasher import BATCH
 from hashret.index import Index
 from hashret.progress import track
 from hashret.queries import EncodedQueries, concatenate_queries
-from hashret.ranking.score import By, Weights, checked_parts
+from hashret.ranking.score import By, Weights
 from hashret.search import searcher
 
 RUN_DEPTH = 1000  # documents per query in a run, as in TREC
@@ -24,15 +24,20 @@ RUN_DEPTH = 1000  # documents per query in a run, as in TREC
 class RankedQueries:
     """Queries, and how an index ranks its documents for each of them.
 
-    `by` and `weights` are as for `Index.search`. By "codes" alone the Hamming distance ranks. `likeness`: the queries
-    are examples of what is sought and not questions, as for `Index.like`.
+    `by`, `weights` and `oversample` are as for `Index.search`. By "codes" alone the Hamming distance ranks.
+    `likeness`: the queries are examples of what is sought and not questions, as for `Index.like`.
     """
 
     def __init__(
-        self, index: Index, queries: Iterable[Document], by: By = None, weights: Weights = None, likeness: bool = False
+        self,
+        index: Index,
+        queries: Iterable[Document],
+        by: By = None,
+        weights: Weights = None,
+        likeness: bool = False,
+        oversample: int | None = None,
     ) -> None:
-        self.index, self.weights, self.likeness = index, weights, likeness
-        self.by = checked_parts(by, weights, index.parts, index.parts)
+        self.index, self.scoring = index, index._scoring(by, weights, oversample, likeness)
         self.documents: list[Document] = []
         parts: list[EncodedQueries] = []
         for batch in batches(track(queries, "encoding queries"), BATCH):
@@ -43,7 +48,7 @@ class RankedQueries:
         self.encoded = concatenate_queries(parts)
         self.codes, known = self.encoded.codes, self.encoded.known
         self.known = np.ones(len(self.codes), bool) if known is None else known
-        if "words" in self.by and (words := index._ranking.words) is not None:
+        if "words" in self.scoring.parts and (words := index._ranking.words) is not None:
             self.known = self.known | [words.knows(terms) for terms in self.encoded.terms]
 
     @property
@@ -59,11 +64,11 @@ class RankedQueries:
     @property
     def by_codes(self) -> bool:
         """Whether the Hamming distance alone ranks."""
-        return self.by == ("codes",)
+        return self.scoring.parts == ("codes",)
 
     def scores(self, number: int) -> npt.NDArray[np.float64]:
         """The scores of all documents of the index for a query, float64 [n]; -inf for those that are not found."""
-        scored = self.index._scored(self.encoded.question(number), self.by, self.weights, self.likeness)
+        scored = self.index._scored(self.encoded.question(number), self.scoring)
         return scored.scores if scored.found is None else np.where(scored.found, scored.scores, -np.inf)
 
 

@@ -7,6 +7,10 @@ documents, before any filter, so the k best are a prefix of any longer list and 
 that is only rounding counts as 0. A document without features (none of its words is known) gets 0 from codes and
 vectors, and so do all documents if the question has none. Scores compare within one question only.
 
+If the index stores the original features, the vectors of the best documents by this score (100, or `oversample`) are
+compared again by these: p(d) is replaced, mean and deviation are not. The number does not depend on how many documents
+are asked for, so the k best are still a prefix of any longer list.
+
 Weights. A question: words 1, codes and vectors .5 min(1, n / 12) each, with n the distinct words of the question that
 the index knows, because two words say little about a topic; words 1, codes .5 and vectors 1.5 if codes and vectors come
 from a model that was trained elsewhere; without words, codes .5 and vectors 1. Likeness ("more
@@ -30,6 +34,7 @@ from hashret.ranking.vectors import QuantizedVectors
 from hashret.ranking.words import Words
 
 PARTS = ("words", "codes", "vectors")
+OVERSAMPLE = 100  # documents that are scored again by their original features, if these are stored
 ENOUGH = 12  # known words of a question from which codes and vectors have their full weight
 TOPIC = 0.5  # their weight beside words
 PRETRAINED = 1.5  # the weight of vectors of a model that was trained elsewhere, beside words
@@ -50,6 +55,16 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """How documents are scored: by which parts, with which weights in place of the default ones."""
+
+    parts: tuple[str, ...]
+    weights: Weights = None
+    likeness: bool = False
+    oversample: int = 0  # documents with the best scores that are scored again by their original features
+
+
+@dataclass(frozen=True)
 class Scored:
     """The scores of all documents for one question, and what they were made of: raw values by part."""
 
@@ -57,6 +72,7 @@ class Scored:
     parts: Mapping[str, Doubles] = field(default_factory=dict)
     known_terms: int = 0
     found: Mask | None = None  # by words alone only documents with one of the words are found; None: all are
+    exact: bool = True  # False if only some documents were scored by their original features
 
     def top(self, k: int, allowed: Mask | None = None) -> tuple[np.ndarray, int]:
         """The positions of the k best that are allowed, ties by position, and how many have the last one's score."""
@@ -74,25 +90,44 @@ class Ranking:
     words: Words | None = None
     pretrained: bool = False  # whether codes and vectors come from a model that was trained elsewhere
 
-    def scores(self, question: Question, by: Sequence[str], likeness: bool, weights: Weights = None) -> Scored:
-        """Score all documents for a question by these parts, which the index must hold."""
+    def scores(self, question: Question, scoring: Scoring) -> Scored:
+        """Score all documents for a question by parts that the index must hold."""
+        by, known_terms = scoring.parts, 0
         values: dict[str, Doubles] = {}
-        known_terms = 0
         if "words" in by and self.words is not None and question.terms:
             values["words"], known_terms = self.words.scores(question.terms)
         if "codes" in by and question.known and question.margins is not None:
             values["codes"] = self.codes.distances(question.margins)
         if "vectors" in by and question.known and question.features is not None and self.vectors is not None:
             values["vectors"] = self.vectors.cosines(question.features)
-        usual = default_weights(by, likeness and self.words is not None, known_terms, self.pretrained)
-        chosen = usual | dict(weights or {})
+        usual = default_weights(by, scoring.likeness and self.words is not None, known_terms, self.pretrained)
+        chosen = usual | dict(scoring.weights or {})
         scores = np.zeros(len(self.codes.codes))
         absent = None if self.vectors is None else self.vectors.absent
+        deviations: dict[str, float] = {}
         for name, raw in values.items():
             sign = -1.0 if name == "codes" else 1.0  # a distance
-            loops.standardize(raw, None if name == "words" else absent, sign * float(chosen[name]), scores)
+            weight = sign * float(chosen[name])
+            deviations[name] = loops.standardize(raw, None if name == "words" else absent, weight, scores)
         found = values["words"] > 0 if list(by) == ["words"] and "words" in values else None
-        return Scored(scores, values, known_terms, found)
+        exact = True
+        if scoring.oversample and deviations.get("vectors"):
+            factor = float(chosen["vectors"]) / deviations["vectors"]
+            exact = self._rescore(question, scores, values["vectors"], factor, scoring.oversample)
+        return Scored(scores, values, known_terms, found, exact)
+
+    def _rescore(self, question: Question, scores: Doubles, cosines: Doubles, factor: float, oversample: int) -> bool:
+        """Replace the cosines of the best documents by those of their original features. Returns whether all were."""
+        assert self.vectors is not None
+        assert self.vectors.originals is not None
+        assert question.features is not None
+        best, _ = loops.top(scores, None, oversample)
+        if self.vectors.absent is not None:
+            best = best[~self.vectors.absent[best]]
+        fine = self.vectors.originals.cosines(question.features, best)
+        scores[best] += factor * (fine - cosines[best])
+        cosines[best] = fine
+        return oversample >= len(scores)
 
 
 def default_weights(by: Sequence[str], likeness: bool, known_terms: int, pretrained: bool = False) -> dict[str, float]:

@@ -9,10 +9,13 @@ where the products of q with all entries are computed once, and the norm is stor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hashret import loops
 from hashret.features import Floats, Vectors
@@ -24,11 +27,26 @@ STEPS = 1 << 20  # whole numbers that a question's values are rounded to, either
 
 
 @dataclass(frozen=True)
+class Originals:
+    """The features of n documents on disk, as a quantizer stores them; `read` returns those of some positions."""
+
+    quantizer: Quantizer
+    read: Callable[[npt.NDArray[np.int64]], npt.NDArray[Any]]
+
+    def cosines(self, features: Floats, positions: npt.NDArray[np.int64]) -> Doubles:
+        """The cosines of a question's features [dim] with the documents at these positions."""
+        values = self.read(positions)
+        norms = np.linalg.norm(values.astype(np.float32), axis=1)
+        return QuantizedVectors(Vectors(values, norms), self.quantizer).cosines(features)
+
+
+@dataclass(frozen=True)
 class QuantizedVectors:
     """The part `vectors`: n vectors, and the quantizer that made them."""
 
     vectors: Vectors
     quantizer: Quantizer
+    originals: Originals | None = None
 
     @cached_property
     def absent(self) -> Mask | None:

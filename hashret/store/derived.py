@@ -1,4 +1,4 @@
-"""Vectors, words and titles of documents, which an index stores for ranking."""
+"""Vectors, words, titles and original features of documents, which an index stores for ranking."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ from hashret.postings import Occurrences, concatenate_occurrences
 FIELDS = ("words", "titles")
 VECTORS = ("vectors/uint8", "vectors/int8", "vectors/float32")
 """Possible names of the array of vectors, one per dtype."""
+ORIGINALS = ("originals/int8", "originals/float32")
+"""Possible names of the array of features that vectors were made of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Vectors, words and titles of n documents. Parts that the index does not store are None."""
+    """What is stored of n documents for ranking. Parts that the index does not store are None."""
 
     vectors: Vectors | None = None
     words: Occurrences | None = None
     titles: Occurrences | None = None
+    originals: npt.NDArray[Any] | None = None  # features [n, dim], int8 or float32, to score the best documents again
 
     def take(self, rows: npt.NDArray[Any]) -> Derived:
         """Return the documents at these rows, in this order."""
-        return Derived(*(None if part is None else part.take(rows) for part in self.parts()))  # type: ignore[arg-type]
+        originals = None if self.originals is None else self.originals[rows]
+        vectors, words, titles = (None if part is None else part.take(rows) for part in self.parts())
+        return Derived(vectors, words, titles, originals)  # type: ignore[arg-type]
 
     def parts(self) -> tuple[Vectors | None, Occurrences | None, Occurrences | None]:
-        """Return the three parts as a tuple."""
+        """Return vectors, words and titles as a tuple."""
         return self.vectors, self.words, self.titles
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -40,6 +45,8 @@ class Derived:
         found: dict[str, npt.NDArray[Any]] = {}
         if self.vectors is not None:
             found |= {f"vectors/{self.vectors.values.dtype}": self.vectors.values, "vectors/norms": self.vectors.norms}
+        if self.originals is not None:
+            found[f"originals/{self.originals.dtype}"] = self.originals
         for name, own in zip(FIELDS, (self.words, self.titles), strict=True):
             if own is not None:
                 found |= {f"{name}/{key}": array for key, array in postings.arrays(own).items()}
@@ -51,10 +58,12 @@ def concatenate_derived(parts: Sequence[Derived]) -> Derived:
     vectors = [part.vectors for part in parts if part.vectors is not None]
     words = [part.words for part in parts if part.words is not None]
     titles = [part.titles for part in parts if part.titles is not None]
+    originals = [part.originals for part in parts if part.originals is not None]
     return Derived(
         concatenate_vectors(vectors) if vectors else None,
         concatenate_occurrences(words) if words else None,
         concatenate_occurrences(titles) if titles else None,
+        np.concatenate(originals) if originals else None,
     )
 
 

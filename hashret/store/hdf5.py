@@ -5,6 +5,7 @@
     labels                          group: names (bytes and offsets), rows int32 [total], offsets int64 [n + 1]
     lookup                          group: hashes uint64 [n], ascending, rows int64 [n]
     vectors                         group: uint8 [n, bytes], int8 or float32 [n, dim], and norms float32 [n]
+    originals                       group: int8 or float32 [n, dim]
     words, titles                   groups of postings, see hashret/postings.py
 
 All arrays are contiguous, so `segment.py` can read them by offset, without HDF5. The exceptions are contents and
@@ -29,7 +30,7 @@ import numpy.typing as npt
 
 from hashret.codes import Codes
 from hashret.errors import DataError
-from hashret.store.derived import VECTORS, Derived
+from hashret.store.derived import ORIGINALS, VECTORS, Derived
 from hashret.store.manifest import Place
 from hashret.store.segment import DTYPES, PIECE, Record, hash_id, label_names
 
@@ -54,7 +55,7 @@ def image(codes: Codes, records: Sequence[Record], derived: Derived) -> tuple[by
             file[f"{name}/offsets"] = _offsets([len(value) for value in strings])
             file[f"{name}/pieces"] = np.ones((-(-sum(map(len, strings)) // PIECE), 2), np.int64)  # filled below
         arrays = derived.arrays()
-        for name in arrays.keys() & {*VECTORS, "vectors/norms"}:
+        for name in sorted(arrays.keys() & {*VECTORS, "vectors/norms", *ORIGINALS}):
             file[name] = arrays.pop(name)
         for name, values in _strings("thumbnails", [record.thumbnail for record in records]).items():
             file[name] = values

@@ -6,8 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hashret.codes import Codes, width
 from hashret.errors import CorruptIndex, UsageError
@@ -79,6 +81,20 @@ class Generation:
         if there and (len(there) < len(parts) or len({(own.values.shape[1], own.values.dtype) for own in there}) > 1):
             raise CorruptIndex(f"index {self.name!r} is damaged: its vectors differ in type or size", path=self.name)
         return concatenate_vectors(there) if there else None
+
+    def originals(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Read the original features [len(rows), dim] of these rows, in this order; only these are read."""
+        numbers = np.searchsorted(self.starts, rows, "right") - 1
+        found: dict[int, npt.NDArray[Any]] = {}
+        for number in np.unique(numbers).tolist():
+            here = np.flatnonzero(numbers == number)
+            part = self.segments[number].originals(rows[here] - self.starts[number])
+            found |= dict(zip(here.tolist(), part, strict=True))
+        try:
+            return np.stack([found[place] for place in range(len(rows))])
+        except ValueError as error:
+            words = f"index {self.name!r} is damaged: its original features differ in size"
+            raise CorruptIndex(words, path=self.name) from error
 
     def fields(self, name: str) -> list[Postings]:
         """Return the postings of "words" or "titles", one item per segment, or [] if the index has none."""

@@ -293,6 +293,8 @@ class Saved:
         self.derive = derive(manifest, lambda name: change.root.read(f"{manifest.hasher}/{name}"))
         if (array := self.segment.vector_array) and self.derive([]).vectors is None:
             touched |= self._items(array).reshape(self.rows, -1).any(axis=1) | self._items("vectors/norms")
+        if (array := self.segment.original_array) and self.derive([]).originals is None:
+            touched |= self._items(array).reshape(self.rows, -1).any(axis=1)
         codes = self._items("codes").reshape(self.rows, -1).any(axis=1)
         self.codes = self.segment.items("codes").reshape(self.rows, -1)
         if codes_beside and codes.any():
@@ -314,8 +316,11 @@ class Saved:
         made, vectors = self.derive(records), self.segment.vectors()
         if vectors is not None:
             vectors = vectors.take(rows) if made.vectors is None else made.vectors
+        originals = made.originals
+        if originals is None and self.segment.original_array:
+            originals = self.segment.originals(rows)
         words, titles = (self.segment.field(name) is not None for name in FIELDS)
-        return Derived(vectors, made.words if words else None, made.titles if titles else None)
+        return Derived(vectors, made.words if words else None, made.titles if titles else None, originals)
 
     def _items(self, name: str) -> Mask:
         """Return which items of an array are in damaged blocks. Arrays in `recovery.KEPT` have a copy, so none."""

@@ -26,7 +26,7 @@ from hashret.codes import Codes, check_codes, width
 from hashret.errors import CorruptIndex, StoreError
 from hashret.features import Vectors
 from hashret.files import Reader
-from hashret.store.derived import FIELDS, VECTORS, Derived, Postings
+from hashret.store.derived import FIELDS, ORIGINALS, VECTORS, Derived, Postings
 from hashret.store.manifest import Place
 
 PIECE = 1 << 13  # bytes per compressed chunk; reading one record decompresses one or two
@@ -43,13 +43,13 @@ DTYPES: dict[str, type[np.generic]] = {
     "labels/rows": np.int32,
     "lookup/hashes": np.uint64,
     "lookup/rows": np.int64,
-    **{name: np.dtype(name.rpartition("/")[2]).type for name in VECTORS},
+    **{name: np.dtype(name.rpartition("/")[2]).type for name in (*VECTORS, *ORIGINALS)},
     "vectors/norms": np.float32,
     **{f"{field}/{name}": dtype for field in FIELDS for name, dtype in postings.DTYPES.items()},
 }
 
 
-OPTIONAL = frozenset(name for name in DTYPES if name.split("/")[0] in ("vectors", *FIELDS))
+OPTIONAL = frozenset(name for name in DTYPES if name.split("/")[0] in ("vectors", "originals", *FIELDS))
 
 
 def _of_field(name: str) -> set[str]:
@@ -108,8 +108,9 @@ class Segment:
         for name, items in wanted.items():
             if self.places[name][1] != items:
                 raise ValueError(f"{name} has {self.places[name][1]} items, not {items}")
-        if self.vector_array and self.places[self.vector_array][1] % max(1, rows):
-            raise ValueError("vectors have unequal lengths")
+        for array in filter(None, (self.vector_array, self.original_array)):
+            if self.places[array][1] % max(1, rows):
+                raise ValueError(f"rows of {array} have unequal lengths")
 
     @property
     def file(self) -> Reader:
@@ -146,12 +147,26 @@ class Segment:
         """The name of the array of vectors, or None if the segment has none."""
         return next((name for name in VECTORS if name in self.places), None)
 
+    @property
+    def original_array(self) -> str | None:
+        """The name of the array of original features, or None if the segment has none."""
+        return next((name for name in ORIGINALS if name in self.places), None)
+
     def vectors(self) -> Vectors | None:
         """Return all vectors, or None if the segment has none."""
         if (name := self.vector_array) is None:
             return None
         with self._reading():
             return Vectors(self.array(name).reshape(self.rows, -1), self.array("vectors/norms"))
+
+    def originals(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Read the original features [len(rows), dim] of these rows. The segment must have some."""
+        with self._reading():
+            if (name := self.original_array) is None:
+                raise ValueError("originals are missing")
+            dim = self.places[name][1] // max(1, self.rows)
+            found = [self.items(name, row * dim, (row + 1) * dim) for row in rows.tolist()]
+            return np.stack(found) if found else np.zeros((0, dim), DTYPES[name])
 
     def field(self, name: str) -> Postings | None:
         """Return the postings of "words" or "titles", or None if the segment has none."""
@@ -165,10 +180,13 @@ class Segment:
         return Postings(self.rows, read)
 
     def derived(self) -> Derived:
-        """Return vectors, words and titles of all rows."""
+        """Return vectors, words, titles and original features of all rows."""
         with self._reading():
-            fields = [self.field(name) for name in FIELDS]
-            return Derived(self.vectors(), *(None if field is None else field.occurrences() for field in fields))
+            words, titles = (None if (own := self.field(name)) is None else own.occurrences() for name in FIELDS)
+            originals = None
+            if name := self.original_array:
+                originals = self.items(name).reshape(self.rows, -1)
+            return Derived(self.vectors(), words, titles, originals)
 
     def ids(self) -> list[str]:
         """Return all ids, in order of insertion."""

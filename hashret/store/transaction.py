@@ -89,6 +89,7 @@ class Transaction:
         """Append n documents with codes uint8 [n, bytes]. The caller ensures that the ids are unique."""
         start, derived = 0, derived or Derived()
         width = 0 if derived.vectors is None else derived.vectors.values[:1].nbytes
+        width += 0 if derived.originals is None else derived.originals[:1].nbytes
         for stop, record in enumerate(records, 1):
             self.pending_bytes += _size_of(record) + width
             full = len(self.pending) + stop - start >= SEGMENT_ROWS or self.pending_bytes >= SEGMENT_BYTES

@@ -19,7 +19,7 @@ from hashret.features import Vectors
 from hashret.index import Index
 from hashret.postings import Occurrences
 from hashret.quantizer import Additive
-from hashret.ranking import PARTS, Codes, QuantizedVectors, Question, Ranking, Words
+from hashret.ranking import PARTS, Codes, QuantizedVectors, Question, Ranking, Scoring, Words
 from hashret.store.derived import Postings
 from questions.common import BITS, Indexes, Row, beir, newsgroups, row
 
@@ -121,7 +121,7 @@ def _million(seed: int) -> Iterator[Row]:
 
 
 def _ranks(ranking: Ranking, question: Question, by: Sequence[str]) -> Callable[[], object]:
-    return lambda: ranking.scores(question, by, False).top(K)
+    return lambda: ranking.scores(question, Scoring(tuple(by))).top(K)
 
 
 def _synthetic(rng: np.random.Generator) -> Occurrences:
