@@ -45,7 +45,7 @@ def documents(start: int, stop: int) -> list[Document]:
 
 
 def made(path: Path) -> Index:
-    return Index.create(path, documents(0, 20), bits=16, encoder="lsh", seed=0)
+    return Index.create(path, documents(0, 20), bits=16, encoder="lsh", seed=0, rescore="int8")
 
 
 def test_a_power_cut_at_any_instant_leaves_the_generation_before_or_after(

@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "index"
     rng = np.random.default_rng(0)
     long = [Document(d.id, f"{d.content} {rng.bytes(150).hex()}", d.labels, d.metadata) for d in corpus(400)]
-    with Index.create(path, long, bits=16, encoder="lsh", vectorizer="tfidf") as index:
+    with Index.create(path, long, bits=16, encoder="lsh", vectorizer="tfidf", rescore="int8") as index:
         index.add([Document(f"more/{d.id}", d.content, d.labels) for d in corpus(20)])
         index.delete(["sea/2", "farm/3", "more/sea/2"])
     return path
@@ -121,7 +121,7 @@ def contents_in(path: Path) -> tuple[int, int]:
 
 class TestWhatIsLost:
     @pytest.mark.parametrize(
-        "name", ["words/postings/bytes", "words/positions/bytes", "words/lengths", "vectors/uint8"]
+        "name", ["words/postings/bytes", "words/positions/bytes", "words/lengths", "vectors/uint8", "originals/int8"]
     )
     def test_words_and_vectors_of_texts_are_made_again(self, name: str, path: Path) -> None:
         before, file = contents(path), path / "segments" / "000002.h5"

@@ -143,3 +143,23 @@ def test_wrong_arguments_are_refused(
     with pytest.raises(UsageError, match=message):  # noqa: SIM117
         with hashret.Index.create(tmp_path / "index", vectors, bits=16, **({"vectors": 4} | creating)) as index:
             index.search(vectors[0], k=1, **searching)
+
+
+def test_a_damaged_original_costs_its_document(vectors: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    with hashret.Index.create(path, vectors, bits=16, vectors=4, rescore="float") as index:
+        [segment] = index.store.segments
+        start, items = segment.places["originals/float32"]
+    data = bytearray(segment.path.read_bytes())
+    data[start + items * 2 : start + items * 2 + 8192] = bytes(8192)
+    segment.path.write_bytes(data)
+    assert [problem.file for problem in hashret.verify(path)] == [f"segments/{segment.path.name}"]
+    report = hashret.repair(path)
+    lost = {int(id) for _, id in report.lost}
+    assert 8192 / 4 / DIM <= len(lost) < 300
+    assert hashret.verify(path) == []
+    kept = [row for row in range(N) if row not in lost]
+    with hashret.Index.open(path) as index:
+        assert index.ids == list(map(str, kept))
+        scored = index.scores(vectors[0], by="vectors", oversample=N)
+        assert scored.parts["vectors"] == pytest.approx(cosines(vectors[0], vectors[kept]), abs=1e-5)
