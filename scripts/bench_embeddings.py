@@ -17,7 +17,6 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from figures import Run, add_run, cell_of_seeds, data_folder, machine, method_table, read_runs
 from hashret.documents import Document
@@ -28,8 +27,6 @@ from hashret.features import Floats
 from hashret.frontends.sentence import Sentence
 from hashret.hasher import Hasher
 from hashret.index import Index
-from hashret.quantizer import Additive, Int8
-from hashret.ranking import QuantizedVectors
 from hashret.readers.beir import Beir
 from questions.common import beir, newsgroups, snippets, some
 from questions.rankings import Qrels, by_index, values
@@ -44,7 +41,6 @@ NAMES = {"20news": "20 Newsgroups", "websnippets": "search snippets", "scifact":
 QUERIES = {"websnippets": 2280, "20news": 1000}  # of the test documents
 
 Rows = Iterator[Run]
-Doubles = npt.NDArray[np.float64]
 
 
 class Embedded:
@@ -88,15 +84,17 @@ def answers(case: str, embedded: Embedded, seed: int) -> Rows:
     qrels = {query.id: embedded.qrels(case)[query.id] for query in asked}
     exact = queries @ own.T
     ways = {"floats": exact, "sign bits": np.where(queries > 0, 1.0, -1.0) @ np.where(own > 0, 1.0, -1.0).T}
-    ways |= {"int8": _cosines(own, queries, Int8(own.shape[1]))}
-    for size in (16, 48, 96):
-        found = _cosines(own, queries, Additive.fit(own, size, seed=seed))
-        ways |= {f"{size} bytes": found, f"{size} bytes, {RESCORED} rescored": _rescored(found, ways["int8"])}
     for way, scores in ways.items():
         run = {q.id: dict(zip(names, row.tolist(), strict=True)) for q, row in zip(asked, scores, strict=True)}
         yield from _judged(way, values(run, qrels, ("nDCG@10", "R@100")))
+    hasher = Hasher.fit(documents, bits=BITS, vectorizer=f"sentence:{MODEL}", seed=seed, cache=embedded.cache_file)
     with tempfile.TemporaryDirectory() as folder:
-        hasher = Hasher.fit(documents, bits=BITS, vectorizer=f"sentence:{MODEL}", seed=seed, cache=embedded.cache_file)
+        for size in (16, 48, 96):
+            path = Path(folder) / f"{size}"
+            with Index.create(path, documents, hasher=hasher, vectors=size, rescore="int8") as index:
+                for oversample, more in ((0, ""), (RESCORED, f", {RESCORED} rescored")):
+                    run = by_index(index, asked, ("vectors",), oversample)
+                    yield from _judged(f"{size} bytes{more}", values(run, qrels, ("nDCG@10", "R@100")))
         with Index.create(Path(folder) / "index", documents, hasher=hasher) as index:
             for by in (("words",), ("vectors",), ("words", "vectors"), ("words", "codes", "vectors")):
                 yield from _judged(" + ".join(by), values(by_index(index, asked, by), qrels, ("nDCG@10", "R@100")))
@@ -105,19 +103,6 @@ def answers(case: str, embedded: Embedded, seed: int) -> Rows:
 def _judged(method: str, found: dict[str, Any]) -> Rows:
     for measure, each in found.items():
         yield {"method": method, "measure": measure, "value": round(float(each.mean()), 6), "questions": len(each)}
-
-
-def _cosines(own: Floats, queries: Floats, quantizer: Any) -> Doubles:
-    vectors = QuantizedVectors(quantizer.encode(own), quantizer)
-    return np.array([vectors.cosines(query) for query in queries])
-
-
-def _rescored(first: Doubles, second: Doubles) -> Doubles:
-    """The order of `first`, of which the best are ordered by `second`."""
-    scores: Doubles = first - first.max() - 2.0
-    best = np.argsort(-first, axis=1, kind="stable")[:, :RESCORED]
-    np.put_along_axis(scores, best, np.take_along_axis(second, best, axis=1), axis=1)
-    return scores
 
 
 def kinds(case: str, embedded: Embedded, seed: int) -> Rows:
@@ -178,8 +163,8 @@ TITLES = {
     "kinds": "Kinds",
 }
 ABOUT = {
-    "answers": "Questions with judgements. `N bytes` ranks by vectors of N bytes alone, and `100 rescored` then orders "
-    "the first 100 by int8 vectors. The last rows are the parts of an index with default options.",
+    "answers": "Questions with judgements. `N bytes` ranks by vectors of N bytes alone, and `100 rescored` scores "
+    "the best 100 again by int8 vectors on disk. The last rows are the parts of an index with default options.",
     "kinds": "A document is relevant if it has the label of the query. Training saw no labels. `floats` ranks by the "
     "cosine of the embeddings, the others by Hamming distance. `words=false` learns codes from the embeddings alone.",
 }

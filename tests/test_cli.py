@@ -428,7 +428,11 @@ def test_ctrl_c_while_fitting_leaves_nothing(data: Path, tmp_path: Path) -> None
         (("query", "x", "--radius", "3", "--by", "words", "-i", "INDEX"), 2, "--radius cannot be combined with --by"),
         (("query", "-i", "INDEX"), 2, "give exactly one of TEXT"),
         (("query", "x", "-k", "0", "--by", "codes", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
-        (("eval", "TEST", "--by", "words", "--from-run", "TEST", "-i", "INDEX"), 2, "leave out --by, --weights and --oversample"),
+        (
+            ("eval", "TEST", "--by", "words", "--from-run", "TEST", "-i", "INDEX"),
+            2,
+            "leave out --by, --weights and --oversample",
+        ),
         (("query", "x", "-i", "nowhere"), 2, "no index at 'nowhere'"),
         (("query", "x", "-k", "0", "-i", "INDEX"), 2, "k must be at least 1, got 0"),
         (("query", "x", "--radius", "-1", "-i", "INDEX"), 2, "radius must be at least 0, got -1"),

@@ -26,9 +26,9 @@ DEPTH = 1000  # documents of a ranking that are looked at
 PERMUTATIONS = 10_000
 
 
-def by_index(index: Index, questions: Documents, by: Sequence[str]) -> Run:
+def by_index(index: Index, questions: Documents, by: Sequence[str], oversample: int | None = None) -> Run:
     """By parts of an index, as `Index.search` ranks: codes alone by Hamming distance."""
-    ranked, ids = RankedQueries(index, questions, list(by)), index.ids
+    ranked, ids = RankedQueries(index, questions, list(by), oversample=oversample), index.ids
 
     def scores(number: int) -> Doubles:
         if ranked.by_codes:
