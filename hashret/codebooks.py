@@ -7,9 +7,14 @@ Additive quantization (Babenko and Lempitsky, CVPR 2014). For rows x it minimize
 over the codebooks C_j by least squares, and over the codes by coordinate descent, in turn. It starts as a binary
 autoencoder on the principal axes (Carreira-Perpinan and Raziperchikolaei, CVPR 2015): the entries of a codebook are the
 sums of four bits with weights +w or -w, and axes get bits by their variance.
+
+Codebooks are learned in blocks. The first has 8 bytes, and each further block describes what the blocks before it leave
+of the rows. So the first 8, 16, 48 or 96 bytes of a longer code are themselves a code of that length.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +24,8 @@ from hashret.features import Floats
 from hashret.progress import report
 
 ENTRIES = 16
-ROUNDS, FEWEST_ROUNDS = 20, 3
+BLOCKS = (8, 16, 48, 96)  # bytes of a code where a block ends
+ROUNDS, FEWEST_ROUNDS = 10, 3
 RIDGE = 0.04  # of the least squares, as a share of the rows, where there are as many entries as rows
 SWEEPS = 6  # of the coordinate descent when codes are final; it stops when no code changes
 FIRST_STEP = 0.8  # of a standard deviation: the weight of an axis's first bit; each further bit has half of the last
@@ -31,20 +37,47 @@ Assigned = npt.NDArray[np.uint8]  # [n, books], numbers of entries
 _compiled = extension("_codebooks")
 
 
+def blocks(books: int) -> list[slice]:
+    """Return the codebooks of each block."""
+    edges = [0, *(2 * stop for stop in BLOCKS if 2 * stop < books), books]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
 def learn(x: Floats, books: int) -> Floats:
     """Learn codebooks [books, 16, dim] from rows x [n, dim]."""
+    learned: list[Floats] = []
+    for block in blocks(books):
+        entries = _learn_block(x, block.stop - block.start)
+        learned.append(entries)
+        if block.stop < books:
+            x = x - decode(assign_block(x, entries), entries)
+    return np.concatenate(learned)
+
+
+def _learn_block(x: Floats, books: int) -> Floats:
+    """Learn the codebooks of one block."""
     entries, mean = _first(x, books)
-    codes = assign(x - mean, entries, 1)
+    codes = assign_block(x - mean, entries, 1)
     rounds = max(FEWEST_ROUNDS, min(ROUNDS, FEWEST_ROUNDS * len(x) // (ENTRIES * books)))  # else they fit x only
     for number in range(rounds):
         entries, mean = _solved(x, codes, entries, mean)
-        codes = assign(x - mean, entries, 1, codes)
+        codes = assign_block(x - mean, entries, 1, codes)
         report("learning vectors", number + 1, rounds)
     entries[0] += mean
     return entries
 
 
-def assign(x: Floats, codebooks: Floats, sweeps: int = SWEEPS, codes: Assigned | None = None) -> Assigned:
+def assign(x: Floats, codebooks: Floats) -> Assigned:
+    """Return the codes [n, books] of rows x [n, dim]."""
+    found = []
+    for block in blocks(len(codebooks)):
+        found.append(assign_block(x, codebooks[block]))
+        if block.stop < len(codebooks):
+            x = x - decode(found[-1], codebooks[block])
+    return np.concatenate(found, axis=1)
+
+
+def assign_block(x: Floats, codebooks: Floats, sweeps: int = SWEEPS, codes: Assigned | None = None) -> Assigned:
     """Return codes [n, books] that lower the error of rows x [n, dim], starting from `codes` if they are given.
 
     Otherwise, the entry of each codebook is first chosen by what the codebooks before it leave.

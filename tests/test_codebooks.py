@@ -23,11 +23,13 @@ def rows(n: int = 200, dim: int = 24, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("sweeps", [0, 1, 6])
 def test_the_compiled_loop_chooses_as_numpy_does(books: int, sweeps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x, entries = rows(), rows(books * 16, seed=1).reshape(books, 16, 24)
-    found = codebooks.assign(x, entries, sweeps)
-    again = codebooks.assign(x, entries, sweeps, found)
+    found = codebooks.assign_block(x, entries, sweeps)
+    again = codebooks.assign_block(x, entries, sweeps, found)
     monkeypatch.setattr(codebooks, "_compiled", None)
-    assert (codebooks.assign(x, entries, sweeps) == found).mean() > 0.999  # rounding may decide between two entries
-    assert (codebooks.assign(x, entries, sweeps, found) == again).mean() > 0.999
+    assert (
+        codebooks.assign_block(x, entries, sweeps) == found
+    ).mean() > 0.999
+    assert (codebooks.assign_block(x, entries, sweeps, found) == again).mean() > 0.999
     assert found.max() < 16
 
 
@@ -36,7 +38,7 @@ def test_codes_that_are_given_only_get_better() -> None:
     given = np.random.default_rng(2).integers(0, 16, (200, 6)).astype(np.uint8)
     before = np.square(x - codebooks.decode(given, entries)).sum(axis=1)
     kept = given.copy()
-    after = np.square(x - codebooks.decode(codebooks.assign(x, entries, 1, given), entries)).sum(axis=1)
+    after = np.square(x - codebooks.decode(codebooks.assign_block(x, entries, 1, given), entries)).sum(axis=1)
     assert (after <= before + 1e-4).all()
     assert after.sum() < 0.7 * before.sum()
     assert (given == kept).all()
@@ -46,6 +48,26 @@ def test_no_rows_and_equal_entries() -> None:
     entries = np.zeros((4, 16, 3), np.float32)
     assert codebooks.assign(rows(0, 3), entries).shape == (0, 4)
     assert not codebooks.assign(rows(5, 3), entries).any()
+
+
+def test_the_first_bytes_of_a_code_are_a_shorter_code() -> None:
+    x = rows(300, 40)
+    longest = codebooks.learn(x, 96)
+    codes = codebooks.assign(x, longest)
+    errors = []
+    for size in (8, 16, 48):
+        learned = codebooks.learn(x, 2 * size)
+        assert (longest[: 2 * size] == learned).all()
+        assert (codes[:, : 2 * size] == codebooks.assign(x, learned)).all()
+        errors.append(float(np.square(x - codebooks.decode(codes[:, : 2 * size], learned)).mean()))
+    assert errors[0] > 1.2 * errors[1] > 2 * errors[2]
+
+
+def test_blocks_end_where_shorter_codes_do() -> None:
+    for size, stops in ((1, [1]), (8, [8]), (9, [8, 9]), (48, [8, 16, 48]), (192, [8, 16, 48, 96, 192])):
+        found = codebooks.blocks(2 * size)
+        assert [block.stop // 2 for block in found] == stops
+        assert [block.start for block in found] == [0, *(block.stop for block in found[:-1])]
 
 
 WRONG: list[tuple[str, Any, str]] = [
