@@ -25,7 +25,7 @@ from hashret.progress import report
 
 ENTRIES = 16
 BLOCKS = (8, 16, 48, 96)  # bytes of a code where a block ends
-ROUNDS, FEWEST_ROUNDS = 10, 3
+ROUNDS, FEWEST_ROUNDS = 20, 3
 RIDGE = 0.04  # of the least squares, as a share of the rows, where there are as many entries as rows
 SWEEPS = 6  # of the coordinate descent when codes are final; it stops when no code changes
 FIRST_STEP = 0.8  # of a standard deviation: the weight of an axis's first bit; each further bit has half of the last
