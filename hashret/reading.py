@@ -231,6 +231,64 @@ class Reading:
         kind = kind_of(self._parts.quantizer)
         return f"{kind} bytes" if isinstance(kind, int) else kind
 
+    @on_snapshot
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        """Run SQL over the documents with DuckDB, and return the rows.
+
+        Args:
+            query: SQL over the tables `documents` (position, id, text, labels, code and the fields of the metadata),
+                `labels` (id, label) and `codes` (position, id, code as BIT). It cannot read files or change the index.
+
+        Raises:
+            UsageError: The query fails.
+            MissingExtra: The extra `sql` is not installed.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.sql("SELECT count(*) AS documents FROM documents")
+            [{'documents': 2}]
+        """
+        from hashret import tables
+
+        self._check_open()
+        return [dict(row) for row in tables.query(self.store, query)]
+
+    @on_snapshot
+    def to_arrow(self) -> Any:
+        """Return the documents as a pyarrow.Table: position, id, text, labels, code and the fields of the metadata.
+
+        A field with several kinds of values is JSON text. Raises MissingExtra if the extra `sql` is not installed.
+
+        Example:
+            >>> hashret.Index.open("indexes/mine").to_arrow().column_names
+            ['position', 'id', 'text', 'labels', 'code']
+        """
+        from hashret import tables
+
+        self._check_open()
+        return tables.joined(self.store)
+
+    @on_snapshot
+    def export(self, path: str | Path, *, force: bool = False) -> int:
+        """Write the documents, as in `to_arrow`, to a .parquet or .arrow file. Returns the number of documents.
+
+        Args:
+            path: The file.
+            force: Replace an existing file.
+
+        Raises:
+            UsageError: The file has another ending, or exists and `force` is not set.
+            StoreError: The file cannot be written.
+
+        Example:
+            >>> hashret.Index.open("indexes/mine").export("mine.parquet", force=True)
+            2
+        """
+        from hashret import tables
+
+        self._check_open()
+        return tables.export(self.store, Path(path), force)
+
     def close(self) -> None:
         """Close all files. Later queries raise StoreError. Can be called more than once."""
         self.store.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import overload
 
@@ -24,6 +25,8 @@ from hashret.snapshot import Made, become, on_snapshot, snapshot
 from hashret.snippets import Snippet, snippet
 
 Labels = str | Iterable[str]
+Among = tuple[tuple[str, ...], str | None]  # labels and filter of the documents to search
+KEPT = 8  # filters whose documents are cached
 
 
 class Searching(Reading):
@@ -58,6 +61,7 @@ class Searching(Reading):
         k: int = 10,
         labels: Labels = (),
         *,
+        where: str | None = None,
         by: By = None,
         weights: Weights = None,
         oversample: int | None = None,
@@ -70,6 +74,7 @@ class Searching(Reading):
         k: int = 10,
         labels: Labels = (),
         *,
+        where: str | None = None,
         by: By = None,
         weights: Weights = None,
         oversample: int | None = None,
@@ -81,6 +86,7 @@ class Searching(Reading):
         k: int = 10,
         labels: Labels = (),
         *,
+        where: str | None = None,
         by: By = None,
         weights: Weights = None,
         oversample: int | None = None,
@@ -96,6 +102,9 @@ class Searching(Reading):
                 same type as the documents of the index. An index of images whose model reads texts takes texts too.
             k: Number of documents per query.
             labels: Search only documents that have one of these labels. Scores do not depend on it.
+            where: Search only documents for which this filter holds, a condition over the fields of the metadata, `id`
+                and `label`, such as "year >= 1871 and author = 'Darwin'". A comparison with a missing value is false.
+                Scores do not depend on it.
             by: The parts to score by: "words", "codes", "vectors", or several. By "codes" alone documents are sorted
                 by Hamming distance.
             weights: Weights of parts, in place of the default ones.
@@ -123,16 +132,16 @@ class Searching(Reading):
             2
         """
         scoring = self._scoring(by, weights, oversample)
-        answers = self._answers(queries, check_k(k), as_labels(labels), scoring)
+        answers = self._answers(queries, check_k(k), (as_labels(labels), where), scoring)
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
-    def _answers(self, queries: Queries, k: int, labels: Sequence[str], scoring: Scoring) -> list[Hits]:
+    def _answers(self, queries: Queries, k: int, among: Among, scoring: Scoring) -> list[Hits]:
         """Return one Hits per query."""
         encoded = self._encode(queries)
         if scoring.parts == ("codes",):
-            return self._answered(encoded, self._search(encoded, k, labels))
-        return self._ranked(encoded, k, labels, scoring)
+            return self._answered(encoded, self._search(encoded, k, among))
+        return self._ranked(encoded, k, among, scoring)
 
     def _scoring(
         self,
@@ -231,18 +240,18 @@ class Searching(Reading):
         self,
         encoded: EncodedQueries,
         k: int,
-        labels: Sequence[str],
+        among: Among,
         scoring: Scoring,
         own: Sequence[int] | None = None,
     ) -> list[Hits]:
         """Return the k best documents of each query by score. `own` [m] are rows to exclude, one per query."""
-        rows, among, answers, known = self._rows, self._labelled(labels), [], []
+        rows, chosen, answers, known = self._rows, self._chosen(among), [], []
         for number in range(len(encoded.codes)):
             question = encoded.question(number)
             scored = self._scored(question, scoring)
-            allowed = among
+            allowed = chosen
             if own is not None:
-                allowed = np.ones(len(rows), bool) if among is None else among.copy()
+                allowed = np.ones(len(rows), bool) if chosen is None else chosen.copy()
                 allowed[np.searchsorted(rows, own[number])] = False
             positions, ties = scored.top(k, allowed)
             distances = hamming(encoded.codes[number : number + 1], self.codes[positions])[0]
@@ -274,13 +283,13 @@ class Searching(Reading):
         return without_unknown(answers, known)
 
     @on_snapshot
-    def search_codes(self, codes: Codes, k: int = 10, labels: Labels = ()) -> list[Hits]:
+    def search_codes(self, codes: Codes, k: int = 10, labels: Labels = (), *, where: str | None = None) -> list[Hits]:
         """Return the k nearest documents of each code by Hamming distance.
 
         Args:
             codes: uint8 [m, ceil(bits / 8)], as `encode` returns them.
             k: Number of documents per code.
-            labels: Search only documents that have one of these labels.
+            labels, where: As for `search`.
 
         Example:
             >>> index = hashret.Index.create("indexes/two", ["the harvest of that year", "wheat was dear"], bits=16)
@@ -288,17 +297,21 @@ class Searching(Reading):
             >>> hits[0].distance
             0
         """
-        return self._search(EncodedQueries(codes), k, as_labels(labels))
+        return self._search(EncodedQueries(codes), k, (as_labels(labels), where))
 
     @overload
     def within(  # type: ignore[overload-overlap]
-        self, queries: Query, radius: int, labels: Labels = ()
+        self, queries: Query, radius: int, labels: Labels = (), *, where: str | None = None
     ) -> Hits: ...
 
     @overload
-    def within(self, queries: Iterable[Query], radius: int, labels: Labels = ()) -> list[Hits]: ...
+    def within(
+        self, queries: Iterable[Query], radius: int, labels: Labels = (), *, where: str | None = None
+    ) -> list[Hits]: ...
 
-    def within(self, queries: Queries, radius: int, labels: Labels = ()) -> Hits | list[Hits]:
+    def within(
+        self, queries: Queries, radius: int, labels: Labels = (), *, where: str | None = None
+    ) -> Hits | list[Hits]:
         """Return all documents whose codes differ from the query's in at most `radius` bits, nearest first.
 
         Documents at the same distance are sorted by score. For the other arguments and errors, see `search`.
@@ -308,18 +321,18 @@ class Searching(Reading):
             >>> len(index.within("wheat was dear", radius=16))
             2
         """
-        answers = self._all_within(queries, radius, as_labels(labels))
+        answers = self._all_within(queries, radius, (as_labels(labels), where))
         return answers[0] if is_one_query(queries, self.hasher.document_type) else answers
 
     @on_snapshot
-    def _all_within(self, queries: Queries, radius: int, labels: Sequence[str]) -> list[Hits]:
+    def _all_within(self, queries: Queries, radius: int, among: Among) -> list[Hits]:
         encoded = self._encode(queries)
-        return self._answered(encoded, self._within(encoded, radius, labels))
+        return self._answered(encoded, self._within(encoded, radius, among))
 
     @on_snapshot
-    def within_codes(self, codes: Codes, radius: int, labels: Labels = ()) -> list[Hits]:
+    def within_codes(self, codes: Codes, radius: int, labels: Labels = (), *, where: str | None = None) -> list[Hits]:
         """Return all documents whose codes differ in at most `radius` bits, per code, uint8 [m, ceil(bits / 8)]."""
-        return self._within(EncodedQueries(codes), radius, as_labels(labels))
+        return self._within(EncodedQueries(codes), radius, (as_labels(labels), where))
 
     @overload
     def like(  # type: ignore[overload-overlap]
@@ -329,6 +342,7 @@ class Searching(Reading):
         labels: Labels = (),
         radius: int | None = None,
         *,
+        where: str | None = None,
         by: By = None,
         weights: Weights = None,
         oversample: int | None = None,
@@ -342,6 +356,7 @@ class Searching(Reading):
         labels: Labels = (),
         radius: int | None = None,
         *,
+        where: str | None = None,
         by: By = None,
         weights: Weights = None,
         oversample: int | None = None,
@@ -354,6 +369,7 @@ class Searching(Reading):
         labels: Labels = (),
         radius: int | None = None,
         *,
+        where: str | None = None,
         by: By = None,
         weights: Weights = None,
         oversample: int | None = None,
@@ -365,7 +381,7 @@ class Searching(Reading):
         Args:
             ids: The id of a stored document, or a list of ids.
             k: Number of documents per id.
-            labels: Search only documents that have one of these labels.
+            labels, where: As for `search`.
             radius: Return all documents within this Hamming distance instead of the k best.
             by, weights, oversample: As for `search`. The stored text or thumbnail is encoded again to score it.
 
@@ -384,25 +400,23 @@ class Searching(Reading):
         scoring = self._scoring(by, weights, oversample, True, usual)
         if radius is not None and (by is not None or weights is not None) and scoring.parts != ("codes",):
             raise UsageError("radius cannot be combined with by or weights, because it is a Hamming distance of codes")
-        answers = self._like(as_ids(ids), check_k(k), as_labels(labels), radius, scoring)
+        answers = self._like(as_ids(ids), check_k(k), (as_labels(labels), where), radius, scoring)
         return answers[0] if isinstance(ids, str) else answers
 
     @on_snapshot
-    def _like(self, ids: list[str], k: int, labels: Sequence[str], radius: int | None, scoring: Scoring) -> list[Hits]:
+    def _like(self, ids: list[str], k: int, among: Among, radius: int | None, scoring: Scoring) -> list[Hits]:
         """Return one Hits per id."""
         rows = [self._row(id) for id in ids]
         encoded = self._stored_as_queries(rows)
         if radius is not None:
-            return self._answered(encoded, self._within(encoded, radius, labels, rows))
+            return self._answered(encoded, self._within(encoded, radius, among, rows))
         if scoring.parts == ("codes",):
-            return self._answered(encoded, self._search(encoded, k, labels, rows))
-        return self._ranked(encoded, k, labels, scoring, rows)
+            return self._answered(encoded, self._search(encoded, k, among, rows))
+        return self._ranked(encoded, k, among, scoring, rows)
 
-    def _search(
-        self, encoded: EncodedQueries, k: int, labels: Sequence[str], own: Sequence[int] | None = None
-    ) -> list[Hits]:
+    def _search(self, encoded: EncodedQueries, k: int, among: Among, own: Sequence[int] | None = None) -> list[Hits]:
         """Return the k nearest documents of each query by codes. `own` [m] are rows to exclude, one per query."""
-        searcher, rows = self._among(labels)
+        searcher, rows = self._searched(among)
         found = searcher.search(encoded.codes, check_k(k) + (own is not None))
         assert found.ties_at_k is not None
         answers = []
@@ -423,10 +437,10 @@ class Searching(Reading):
         return answers
 
     def _within(
-        self, encoded: EncodedQueries, radius: int, labels: Sequence[str], own: Sequence[int] | None = None
+        self, encoded: EncodedQueries, radius: int, among: Among, own: Sequence[int] | None = None
     ) -> list[Hits]:
         """Return all documents within the radius of each query, sorted by distance, then by score of all parts."""
-        searcher, rows = self._among(labels)
+        searcher, rows = self._searched(among)
         found = searcher.within(encoded.codes, radius)
         assert found.offsets is not None
         by = tuple(name for name in self.parts if own is None or name != "words")
@@ -488,12 +502,38 @@ class Searching(Reading):
             raise DataError(f"no document has the label {unknown[0]!r}; existing labels: {listed}")
         return np.array([any(label in labels for label in own) for own in here])
 
-    def _among(self, labels: Sequence[str]) -> tuple[Searcher, np.ndarray]:
-        """Return a searcher over the documents with one of the labels (all by default), and their rows."""
-        chosen, rows = self._labelled(labels), self._rows
-        if chosen is not None:
-            return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
-        return self._made.get("searcher", lambda: searcher(self.codes, self.bits, **self._way)), rows
+    def _chosen(self, among: Among) -> np.ndarray | None:
+        """Return the mask of documents to search, bool [n], or None for all."""
+        labels, where = among
+        mask = self._labelled(labels)
+        if where is None:
+            return mask
+        held = self._filters(where)
+        return held if mask is None else held & mask
+
+    @property
+    def _filters(self) -> Callable[[str], np.ndarray]:
+        """Returns the mask of documents for which a filter holds, bool [n]. Some are cached."""
+        return self._made.get("filters", lambda: lru_cache(KEPT)(self._matching))
+
+    def _matching(self, where: str) -> np.ndarray:
+        from hashret.filters import matching, parse
+
+        self._check_open()
+        store = self.store
+        return matching(parse(where), store.kinds(), store.columns, len(store.deleted))[~store.deleted]
+
+    def _searched(self, among: Among) -> tuple[Searcher, np.ndarray]:
+        """Return a searcher over the documents to search, and their rows."""
+        if among == ((), None):
+            return self._made.get("searcher", lambda: searcher(self.codes, self.bits, **self._way)), self._rows
+        return self._made.get("searchers", lambda: lru_cache(KEPT)(self._searcher_of))(*among)
+
+    def _searcher_of(self, labels: tuple[str, ...], where: str | None) -> tuple[Searcher, np.ndarray]:
+        chosen, rows = self._chosen((labels, where)), self._rows
+        if chosen is None:
+            return searcher(self.codes, self.bits, **self._way), rows
+        return searcher(self.codes[chosen], self.bits, **self._way), rows[chosen]
 
     def _hits(self, rows: np.ndarray, distances: np.ndarray, found: Neighbors, ties: int | None) -> Hits:
         """Return the Hits of one query, from rows in order of distance."""

@@ -26,9 +26,7 @@ def test_the_compiled_loop_chooses_as_numpy_does(books: int, sweeps: int, monkey
     found = codebooks.assign_block(x, entries, sweeps)
     again = codebooks.assign_block(x, entries, sweeps, found)
     monkeypatch.setattr(codebooks, "_compiled", None)
-    assert (
-        codebooks.assign_block(x, entries, sweeps) == found
-    ).mean() > 0.999
+    assert (codebooks.assign_block(x, entries, sweeps) == found).mean() > 0.999
     assert (codebooks.assign_block(x, entries, sweeps, found) == again).mean() > 0.999
     assert found.max() < 16
 

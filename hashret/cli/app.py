@@ -46,6 +46,7 @@ MODULES = {
     "browse": ("outliers", "clusters", "map"),
     "measure": ("eval", "compare"),
     "quantize": ("quantize",),
+    "tables": ("sql", "export"),
     "about": ("encoders", "vectorizers", "sources", "searchers", "doctor", "demo"),
 }
 """The commands of each module, so that running one command imports only its module."""

@@ -35,6 +35,7 @@ hashret query --like letters/1871-03-02.txt -k 5
 hashret query --file draft.txt --label 1871
 hashret query photos/new.jpg -i indexes/photos
 cat questions.txt | hashret query - --format jsonl
+hashret query "the harvest of that year" --where "year >= 1871 and author = 'Darwin'"
 hashret query "the harvest of that year" --by words,vectors
 cat questions.txt | hashret query - --by codes --search multi_index --threads 4 --verify
 """,
@@ -59,6 +60,9 @@ def query(
     label: Annotated[
         list[str] | None, o.many("--label", help="Only documents with this label.", metavar="VALUE")
     ] = None,
+    where: Annotated[
+        str | None, o.opt("--where", help="Only documents whose metadata match a condition.", metavar="CONDITION")
+    ] = None,
     by: o.By = None,
     weights: o.Weights = None,
     oversample: o.Oversample = None,
@@ -82,7 +86,7 @@ def query(
     with Index.open(o.find_index(index)) as opened:
         opened.search_by(search, threads, verify)
         emit(
-            _rows(opened, text, file, like, k, radius, label or [], o.ranking(by, weights, oversample)),
+            _rows(opened, text, file, like, k, radius, label or [], where, o.ranking(by, weights, oversample)),
             ("rank", "distance" if by_codes else "score", "id", "labels", "text"),
         )
 
@@ -95,20 +99,21 @@ def _rows(
     k: int | None,
     radius: int | None,
     labels: list[str],
+    where: str | None,
     rank: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per hit, as they are found."""
     if like is not None:
-        [hits] = index.like([like], 10 if k is None else k, labels, radius, **rank)
+        [hits] = index.like([like], 10 if k is None else k, labels, radius, where=where, **rank)
         yield from _hits(index, like, "", hits if k is None else hits[:k], hits)
         return
     for asked in batches(_queries(index, text, file), AT_ONCE):
         if radius is None:
-            answers = index.search(asked, 10 if k is None else k, labels, **rank)
+            answers = index.search(asked, 10 if k is None else k, labels, where=where, **rank)
         else:
             if rank["weights"] or rank["oversample"] or rank["by"] not in (None, ["codes"]):
                 raise UsageError("--radius cannot be combined with --by, --weights and --oversample, except --by codes")
-            answers = index.within(asked, radius, labels)
+            answers = index.within(asked, radius, labels, where=where)
         for document, hits in zip(asked, answers, strict=True):
             yield from _hits(index, document.id, document.content, hits if k is None else hits[:k], hits)
 

@@ -6,6 +6,7 @@
     lookup                          group: hashes uint64 [n], ascending, rows int64 [n]
     vectors                         group: uint8 [n, bytes], int8 or float32 [n, dim], and norms float32 [n]
     originals                       group: int8 or float32 [n, dim]
+    columns                         group: index uint8 (JSON) and data uint8, see hashret/columns.py
     words, titles                   groups of postings, see hashret/postings.py
 
 All arrays are contiguous, so `segment.py` can read them by offset, without HDF5. The exceptions are contents and
@@ -28,6 +29,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from hashret import columns
 from hashret.codes import Codes
 from hashret.errors import DataError
 from hashret.store.derived import ORIGINALS, VECTORS, Derived
@@ -76,11 +78,25 @@ def _arrays(codes: Codes, records: Sequence[Record]) -> dict[str, npt.NDArray[An
         "codes": codes,
         **_strings("ids", [_utf8(record.id) for record in records]),
         **_strings("labels/names", [_utf8(name) for name in names]),
+        **_columns(records),
         "labels/rows": np.array([numbers[label] for record in records for label in record.labels], np.int32),
         "labels/offsets": _offsets([len(record.labels) for record in records]),
         "lookup/hashes": hashes[order],
         "lookup/rows": order.astype(np.int64),
     }
+
+
+def _columns(records: Sequence[Record]) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of the metadata; the index lists [field, kind, start, stop], without stop if not stored."""
+    index: list[list[Any]] = []
+    data, start = [np.zeros(0, np.uint8)], 0
+    for (field, kind), column in columns.stored([record.metadata for record in records]).items():
+        index.append([field, kind])
+        if column is not None:
+            data.append(column.data())
+            index[-1] += [start, start := start + len(data[-1])]
+    listed = np.frombuffer(json.dumps(index).encode(), np.uint8)
+    return {"columns/index": listed, "columns/data": np.concatenate(data)}
 
 
 def _strings(name: str, values: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:

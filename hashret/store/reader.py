@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.codes import Codes, width
+from hashret.columns import KINDS, Column, column, texts_of
 from hashret.errors import CorruptIndex, UsageError
 from hashret.features import Vectors, concatenate_vectors
 from hashret.files import Root
@@ -20,6 +21,8 @@ from hashret.store.deletions import Mask
 from hashret.store.derived import Postings
 from hashret.store.manifest import Manifest, SegmentEntry, segment_path
 from hashret.store.segment import Record, Segment, hash_id
+
+OWN = {"id": "text", "label": "texts"}  # fields of every document, whatever its metadata
 
 
 class Generation:
@@ -116,6 +119,26 @@ class Generation:
     def labels(self) -> list[tuple[str, ...]]:
         """Return the labels of all rows, including deleted rows."""
         return [labels for segment in self.segments for labels in segment.labels()]
+
+    def kinds(self) -> dict[str, list[str]]:
+        """Return the kinds of values of each field that a filter can use: the metadata's fields, `id` and `label`."""
+        found = {key for segment in self.segments for key in segment.kinds()}
+        found = {(field, kind) for field, kind in found if field not in OWN} | set(OWN.items())
+        fields = {field: [kind for kind in KINDS if (field, kind) in found] for field, _ in found}
+        return dict(sorted(fields.items()))
+
+    def columns(self, field: str, kind: str) -> list[Column]:
+        """Return the values of a kind that a field has, for each segment."""
+        return [self.column(number, field, kind) for number in range(len(self.segments))]
+
+    def column(self, number: int, field: str, kind: str) -> Column:
+        """Return the values of a kind that a field has in one segment."""
+        segment = self.segments[number]
+        if field == "label":
+            return texts_of(segment.labels())
+        if field == "id":
+            return column(("id", "text"), [{"id": id} for id in segment.ids()])
+        return segment.column(field, kind)
 
     def records(self) -> Iterator[Record]:
         """Iterate over the records that are not deleted, in row order."""

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hashret import files, postings
+from hashret import columns, files, postings
 from hashret.codes import Codes, check_codes, width
 from hashret.errors import CorruptIndex, StoreError
 from hashret.features import Vectors
@@ -41,6 +41,8 @@ DTYPES: dict[str, type[np.generic]] = {
     **{f"{name}/offsets": np.int64 for name in (*STRINGS, "labels")},
     **{f"{name}/pieces": np.int64 for name in PACKED},
     "labels/rows": np.int32,
+    "columns/index": np.uint8,
+    "columns/data": np.uint8,
     "lookup/hashes": np.uint64,
     "lookup/rows": np.int64,
     **{name: np.dtype(name.rpartition("/")[2]).type for name in (*VECTORS, *ORIGINALS)},
@@ -220,6 +222,28 @@ class Segment:
         first = int(rows[0])
         all_ = self.between(first, int(rows[-1]) + 1)
         return [all_[row - first] for row in rows.tolist()]
+
+    @cached_property
+    def _columns(self) -> dict[columns.Key, tuple[int, ...]]:
+        """Start and stop of each column by field and kind; () for those that are not stored."""
+        listed = json.loads(self.items("columns/index").tobytes())
+        return {(str(field), str(kind)): tuple(map(int, place)) for field, kind, *place in listed}
+
+    def kinds(self) -> list[columns.Key]:
+        """Return the fields of the metadata and the kinds of their values."""
+        with self._reading():
+            return list(self._columns)
+
+    def column(self, field: str, kind: str) -> columns.Column:
+        """Return the values of a kind that a field of the metadata has."""
+        with self._reading():
+            place = self._columns.get((field, kind))
+            if place is None:
+                return columns.empty(kind, self.rows)
+            if place:
+                return columns.restored(kind, self.rows, self.items("columns/data", *place))
+            metadata = [json.loads(text) if text else {} for text in self._texts("metadata", 0, self.rows)]
+            return columns.column((field, kind), metadata)
 
     def labels(self) -> list[tuple[str, ...]]:
         """Return the labels of all rows."""

@@ -1,0 +1,6 @@
+"""Filters: expressions such as `year >= 1871 and author = 'Darwin'` over the metadata of documents."""
+
+from hashret.filters.expression import Expression, parse
+from hashret.filters.table import matching
+
+__all__ = ["Expression", "matching", "parse"]

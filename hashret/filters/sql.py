@@ -1,0 +1,73 @@
+"""Translate a filter into SQL over the columns of an index.
+
+Each comparison is true or false and never null: a comparison with a missing value is false. So `author != 'Darwin'` and
+`not (author = 'Darwin')` hold for documents without an author. A comparison looks only at values of its own kind, and
+holds for a list of texts if it holds for one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hashret.errors import UsageError
+from hashret.filters.expression import And, Comparison, Expression, Missing, Not, OneOf, Or, Value
+
+Kinds = Mapping[str, Sequence[str]]  # the kinds of values that a field has
+
+COMPARED = {"bool": ("bool",), "number": ("int", "float"), "text": ("text", "texts")}
+CALLED = {"bool": "true or false", "int": "numbers", "float": "numbers", "text": "texts", "texts": "lists of texts"}
+CALLED |= {"json": "objects or other lists"}
+VALUES = {"bool": "true", "number": "1871", "text": "'Darwin'"}
+
+
+@dataclass
+class Translation:
+    """A filter as SQL with parameters; `columns` maps field and kind to the name of a column."""
+
+    kinds: Kinds
+    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+    parameters: list[Value] = field(default_factory=list)
+
+    def condition(self, expression: Expression) -> str:
+        """Return the SQL of a filter. Raises UsageError for an unknown field, or a value of another kind."""
+        match expression:
+            case And(of) | Or(of):
+                word = " AND " if isinstance(expression, And) else " OR "
+                return "(" + word.join(map(self.condition, of)) + ")"
+            case Not(of):
+                return f"(NOT {self.condition(of)})"
+            case Missing(name):
+                return "(" + " AND ".join(f"{self._column(name, kind)} IS NULL" for kind in self._kinds(name)) + ")"
+            case OneOf(name, values):
+                return self._any(name, values, f"IN ({', '.join('?' * len(values))})")
+            case Comparison(name, operator, value):
+                return self._any(name, (value,), f"{operator.upper()} ?")
+
+    def _any(self, name: str, values: tuple[Value, ...], test: str) -> str:
+        """Return the SQL of a test of the values of a field, of any kind that fits."""
+        called = "bool" if isinstance(values[0], bool) else "text" if isinstance(values[0], str) else "number"
+        found = [kind for kind in COMPARED[called] if kind in self._kinds(name)]
+        if not found:
+            there = " and ".join(dict.fromkeys(CALLED[kind] for kind in self._kinds(name)))
+            can = [f"{name} = {VALUES[own]}" for own, kinds in COMPARED.items() if set(kinds) & set(self._kinds(name))]
+            how = f"use {' or '.join(can)}" if can else "it cannot be compared"
+            raise UsageError(f"field {name!r} holds {there}, and is compared with {values[0]!r}; {how}")
+        if called == "bool" and test[0] not in "=I":
+            raise UsageError(f"field {name!r} is true or false and has no order; compare it with =")
+        return "(" + " OR ".join(self._one(self._column(name, kind), kind, values, test) for kind in found) + ")"
+
+    def _one(self, column: str, kind: str, values: tuple[Value, ...], test: str) -> str:
+        self.parameters.extend(values)
+        if kind == "texts":
+            return f"coalesce(len(list_filter({column}, lambda item: item {test})) > 0, false)"
+        return f"coalesce({column} {test}, false)"
+
+    def _kinds(self, name: str) -> Sequence[str]:
+        if name not in self.kinds:
+            there = ", ".join(sorted(self.kinds)[:20]) + (", ..." if len(self.kinds) > 20 else "")
+            raise UsageError(f"no document has the field {name!r}; fields: {there}; texts have single quotes")
+        return self.kinds[name]
+
+    def _column(self, name: str, kind: str) -> str:
+        return self.columns.setdefault((name, kind), f"c{len(self.columns)}")
