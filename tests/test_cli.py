@@ -111,6 +111,36 @@ def test_query_shows_the_score_its_parts_and_where_the_words_are(data: Path, tmp
     assert [row["id"] for row in weighted[: len(alone)]] == [row["id"] for row in alone]
 
 
+def test_filters_sql_and_export(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    texts = [document.content for document in corpus(20)]
+    lines = [{"id": f"n{n}", "text": own, "year": 1870 + n, "crop": "ab"[n % 2]} for n, own in enumerate(texts)]
+    Path("fields.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    hashret("index", "fields.jsonl", "--encoder", "lsh", "--bits", 16, "--rescore", "int8")
+    where = ("--where", "year >= 1880 and crop = 'b'")
+    for more in ((), ("--by", "codes"), ("--radius", 16), ("--oversample", 5)):
+        found = rows(hashret("query", "wheat", "-k", 20, *where, *more))
+        assert {row["id"] for row in found} == {f"n{n}" for n in range(11, 20, 2)}
+    alike = rows(hashret("query", "--like", "n11", "-k", 20, *where, "--oversample", 5))
+    assert [len(alike), {row["exact"] for row in alike}] == [4, {False}]
+    found = rows(
+        hashret("sql", "SELECT crop, count(*) AS n, max(year) AS last FROM documents GROUP BY crop ORDER BY crop")
+    )
+    assert found == [{"crop": "a", "n": 10, "last": 1888}, {"crop": "b", "n": 10, "last": 1889}]
+    assert "wrote 'fields.parquet': 20 documents" in hashret("export", "fields.parquet").stderr
+    assert "'fields.parquet' exists" in hashret("export", "fields.parquet", code=2).stderr
+    hashret("export", "fields.parquet", "--force")
+    hashret("index", "fields.parquet", "--encoder", "lsh", "--bits", 16, "-i", "again")
+    again = rows(hashret("info", "-i", "again"))
+    assert again[0]["documents"] == 20
+    assert "the query failed: " in hashret("sql", "SELECT nothing", "-i", "indexes/fields", code=2).stderr
+    assert (
+        "texts have single quotes"
+        in hashret("query", "x", "--where", "crop = b", "-i", "indexes/fields", code=2).stderr
+    )
+    assert "no original features" in hashret("query", "x", "--oversample", 5, "-i", "again", code=2).stderr
+
+
 def test_query_by_vectors_finds_the_nearest_by_cosine(tmp_path: Path) -> None:
     np.save("vectors.npy", np.random.default_rng(0).standard_normal((60, 12)).astype(np.float32))
     hashret("index", "vectors.npy", "--encoder", "lsh", "--bits", 8, "--vectors", "int8")

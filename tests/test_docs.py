@@ -42,6 +42,7 @@ PAGES = {
     "bench_questions": "questions.md",
     "bench_embeddings": "embeddings.md",
     "bench_image_models": "image-models.md",
+    "bench_filters": "filtering.md",
 }
 FIRST = "# data of the commands below\n"  # a line of examples that run before the commands of a page
 
