@@ -225,7 +225,7 @@ def test_encodings_are_guessed(tmp_path: Path, encoding: str) -> None:
 def test_bytes_that_fit_no_encoding_are_replaced_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, x_txt=b"\xef\xbb\xbfcaf\xff\xfe and more", y_txt="fine")
     assert contents(tmp_path)["x.txt"] == "caf�� and more"
-    assert "files with undecodable bytes, replaced by U+FFFD: 1" in caplog.text
+    assert "files with bytes that are not utf-8, replaced by U+FFFD: 1" in caplog.text
 
 
 PAGE = """<!DOCTYPE html>

@@ -8,10 +8,12 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, AnyStr, cast
 
 from hashret.errors import DataError
+from hashret.readers import encodings
 from hashret.readers.base import shown
 from hashret.readers.skip_report import SkipReport
 from hashret.readers.spool import Spool
@@ -20,13 +22,6 @@ HEAD_BYTES = 65536  # bytes read to detect a format
 MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or an attack
 MAX_BLANK = 10**6  # consecutive blank lines
 _GZIP = b"\x1f\x8b"
-_BOMS = (  # UTF-32 before UTF-16, because its mark starts with that of UTF-16
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
 # largest shares of control characters in text: random bytes have about 10 % and are not UTF-8; the worst of 18,846
 # newsgroup posts has 7 %
@@ -87,22 +82,27 @@ def looks_like_text(start: bytes) -> bool:
     return share <= _CONTROL_SHARE or (share <= _CONTROL_SHARE_UTF8 and _utf8_error(start, complete=False) is None)
 
 
-def encoding_of(sample: bytes, *, complete: bool) -> str:
-    """Return the encoding given by the byte order mark, otherwise UTF-8 if valid, otherwise the most likely one."""
-    for mark, encoding in _BOMS:
-        if sample.startswith(mark):
-            return encoding
-    wrong = _utf8_error(sample, complete=complete)
-    return "utf-8" if wrong is None else _likeliest(sample[max(0, wrong - 2048) : wrong + 6144])
+def decode(raw: bytes, skips: SkipReport, settle: Callable[[], str | None] = lambda: None) -> str:
+    """Return the text of a file. Reports to `skips` what was guessed, and bytes that are not in the encoding.
 
-
-def decode(raw: bytes) -> tuple[str, bool]:
-    """Return the text and whether undecodable bytes were replaced."""
-    encoding = encoding_of(raw, complete=True)
+    settle: returns the encoding of the other texts, or None; it is called if a guess from this text alone is unsure.
+    """
+    found = encodings.encoding_of(raw, complete=True)
+    name = found.name
+    if not found.sure and (others := settle()) is not None:
+        name = encodings.better(raw, name, others)
+    if found.guessed:
+        skips.note(f"files read as {name}, which was guessed")
     try:
-        return raw.decode(encoding), False
+        return raw.decode(name)
     except UnicodeDecodeError:
-        return raw.decode(encoding, "replace"), True
+        skips.note(f"files with bytes that are not {name.removesuffix('-sig')}, replaced by U+FFFD")
+        return raw.decode(name, "replace")
+
+
+def encoding_of(start: bytes, *, complete: bool) -> str:
+    """Return the name of the encoding of the first bytes of a file."""
+    return encodings.encoding_of(start, complete=complete).name
 
 
 def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
@@ -110,18 +110,56 @@ def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
 
     Raises DataError for a line of more than MAX_LINE bytes or more than MAX_BLANK consecutive blank lines.
     """
-    start = head(path)
-    encoding = encoding_of(start, complete=len(start) < HEAD_BYTES)
+    encoding = encoding_of(head(path), complete=False)
     with reading(path), open_bytes(path) as stream:
         if encoding.startswith(("utf-16", "utf-32")):
             yield from _wide_lines(path, stream, encoding)
             return
-        for line in _bounded(path, stream.readline):
-            try:
-                yield line.decode(encoding)
-            except UnicodeDecodeError:
-                skips.note(f"lines with bytes that are not {encoding}, replaced by U+FFFD")
-                yield line.decode(encoding, "replace")
+        each = _bounded(path, stream.readline)
+        if encoding == "utf-8-sig":
+            each = chain([next(each)[len(codecs.BOM_UTF8) :]], each)
+        yield from _decoded_lines(each, skips)
+
+
+def _decoded_lines(each: Iterator[bytes], skips: SkipReport) -> Iterator[str]:
+    """Decode lines as UTF-8 until one is not; then choose the encoding by the lines that follow."""
+    characters = 0
+    for line in each:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            text = ""
+        if (line and not text) or encodings.escapes(line):
+            if characters >= 1 / encodings.STRAY:  # the text is UTF-8, and this line is damaged
+                yield _line(line, "utf-8", skips)
+                continue
+            ahead = _ahead(line, each)
+            other = [own for own in ahead if not own.isascii() or encodings.escapes(own)]
+            found = encodings.encoding_of(b"".join(other), complete=True)
+            if found.guessed:
+                skips.note(f"files read as {found.name}, which was guessed")
+            yield from (_line(own, found.name, skips) for own in chain(ahead, each))
+            return
+        characters += 0 if line.isascii() else sum(char > "\x7f" for char in text)
+        yield text
+
+
+def _ahead(line: bytes, each: Iterator[bytes]) -> list[bytes]:
+    """Return a line and those that follow it, of about GUESS_BYTES together."""
+    kept, size = [line], len(line)
+    while size < encodings.GUESS_BYTES and (line := next(each, b"")):
+        kept.append(line)
+        size += len(line)
+    return kept
+
+
+def _line(line: bytes, encoding: str, skips: SkipReport) -> str:
+    """Decode a line; bytes that are not in the encoding are replaced and reported."""
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError:
+        skips.note(f"lines with bytes that are not {encoding}, replaced by U+FFFD")
+        return line.decode(encoding, "replace")
 
 
 def _wide_lines(path: Path | Spool, stream: IO[bytes], encoding: str) -> Iterator[str]:
@@ -158,10 +196,3 @@ def _utf8_error(sample: bytes, *, complete: bool) -> int | None:
     except UnicodeDecodeError as error:
         return error.start
     return None
-
-
-def _likeliest(sample: bytes) -> str:
-    import charset_normalizer
-
-    best = charset_normalizer.from_bytes(sample).best()
-    return best.encoding if best else "cp1252"

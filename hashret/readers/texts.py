@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 from hashret import worker
+from hashret.readers import encodings
 from hashret.readers.decode import HEAD_BYTES, decode, looks_like_text, raw_head
-from hashret.readers.folder import Folder, Found, majority
+from hashret.readers.folder import Folder, Found, majority, walk
 from hashret.readers.magic import is_docx, is_html, is_pdf
 from hashret.readers.skip_report import SkipReport
 
@@ -15,6 +17,7 @@ MAX_UNPACKED = 256 * 2**20  # unpacked bytes of a Word file; a larger one is an 
 # CPU time of parsing HTML; a page takes 0.1 s per MiB unless thousands of tags are nested
 SECONDS, SECONDS_PER_MIB = 2.0, 1.0
 MEMORY_FACTOR = 32  # a parsed tree takes 20 times the size of the page
+SURVEYED_TEXTS = 500  # files of a folder that settle an unsure encoding
 MAX_BYTES = 256 * 2**20  # larger files are skipped, because a file is read in one piece
 
 
@@ -24,6 +27,7 @@ class Texts(Folder):
     name: ClassVar[str] = "texts"
     summary: ClassVar[str] = "a folder of text, HTML, PDF and Word files: one document per file"
     holds: ClassVar[str] = "text"
+    _encoding: tuple[str | None] | None = None  # what `_settled` found
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -46,8 +50,7 @@ class Texts(Folder):
             return None
         return text
 
-    @staticmethod
-    def _text(found: Found, skips: SkipReport) -> str | None:
+    def _text(self, found: Found, skips: SkipReport) -> str | None:
         with found.path.open("rb") as stream:
             start = stream.read(HEAD_BYTES)
             if is_pdf(start[:1024]):
@@ -59,10 +62,20 @@ class Texts(Folder):
             if not looks_like_text(start):
                 return None
             raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
-        text, replaced = decode(raw)
-        if replaced:
-            skips.note("files with undecodable bytes, replaced by U+FFFD")
+        text = decode(raw, skips, self._settled)
         return text_of_page(text) if is_html(found.path, start) else text
+
+    def _settled(self) -> str | None:
+        """Return the encoding of the texts of this folder that are neither ASCII nor UTF-8, or None if it is unsure."""
+        if self._encoding is None:
+            kept: list[bytes] = []
+            for found in islice(walk(self.path, SkipReport(), self._left_out), SURVEYED_TEXTS):
+                start = raw_head(found.path)
+                text = looks_like_text(start) and not is_pdf(start) and not is_docx(found.path, start)
+                if text and encodings.encoding_of(start, complete=found.bytes <= HEAD_BYTES).guessed:
+                    kept.append(start)
+            self._encoding = (encodings.settled(kept),)
+        return self._encoding[0]
 
 
 def pdf_text(path: Path, size: int) -> str:
