@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -36,6 +37,8 @@ from hashret.vectorizers.base import State, Vectorizer
 
 if TYPE_CHECKING:
     from hashret.training import Schedule
+
+log = logging.getLogger("hashret")
 
 KIND = "hashret hasher"
 FORMAT = 1
@@ -126,14 +129,15 @@ class Hasher:
     ) -> Self:
         """Learn a hasher from the features of a fitted vectorizer. Raises UsageError if the encoder rejects them."""
         check_wanted(encoder, features.feature_type, vectorizer.name)
+        if schedule.checkpoint and not encoder.trained:
+            log.info(f"encoder {encoder.name!r} is not trained in steps, so there is no checkpoint to keep")
 
         def fit(length: int) -> Program:
             return encoder.fit(features, check_bits(length), schedule).program()
 
         program = long_enough(fit, features, schedule.seed) if bits == "auto" else fit(bits)
         state = encoder.state()
-        training = {name: value for name, value in schedule.params().items() if name != "device"}
-        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state, training)
+        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state, schedule.learned())
 
     @cached_property
     def fitted(self) -> Encoder:

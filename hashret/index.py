@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -17,14 +17,16 @@ from hashret.analyzer import checked_language
 from hashret.documents import Document, Documents, Records, Sample, as_ids, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UsageError
 from hashret.hasher import BATCH, Hasher
-from hashret.ingest import append, as_record, changed, describe, each_once, expected, gone, placed, select
+from hashret.ingest import BATCH_BYTES, append, as_record, changed, describe, each_once, expected, gone, placed, select
 from hashret.parts import SAMPLE, Parts, vocabulary_of
-from hashret.progress import track
+from hashret.pools import Pool, pool
+from hashret.progress import report, track
 from hashret.quantizer import checked_kind, checked_rescore
 from hashret.readers import as_source
 from hashret.readers.base import Source, Stamped
 from hashret.reading import kind_of
 from hashret.searching import Searching
+from hashret.shards import Job, Plan, in_order
 from hashret.snapshot import Made, become, snapshot
 from hashret.store import Derived, Record, Store, Transaction
 from hashret.store.manifest import Manifest
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from hashret.store.check import Problem
     from hashret.store.repair import Repaired
 
-
-BATCH_BYTES = 16 << 20  # size of a batch of documents, held in memory while it is encoded
 
 log = logging.getLogger("hashret")
 
@@ -73,6 +73,7 @@ class Index(Searching):
         vectors: int | str | None = "auto",
         rescore: str | None = None,
         language: str = "auto",
+        workers: int | str | None = None,
         force: bool = False,
         id: str | None = None,
         text: str | Sequence[str] | None = None,
@@ -99,6 +100,9 @@ class Index(Searching):
             rescore: Also store the features on disk, as "int8" or "float". The best documents of a query are scored
                 again by them, see `search`. They are not read into memory.
             language: Language of the texts, for stemming. "auto" detects it, "none" disables stemming.
+            workers: Processes that encode the documents: a number of them on this machine, "ray" for Ray on this
+                machine, or "ray:ADDRESS" for a cluster (`hashret[ray]`). If the run is interrupted, the same call
+                encodes only what is missing. None encodes in this process; the index is the same.
             force: Replace an existing index. It can be searched until the new one is complete.
             id, text, label: Names of the fields of records, if they differ from the defaults. The label "folder" is
                 the name of the folder of a file.
@@ -122,11 +126,13 @@ class Index(Searching):
         kind = checked_kind(vectors)
         rescore = checked_rescore(rescore, kind)
         language = language if language == "auto" else checked_language(language)
+        processes = None if workers is None else pool(workers)
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
+        plan, job = Plan(source), None
         with store.write() as change:
             sample = Sample(SAMPLE)
-            read = sample.drawn_from(each_once(source))
+            read = sample.drawn_from(each_once(source if processes is None else plan))
             hasher = hasher or Hasher.fit(read, cache=cache_of(store.path), **fit)
             for _ in read:  # draw the rest of the sample if no training has read it
                 pass
@@ -134,9 +140,15 @@ class Index(Searching):
             about = describe(source, hasher) | parts.about()
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files)
             index = cls(store, hasher, parts)
-            added, _ = index._take_in(change, source, "refuse")
+            if processes is not None:
+                job = Job.prepare(store.path, plan, hasher, parts, about, cache_of(store.path))
+                added = _take_shards(change, job, processes)
+            else:
+                added, _ = index._take_in(change, source, "refuse")
             if not added:
                 raise DataError("the source contains no documents; choose another source")
+        if job is not None:
+            job.remove()
         return index
 
     @classmethod
@@ -347,6 +359,19 @@ class Index(Searching):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path only. Unpickling opens the index again."""
         return type(self).open, (str(self.path),)
+
+
+def _take_shards(change: Transaction, job: Job, processes: Pool) -> int:
+    """Encode the shards of a job that are missing, and append all of them in order. Returns the number of documents."""
+    missing, added = job.missing(), 0
+    finished = processes.run(job, missing)
+    total = sum(shard.count for shard in job.shards)
+    with closing(finished):
+        for number in in_order(finished, job, missing):
+            job.add_to(change, number)
+            added += job.shards[number].count
+            report("encoding", added, total)
+    return added
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

@@ -15,19 +15,21 @@ from hashret.images import load, thumbnail
 from hashret.parts import Parts
 from hashret.readers.base import Source, Stamped
 from hashret.readers.memory import Memory
+from hashret.readers.remote import Remote
 from hashret.readers.several import join
 from hashret.store import Record, Store, Transaction
+
+BATCH_BYTES = 16 << 20  # size of a batch of documents, held in memory while it is encoded
 
 
 def describe(source: Source, hasher: Hasher) -> dict[str, Any]:
     """Return the description of a source that the index stores in its manifest."""
-    given = isinstance(source, Memory)
     path = source.path.resolve()
-    parts = [] if given else parts_of(source)
+    parts = [] if isinstance(source, Memory) else parts_of(source)
     return {
         "kind": hasher.document_type,
-        "root": "" if given else str(path if path.is_dir() else path.parent),
-        "sources": [str(part.path.resolve()) for part, _ in parts],
+        "root": "" if isinstance(source, Memory | Remote) else str(path if path.is_dir() else path.parent),
+        "sources": [part.address for part, _ in parts],
         "prefixes": [prefix for _, prefix in parts],
         "fields": source.fields.as_json(),
     }
@@ -56,8 +58,8 @@ def placed(source: Source, about: Mapping[str, Any]) -> tuple[dict[str, Any], So
         if isinstance(part, Stamped) and above is not None and place.is_dir():
             inner = place.relative_to(above).as_posix()
             prefix = known[str(above)] + ("" if inner == "." else f"{inner}/")
-        elif str(place) not in known:
-            sources.append(str(place))
+        elif part.address not in known:
+            sources.append(part.address)
             prefixes.append(prefix)
         parts.append((part, prefix))
     remembered = {**about, "sources": sources, "prefixes": prefixes}

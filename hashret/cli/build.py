@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,9 @@ import typer
 
 from hashret.cli import options as o
 from hashret.cli.output import counted, emit
-from hashret.cli.session import command
+from hashret.cli.session import command, started_together
+from hashret.errors import UsageError
+from hashret.progress import listening
 
 if TYPE_CHECKING:
     from hashret.readers import Source
@@ -30,6 +34,7 @@ hashret index news.jsonl.gz --label topic --bits 32
 hashret index photos/ --label folder -i indexes/holiday
 hashret index vectors.npy --encoder itq --bits 128
 hashret index letters/ --vectorizer sentence:minilm
+hashret index 's3://news/2026/*.jsonl.gz' --workers 8
 """,
     writes=True,
 )
@@ -46,6 +51,7 @@ def index(
     vectors: o.Vectors = None,
     rescore: o.Rescore = None,
     language: o.Language = None,
+    workers: o.Workers = None,
     force: o.Force = False,
     id: o.IdField = None,
     text: o.TextField = None,
@@ -60,7 +66,8 @@ def index(
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
-    create(path, documents, hasher=fitted, force=force, **o.deriving(vectors, rescore, language), **fit)
+    deriving = o.deriving(vectors, rescore, language)
+    create(path, documents, hasher=fitted, force=force, workers=workers, **deriving, **fit)
 
 
 def create(path: str | Path, documents: Source, **arguments: Any) -> None:
@@ -90,13 +97,33 @@ def fit(
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
-    """Learn codes from the sources and write only the hasher, for `index --hasher`."""
+    """Learn codes from the sources and write only the hasher, for `index --hasher`.
+
+    Processes that torchrun starts share the training: gloo on CPUs, nccl on GPUs. The first one writes the hasher.
+    """
     from hashret.hasher import Hasher
 
+    if several := started_together() > 1:
+        if "-" in sources:
+            raise UsageError("several processes cannot read standard input; write the documents to a file")
+        if os.environ["RANK"] != "0":
+            log.setLevel(logging.ERROR)
     documents = o.read_sources(sources, source, id, text, label, strict=strict)
-    learned = Hasher.fit(documents, **o.fitting(bits, encoder, vectorizer, settings, seed, device))
-    learned.save(hasher)
-    log.info(f"wrote a hasher of {learned.bits} bits by {learned.encoder} to {hasher}")
+    with _together(device or "auto") if several else nullcontext(0) as rank:
+        with listening(lambda *_: None) if rank else nullcontext():
+            learned = Hasher.fit(documents, **o.fitting(bits, encoder, vectorizer, settings, seed, device))
+        if rank == 0:
+            learned.save(hasher)
+            log.info(f"wrote a hasher of {learned.bits} bits by {learned.encoder} to {hasher}")
+
+
+@contextmanager
+def _together(device: str) -> Iterator[int]:
+    """Train together with the other processes that torchrun started; yields the rank of this one."""
+    from hashret.distributed import together
+
+    with together(device) as world:
+        yield world.rank
 
 
 @command("refit", PANEL, "hashret refit -i indexes/news --bits 128", writes=True)

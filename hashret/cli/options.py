@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +36,11 @@ def many(*names: str, help: str, metavar: str) -> Any:
 
 
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Folders, files, or - for JSON lines on standard input.")
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Folders, files, addresses such as s3://bucket/*.jsonl, or - for JSON lines on standard input.",
+    ),
 ]
 IndexAt = Annotated[
     str | None,
@@ -95,6 +100,14 @@ Rescore = Annotated[
 ]
 Language = Annotated[
     str | None, opt("--language", help="Language of the texts, for stemming; none, or auto: detect it.", metavar="NAME")
+]
+Workers = Annotated[
+    str | None,
+    opt(
+        "--workers",
+        help="Processes that encode: a number, ray, or ray:ADDRESS for a cluster; an interrupted run continues.",
+        metavar="N|ray[:ADDRESS]",
+    ),
 ]
 Force = Annotated[bool, opt("--force", help="Replace an existing index.")]
 By = Annotated[
@@ -196,7 +209,13 @@ def default_index(sources: Sequence[str]) -> Path:
     """Return the default path of the index of a source: indexes/<name of the source>."""
     if sources[0] == "-":
         raise UsageError("no name for the index of standard input; give one with -i INDEX")
-    name = Path(sources[0]).resolve().name
+    if "://" in sources[0]:
+        fixed = sources[0].partition("://")[2].rstrip("/").split("/")
+        while fixed and has_magic(fixed[-1]):
+            fixed.pop()
+        name = fixed[-1] if fixed else ""
+    else:
+        name = Path(sources[0]).resolve().name
     if not name:
         raise UsageError(f"no name for the index of {sources[0]!r}; give one with -i INDEX")
     while Path(name).suffix and not Path(sources[0]).is_dir():

@@ -65,6 +65,11 @@ def command(
             context: typer.Context, format: str | None, csv_safe: bool, quiet: bool, debug: bool, **arguments: Any
         ) -> None:
             with session(format, quiet, debug, csv_safe):
+                if started_together() > 1 and name != "fit":
+                    raise UsageError(
+                        f"torchrun started {started_together()} processes, which can only fit; run hashret fit with "
+                        "torchrun, then hashret index SOURCE --hasher PATH without it"
+                    )
                 if writes:
                     _check_choice(context)
                 if context.args:
@@ -93,6 +98,11 @@ def command(
         return register
 
     return decorate
+
+
+def started_together() -> int:
+    """Return the number of processes that torchrun started, this one included; 1 without torchrun."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def _check_choice(context: typer.Context) -> None:

@@ -85,6 +85,7 @@ class DEC(Autoencoder):
                 self.target = sharpened(torch.from_numpy(self.assign(features.input)))
                 self.train()
 
+        self.register_buffer("target", None)  # a buffer, so that a checkpoint holds it
         refresh(0, 0)
         learned = [*self.body.parameters(), self.centres]
         slow = replace(schedule.scaled(1 / 2), learning_rate=schedule.learning_rate / 10)
@@ -110,7 +111,8 @@ class DEC(Autoencoder):
 
     def divergence(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """KL(P, Q), averaged over documents."""
-        p = self.target[rows.cpu()].to(x.device)  # [batch, clusters]
+        target = self.get_buffer("target")
+        p = target[rows.to(target.device)].to(x.device)  # [batch, clusters]
         q = self.shares(x).clamp_min(1e-12)  # q is 0 for unused centres
         return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1).mean()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from hashret.documents import Documents, Records
 from hashret.errors import DataError, UsageError
 from hashret.readers.base import USUAL, Fields, Source, Stamped, shown
+from hashret.readers.remote import Remote, RemoteFile, is_address
 from hashret.registry import Registry
 
 __all__ = ["SOURCES", "Fields", "Source", "Stamped", "as_source", "read"]
@@ -45,7 +46,8 @@ def read(
 
     `id`, `text` ("title,body" or a sequence) and `label` are field names of records; they override `fields`. A file in
     a folder that cannot be read is skipped with a warning, or raises DataError if `strict` is set. The result can be
-    iterated any number of times. Raises UsageError if a path does not exist and DataError if its format is unknown.
+    iterated any number of times. A str such as "s3://bucket/*.jsonl.gz" is an address of fsspec (`hashret[remote]`).
+    Raises UsageError if a path does not exist and DataError if its format is unknown.
 
     Example:
         >>> _ = Path("news.jsonl").write_text('{"id": "a", "body": "wheat was dear", "topic": "grain"}')
@@ -56,7 +58,11 @@ def read(
         raise UsageError("nothing to read: give a file or a folder")
     fields = _fields(fields, id, text, label)
     # the two files of an IDX pair are one source
-    sources = {(one.name, one.path): one for one in (_open(Path(path), source, fields) for path in paths)}
+    opened = (
+        opened_at(str(path), source, fields) if is_address(path) else _open(Path(path), source, fields)
+        for path in paths
+    )
+    sources = {(one.name, one.path): one for one in opened}
     for one in sources.values():
         one.strict = strict
     if len(sources) == 1:
@@ -96,6 +102,13 @@ def _fields(fields: Fields, id: str | None, text: str | Sequence[str] | None, la
         fields.text if names is None else tuple(name.strip() for name in names if name.strip()),
         fields.label if label is None else label,
     )
+
+
+def opened_at(
+    address: str, source: str | None = None, fields: Fields = USUAL, files: Sequence[RemoteFile] | None = None
+) -> Source:
+    """Return the files at an address as a source; `files` are those that were listed before."""
+    return Remote(address, _open, source, fields, files)
 
 
 def _open(path: Path, source: str | None, fields: Fields) -> Source:

@@ -47,6 +47,11 @@ class Source(ABC):
         self.path = path
         self.fields = fields
 
+    @property
+    def address(self) -> str:
+        """The absolute path, or the address, which an index remembers."""
+        return str(self.path.resolve())
+
     @classmethod
     @abstractmethod
     def recognises(cls, path: Path) -> bool:

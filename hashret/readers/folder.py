@@ -47,7 +47,7 @@ class Folder(Source):
             raise UsageError(f"a folder of {self.holds}s has no fields; only the label 'folder' is allowed")
         self._chosen: Container[str] | None = None
         self._empty: Container[str] = ()  # ids of files that are documents even if they have no content
-        self._left_out: Path | None = None
+        self.left_out: Path | None = None
         self._told = False
         self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason, so no file is tried twice
 
@@ -65,7 +65,7 @@ class Folder(Source):
 
     def __iter__(self) -> Iterator[Document]:
         skips, number = SkipReport(), 0
-        for found in walk(self.path, skips, self._left_out):
+        for found in walk(self.path, skips, self.left_out):
             if self._chosen is not None and found.id not in self._chosen:
                 continue
             content = self._content(found, skips)
@@ -108,7 +108,7 @@ class Folder(Source):
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Yield each file's id and its {"bytes", "modified"}, without reading the file."""
-        for found in walk(self.path, SkipReport(), self._left_out):
+        for found in walk(self.path, SkipReport(), self.left_out):
             if self._chosen is None or found.id in self._chosen:
                 yield found.id, found.stamp()
 
@@ -121,7 +121,7 @@ class Folder(Source):
     def without(self, folder: Path) -> Self:
         """Return this folder without the files in `folder`."""
         view = copy.copy(self)
-        view._left_out = folder
+        view.left_out = folder
         return view
 
 

@@ -37,7 +37,7 @@ class Memory(Source):
             raise UsageError(f"documents must be a collection of texts or documents, got {items!r:.60}") from None
         if once:
             self._spool = Spool()
-            self._spool.write(map(_pack, as_documents(_records(self._items, fields))))
+            self._spool.write(map(pack, as_documents(_records(self._items, fields))))
             self._items = ()
 
     @classmethod
@@ -51,7 +51,7 @@ class Memory(Source):
             return
         with self._spool.open() as stream:
             for line in stream:
-                yield _unpack(line)
+                yield unpack(line)
 
     def count(self) -> int | None:
         """Return the length of a list or tuple, otherwise None."""
@@ -81,8 +81,8 @@ def _records(items: Iterable[Any], fields: Fields) -> Iterator[Document | Conten
             yield item
 
 
-def _pack(document: Document) -> str:
-    """Return a document as a line of JSON, never pickle, with arrays as base64."""
+def pack(document: Document) -> str:
+    """Return a document as one line of JSON, with arrays as base64."""
     content: Any
     if isinstance(document.content, np.ndarray):
         array = np.ascontiguousarray(document.content)
@@ -99,7 +99,8 @@ def _pack(document: Document) -> str:
         raise DataError(f"the document {document.id!r} cannot be written as JSON: {error}") from error
 
 
-def _unpack(line: bytes) -> Document:
+def unpack(line: bytes) -> Document:
+    """Return the document of a line that `pack` returned."""
     id, content, labels, metadata = json.loads(line)
     if isinstance(content, dict):
         content = Path(content["path"]) if "path" in content else _array(content)

@@ -69,7 +69,7 @@ class Texts(Folder):
         """Return the encoding of the texts of this folder that are neither ASCII nor UTF-8, or None if it is unsure."""
         if self._encoding is None:
             kept: list[bytes] = []
-            for found in islice(walk(self.path, SkipReport(), self._left_out), SURVEYED_TEXTS):
+            for found in islice(walk(self.path, SkipReport(), self.left_out), SURVEYED_TEXTS):
                 start = raw_head(found.path)
                 text = looks_like_text(start) and not is_pdf(start) and not is_docx(found.path, start)
                 if text and encodings.encoding_of(start, complete=found.bytes <= HEAD_BYTES).guessed:

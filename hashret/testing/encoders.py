@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from hashret.encoders.base import Encoder, abilities
 from hashret.encoders.nn.net import Autoencoder
 from hashret.errors import HashretError
 from hashret.features import FEATURE_TYPES, CSRMatrix, Features, Floats
+from hashret.progress import Listener, listening
 from hashret.testing.corpora import corpus
 from hashret.testing.options import OptionsSuite
 from hashret.training import Schedule, batch
@@ -55,6 +58,21 @@ def precision_at_10(codes: Codes, labels: list[str]) -> float:
 def compute(encoder: Any, ability: str, matrix: Floats | CSRMatrix) -> np.ndarray:
     """Return the result of a capability for features [n, dim], n rows; also n rows for `sample`."""
     return np.asarray(encoder.sample(len(matrix)) if ability == "sample" else getattr(encoder, ability)(matrix))
+
+
+class _Stopped(Exception):
+    """Raised by the listener that interrupts a fit."""
+
+
+def _stop_after(reports: int) -> Listener:
+    """Return a listener that raises at this report of progress."""
+    left = iter(range(reports - 1))
+
+    def listener(label: str, done: int, total: int | None, note: str = "") -> None:
+        if next(left, None) is None:
+            raise _Stopped
+
+    return listener
 
 
 class EncoderSuite(OptionsSuite):
@@ -223,6 +241,23 @@ class EncoderSuite(OptionsSuite):
         if self.seeded:
             other = fitted(self.encoder, "sparse", seed=1).program().encode(features.input)
             assert (first != other).any()
+
+    def test_an_interrupted_fit_resumes_to_the_same_encoder(self, tmp_path: Path) -> None:
+        features = corpus("sparse")[0]
+        short: dict[str, Any] = FAST | {"min_steps": 12, "max_steps": 12}
+        plan = Schedule(**short, checkpoint=str(tmp_path), checkpoint_seconds=0)
+        for reports in (5, 17, 40):  # interrupted early and late, in a later phase if there is one
+            with suppress(_Stopped), listening(_stop_after(reports)):
+                self.encoder().fit(features, 8, plan)
+        resumed = self.encoder().fit(features, 8, plan)
+        straight = self.encoder().fit(features, 8, Schedule(**short))
+        for mine, theirs in (
+            (resumed.program().tensors, straight.program().tensors),
+            (resumed.state(), straight.state()),
+        ):
+            assert mine.keys() == theirs.keys()
+            for name in mine:
+                np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
 
     def test_the_callers_randomness_stays(self) -> None:
         torch.manual_seed(3)

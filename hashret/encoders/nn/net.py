@@ -22,7 +22,7 @@ from hashret.encoders.nn.bodies import Standardize, mlp, program, suited
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import Options, option
 from hashret.runtime import Program
-from hashret.training import Schedule, batch, seeded, train
+from hashret.training import Schedule, batch, fitting, seeded, train
 
 AT_ONCE = 1000  # documents per batch after training
 
@@ -51,8 +51,9 @@ class Autoencoder(nn.Module, Encoder):
 
     def fit(self, features: Features, bits: int, schedule: Schedule) -> Self:
         """Train on the features, then set the thresholds."""
-        with seeded(schedule.seed):
-            self.learn(features, bits, schedule.completed(self.usual_for(features)))
+        schedule = schedule.completed(self.usual_for(features))
+        with fitting(self.name, self.params(), features, bits, schedule):
+            self.learn(features, bits, schedule)
         self.threshold = np.zeros(bits, np.float32)
         self.threshold = self.thresholds(self.program().logits(features.input))
         return self

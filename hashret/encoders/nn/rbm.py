@@ -13,15 +13,16 @@ dW ~ <v h>_data - <v h>_reconstruction
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hashret.checkpoint import State, next_phase
 from hashret.features import Features
 from hashret.progress import report
-from hashret.training import Schedule, batch, batches
+from hashret.training import Schedule, batch, batches, random_state, set_random
 
 UNITS = ("binary", "real", "words")  # types of the visible units
 RATES = {"binary": 0.1, "words": 0.02, "real": 0.001}  # learning rates; higher ones diverge (Hinton 2010, section 13.2)
@@ -77,9 +78,17 @@ def pretrain(stack: Sequence[RBM], features: Features, schedule: Schedule, steps
         machine.to(device)
         rate = RATES["real"] if machine.linear else RATES[machine.units]
         moves = [torch.zeros_like(p) for p in (machine.weight, machine.below, machine.above)]
+        tensors: dict[str, Tensor] = {"weight": machine.weight, "below": machine.below, "above": machine.above}
+        tensors |= {f"move.{number}": move for number, move in enumerate(moves)}
+        phase, start = next_phase(), 0
+        if (saved := phase.load()) is not None:
+            start = saved.values["step"]
+            for name, tensor in tensors.items():
+                tensor.copy_(saved.tensors[name])
+            set_random(saved.tensors["random"], device)
         draws = batches(np.arange(len(features)), schedule.batch_size, np.random.default_rng(schedule.seed + level))
-        for step in range(steps):
-            v = scale(batch(features, next(draws), device)[0]).flatten(1)
+        for step, rows in enumerate(islice(draws, start, steps), start):
+            v = scale(batch(features, rows, device)[0]).flatten(1)
             for below in stack[:level]:
                 v = below.up(v)
             momentum = CALM if step < steps // 10 else MOMENTUM
@@ -90,6 +99,8 @@ def pretrain(stack: Sequence[RBM], features: Features, schedule: Schedule, steps
                 move.mul_(momentum).add_(gradient - fade * parameter, alpha=rate)
                 parameter.add_(move)
             report(f"pretraining layer {level + 1} of {len(stack)}", step + 1, steps)
+            if phase.is_due() or step + 1 == steps:
+                phase.save(State({"step": step + 1}, tensors | {"random": random_state(device)}))
     for part in (*stack, scale):
         part.to("cpu")
 
