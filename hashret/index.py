@@ -6,18 +6,32 @@ index.search("a text", k=10)                                 # encode, search, r
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from hashret.address import is_address
 from hashret.analyzer import checked_language
 from hashret.documents import Document, Documents, Records, Sample, as_ids, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UsageError
 from hashret.hasher import BATCH, Hasher
-from hashret.ingest import BATCH_BYTES, append, as_record, changed, describe, each_once, expected, gone, placed, select
+from hashret.ingest import (
+    BATCH_BYTES,
+    Change,
+    append,
+    as_record,
+    changed,
+    describe,
+    each_once,
+    expected,
+    gone,
+    placed,
+    select,
+)
 from hashret.parts import SAMPLE, Parts, vocabulary_of
 from hashret.pools import Pool, pool
 from hashret.progress import report, track
@@ -82,7 +96,8 @@ class Index(Searching):
         """Learn a hasher from documents (or use a fitted one), encode them and store everything in a folder.
 
         Args:
-            path: The folder of the index. It is locked during the call, so that no other process can write to it.
+            path: The folder of the index, which is locked during the call, so that no other process can write to it; or
+                the address of an engine that stores it, see docs/backends.md.
             documents: A path of files, a source, a data frame, an array, or a collection of documents, texts,
                 mappings, image paths or arrays.
             bits: Length of the codes, 1 to 4096, or "auto" to choose it from the documents. 64 by default.
@@ -127,6 +142,13 @@ class Index(Searching):
         rescore = checked_rescore(rescore, kind)
         language = language if language == "auto" else checked_language(language)
         processes = None if workers is None else pool(workers)
+        if is_address(path):
+            _check_local(rescore=rescore, workers=workers)
+            fields = _given(id=id, text=text, label=label)
+            return cast(
+                "Self",
+                _remote().learn(path, as_source(documents, **fields), fit, hasher, kind, language, force),
+            )
         store = Store.new(path, force)
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
         plan, job = Plan(source), None
@@ -136,17 +158,16 @@ class Index(Searching):
             hasher = hasher or Hasher.fit(read, cache=cache_of(store.path), **fit)
             for _ in read:  # draw the rest of the sample if no training has read it
                 pass
+            check_any(sample)
             parts = Parts.fit(hasher, sample.documents, kind, language, rescore)
             about = describe(source, hasher) | parts.about()
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files)
             index = cls(store, hasher, parts)
             if processes is not None:
                 job = Job.prepare(store.path, plan, hasher, parts, about, cache_of(store.path))
-                added = _take_shards(change, job, processes)
+                _take_shards(change, job, processes)
             else:
-                added, _ = index._take_in(change, source, "refuse")
-            if not added:
-                raise DataError("the source contains no documents; choose another source")
+                index._take_in(change, source, "refuse")
         if job is not None:
             job.remove()
         return index
@@ -156,7 +177,7 @@ class Index(Searching):
         """Open an index.
 
         Args:
-            path: The folder of the index.
+            path: The folder of the index, or the address of an engine that stores it.
             search: Name of the searcher, one of `hashret.search.SEARCHERS`; see `search_by`.
             threads: Number of threads for search; by default one for few queries and all cores for many.
 
@@ -170,6 +191,8 @@ class Index(Searching):
             ...     print(index)
             Index('indexes/mine', 2 documents, 16 bits)
         """
+        if is_address(path):
+            return cast("Self", _remote().connect(path, search, threads))
         store, hasher = _opened(Path(path))
         if hasher.bits != store.manifest.bits:
             words = f"index {str(path)!r} has codes of {store.manifest.bits} bits, but its hasher has {hasher.bits}"
@@ -340,7 +363,7 @@ class Index(Searching):
         if self._parts.about() != {name: about[name] for name in ("analyzer", "vectors") if name in about}:
             self._parts = _parts_of(self.store, self.hasher)
 
-    def _take_in(self, change: Transaction, documents: Iterable[Document], policy: str) -> tuple[int, int]:
+    def _take_in(self, change: Change, documents: Iterable[Document], policy: str) -> tuple[int, int]:
         """Encode and append documents in batches. Returns the number of added and of skipped documents.
 
         `policy` for existing ids: "refuse", "replace" or "skip".
@@ -361,8 +384,15 @@ class Index(Searching):
         return type(self).open, (str(self.path),)
 
 
-def _take_shards(change: Transaction, job: Job, processes: Pool) -> int:
-    """Encode the shards of a job that are missing, and append all of them in order. Returns the number of documents."""
+def _check_local(**arguments: object) -> None:
+    """Raise UsageError if an argument is set that only an index in a folder takes."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise UsageError(f"{name} is for an index in a folder, not for one in an engine; leave it out")
+
+
+def _take_shards(change: Transaction, job: Job, processes: Pool) -> None:
+    """Encode the shards of a job that are missing, and append all of them in order."""
     missing, added = job.missing(), 0
     finished = processes.run(job, missing)
     total = sum(shard.count for shard in job.shards)
@@ -371,12 +401,22 @@ def _take_shards(change: Transaction, job: Job, processes: Pool) -> int:
             job.add_to(change, number)
             added += job.shards[number].count
             report("encoding", added, total)
-    return added
+
+
+def _remote() -> Any:
+    """The class of indexes in an engine. It is a subclass of `Index`, so this module cannot import it at the top."""
+    return importlib.import_module("hashret.backends").RemoteIndex
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def check_any(sample: Sample) -> None:
+    """Raise DataError if there were no documents to draw a sample from."""
+    if not sample.kept:
+        raise DataError("the source contains no documents; choose another source")
 
 
 def _opened(path: Path) -> tuple[Store, Hasher]:
@@ -446,6 +486,9 @@ def verify(path: str | Path) -> list[Problem]:
     """
     from hashret.store.check import Problem, problems
 
+    if is_address(path):
+        with Index.open(path) as index:
+            return index.verify()
     place = resolved(path)
     wrong = problems(place)
     if not wrong:
@@ -474,4 +517,6 @@ def repair(path: str | Path) -> Repaired:
     """
     from hashret.store.repair import repair
 
+    if is_address(path):
+        raise UsageError("repair is for an index in a folder; restore a backup of the engine, or push the index again")
     return repair(resolved(path), _derive)

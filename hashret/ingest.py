@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from hashret.codes import Codes
 from hashret.documents import Content, Document
 from hashret.errors import DuplicateIds
 from hashret.hasher import Hasher
@@ -17,7 +18,24 @@ from hashret.readers.base import Source, Stamped
 from hashret.readers.memory import Memory
 from hashret.readers.remote import Remote
 from hashret.readers.several import join
-from hashret.store import Record, Store, Transaction
+from hashret.store import Derived, Record, Store
+
+
+class Change(Protocol):
+    """A change of an index in a folder or in an engine: what adding documents needs of it."""
+
+    about: Mapping[str, Any]
+    started_over: bool
+
+    def rows_of(self, ids: Sequence[str]) -> list[int | None]:
+        """Return the row of each id, or None."""
+
+    def add(self, codes: Codes, records: Sequence[Record], derived: Derived | None = None) -> None:
+        """Append documents."""
+
+    def delete(self, rows: Sequence[int]) -> None:
+        """Delete the documents in these rows."""
+
 
 BATCH_BYTES = 16 << 20  # size of a batch of documents, held in memory while it is encoded
 
@@ -126,7 +144,7 @@ def _repeated(ids: list[str]) -> DuplicateIds:
     return DuplicateIds(f"duplicate ids in the source: {named}; ids must be unique", ids=ids, there=False)
 
 
-def select(change: Transaction, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
+def select(change: Change, batch: list[Document], seen: set[str], policy: str) -> list[Document]:
     """Return the documents of a batch to add. `policy` for existing ids: "refuse", "replace" or "skip"."""
     fresh, twice, there = [], [], []
     rows = change.rows_of([document.id for document in batch])
@@ -148,7 +166,7 @@ def select(change: Transaction, batch: list[Document], seen: set[str], policy: s
 
 
 def append(
-    change: Transaction,
+    change: Change,
     hasher: Hasher,
     parts: Parts,
     documents: list[Document],

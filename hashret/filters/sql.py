@@ -71,3 +71,8 @@ class Translation:
 
     def _column(self, name: str, kind: str) -> str:
         return self.columns.setdefault((name, kind), f"c{len(self.columns)}")
+
+
+def check(expression: Expression, kinds: Kinds) -> None:
+    """Raise UsageError for an unknown field, or a comparison with a value of another kind."""
+    Translation(kinds).condition(expression)

@@ -1,0 +1,5 @@
+"""Milvus."""
+
+from hashret.backends.milvus.engine import Milvus
+
+__all__ = ["Milvus"]
