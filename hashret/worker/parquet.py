@@ -155,7 +155,7 @@ def _dates(array: Any) -> list[Any]:
     found = []
     for value in array:
         try:
-            text = value.as_py()
+            text = _in_microseconds(value).as_py()
             found.append(text if text is None else str(text))
         except (ValueError, OverflowError):
             if pyarrow.types.is_duration(value.type):
@@ -167,6 +167,22 @@ def _dates(array: Any) -> list[Any]:
             except pyarrow.ArrowException:
                 found.append(f"{value.value} {value.type}")
     return found
+
+
+def _in_microseconds(value: Any) -> Any:
+    """Cast nanoseconds, for which pyarrow otherwise returns types of pandas if that is installed.
+
+    Raises ValueError if the value has more than microseconds.
+    """
+    import pyarrow
+
+    kind = value.type
+    if getattr(kind, "unit", "") != "ns" or not value.is_valid or pyarrow.types.is_time(kind):
+        return value
+    if value.value % 1000:
+        raise ValueError("nanoseconds")
+    is_duration = pyarrow.types.is_duration(kind)
+    return value.cast(pyarrow.duration("us") if is_duration else pyarrow.timestamp("us", kind.tz))
 
 
 def _text(value: bytes | None) -> Any:
