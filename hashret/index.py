@@ -33,6 +33,7 @@ from hashret.ingest import (
     select,
 )
 from hashret.parts import SAMPLE, Parts, vocabulary_of
+from hashret.plan import Plan
 from hashret.pools import Pool, pool
 from hashret.progress import report, track
 from hashret.quantizer import checked_kind, checked_rescore
@@ -40,7 +41,7 @@ from hashret.readers import as_source
 from hashret.readers.base import Source, Stamped
 from hashret.reading import kind_of
 from hashret.searching import Searching
-from hashret.shards import Job, Plan, in_order
+from hashret.shards import Job, in_order
 from hashret.snapshot import Made, become, snapshot
 from hashret.store import Derived, Record, Store, Transaction
 from hashret.store.manifest import Manifest

@@ -1,7 +1,6 @@
-"""Shards: parts of a corpus that other processes encode, so that the index equals that of a single process.
+"""`Job`: what other processes need to encode the shards of a corpus, so that the index equals that of a single process.
 
-A `Plan` cuts the documents into shards while they are read for training. A `Job` is the folder of a run beside the
-index, `.NAME.shards/KEY/`:
+It is a folder beside the index, `.NAME.shards/KEY/`:
 
     job.json             the source, the shards with the digests of their documents, and how to encode them
     hasher/              the hasher, and vectors-*.safetensors, what the quantizer learned
@@ -9,7 +8,7 @@ index, `.NAME.shards/KEY/`:
     shard-000001/        an encoded shard: a small index, whose folder is renamed to this name when it is complete
 
 The key is a digest of the documents, the hasher and the settings, so that a run finds the shards of an interrupted run
-and those of no other. A shard begins where a batch begins, because some vectorizers depend on the batch.
+and those of no other.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -35,73 +34,13 @@ from hashret.files import Root
 from hashret.hasher import BATCH, Hasher
 from hashret.ingest import BATCH_BYTES, append, as_record
 from hashret.parts import Parts, vocabulary_of
+from hashret.plan import Plan, Shard, line_of
 from hashret.readers.base import Source, Stamped
-from hashret.readers.memory import pack
 from hashret.readers.recipes import Recipe, has_recipe, paths_of, pieces_of, recipe_of, source_of, write_packed
 from hashret.store import Store, Transaction
 
 FORMAT = 1
-BATCHES = 8  # batches in a shard
 JOB, HASHER, DOCUMENTS = "job.json", "hasher", "documents.jsonl"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Some consecutive documents of a source."""
-
-    number: int
-    piece: int  # number of the file with the first document
-    offset: int  # documents of this file before it
-    count: int
-    digest: str  # of the documents
-    ids: tuple[str, ...] = ()  # the ids, if the source is a folder of files
-
-
-class Plan:
-    """The documents of a source as they are. After the last one, `shards` lists the shards."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.shards: list[Shard] = []
-
-    def __iter__(self) -> Iterator[Document]:
-        """Yield the documents; the shards are those of the last complete iteration."""
-        shards: list[Shard] = []
-        ids: list[str] = []
-        digest, start, counts = hashlib.sha256(), (0, 0), [0, 0, 0, 0]
-        keep_ids = isinstance(self.source, Stamped)
-
-        def cut() -> None:
-            shards.append(Shard(len(shards), *start, counts[3], digest.hexdigest()[:32], tuple(ids)))
-
-        for number, piece in enumerate(pieces_of(self.source)):
-            for offset, document in enumerate(piece):
-                batch, weight, complete, count = counts
-                if not count:
-                    start = (number, offset)
-                digest.update(_line(document))
-                ids += [document.id] if keep_ids else []
-                batch, weight, count = batch + 1, weight + bytes_of(document), count + 1
-                if batch == BATCH or weight >= BATCH_BYTES:
-                    batch, weight, complete = 0, 0, complete + 1
-                counts = [batch, weight, complete, count]
-                yield document
-                if complete == BATCHES:
-                    cut()
-                    digest, ids, counts = hashlib.sha256(), [], [0, 0, 0, 0]
-        if counts[3]:
-            cut()
-        self.shards = shards
-
-
-def _line(document: Document) -> bytes:
-    """Return the bytes that identify a document; for an image in a file, also those of the file's status."""
-    line = pack(document)
-    if isinstance(document.content, Path):
-        with suppress(OSError):
-            status = document.content.stat()
-            line += f" {status.st_size} {status.st_mtime_ns}"
-    return f"{line}\n".encode()
 
 
 class _Wanted:
@@ -188,7 +127,7 @@ class Job:
         """Yield the documents of a shard. Raises DataError after the last one if they are not those of the plan."""
         digest, count = hashlib.sha256(), 0
         for document in self._read(shard):
-            digest.update(_line(document))
+            digest.update(line_of(document))
             count += 1
             yield document
         if (count, digest.hexdigest()[:32]) != (shard.count, shard.digest):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hashret import shards
+from hashret import plan
 from hashret.errors import DataError, UsageError
 from hashret.hasher import Hasher
 from hashret.index import Index
@@ -64,7 +64,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "BATCHES", 1)
+    monkeypatch.setattr(plan, "BATCHES", 1)
 
 
 def test_a_lost_node_changes_nothing(
