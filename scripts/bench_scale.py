@@ -9,6 +9,7 @@ from them. The data are made here.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import resource
 import subprocess
@@ -16,13 +17,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from figures import Run, add_run, machine, read_runs
 from hashret import loops
+from hashret.backends import push
 from hashret.documents import Document
 from hashret.index import Index
 from hashret.search import searcher
@@ -128,6 +132,30 @@ def arrays(size: int) -> Rows:
     yield {"measure": "codes and vectors, ms", "value": _each(ranked)}
 
 
+def engines(size: int) -> Rows:
+    """A copy of an index of vectors in each engine: the time to push, bytes, and the time of a query."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    servers: Any = importlib.import_module("servers")
+    queries = [document.content for document in documents(QUERIES, texts=False)]
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        Index.create(Path(scratch) / "index", list(documents(size, texts=False)), encoder="lsh", bits=BITS).close()
+        addresses = {
+            "postgresql": f"postgresql://postgres@/postgres/scale?host={stack.enter_context(servers.postgres())}",
+            "milvus": f"milvus://127.0.0.1:{stack.enter_context(servers.milvus())}/scale",
+        }
+        for name, address in addresses.items():
+            started = time.perf_counter()
+            push(Path(scratch) / "index", address)
+            yield {"kind": name, "measure": "seconds to push", "value": round(time.perf_counter() - started, 1)}
+            with Index.open(address) as index:
+                if (held := index.info()["bytes"]) is not None:
+                    yield {"kind": name, "measure": "bytes a document", "value": round(held / size, 1)}
+                for by in ("codes", "all"):
+                    asked = "codes" if by == "codes" else None
+                    spent = _each(lambda row, own=index, by=asked: own.search(queries[row], k=K, by=by))  # type: ignore[misc]
+                    yield {"kind": name, "by": by, "measure": "query, ms", "value": spent}
+
+
 def _each(call: Callable[[int], object]) -> float:
     call(0)
     spent = []
@@ -141,6 +169,7 @@ def _each(call: Callable[[int], object]) -> float:
 PARTS: dict[str, tuple[Callable[[int], Rows], tuple[int, ...]]] = {
     "folder": (folder, (100_000, 1_000_000)),
     "arrays": (arrays, (1_000_000, 10_000_000)),
+    "engines": (engines, (100_000, 1_000_000)),
 }
 
 

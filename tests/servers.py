@@ -117,9 +117,17 @@ def milvus() -> Iterator[int]:
     server = MilvusServer()
     server.set_base_dir(folder)
     items = server.config.configurable_items
-    *ports, server.webservice_port = free_ports(1 + sum(name.endswith("_port") for name in items))
+    *ports, client, peer, server.webservice_port = free_ports(3 + sum(name.endswith("_port") for name in items))
     for name, port in zip((name for name in items if name.endswith("_port")), ports, strict=True):
         items[name][1] = port
+    etcd = Path(folder) / "etcd.yaml"  # without it, all servers of a machine take the same two ports
+    etcd.write_text(
+        f"name: default\ndata-dir: {folder}/data/etcd.data\n"
+        f"listen-client-urls: http://127.0.0.1:{client}\nadvertise-client-urls: http://127.0.0.1:{client}\n"
+        f"listen-peer-urls: http://127.0.0.1:{peer}\ninitial-advertise-peer-urls: http://127.0.0.1:{peer}\n"
+        f"initial-cluster: default=http://127.0.0.1:{peer}\n"
+    )
+    server.config.set("etcd.config.path", str(etcd))
     server.config.set("proxy.timeTickInterval", 20)  # how long a consistent read waits, 200 ms by default
     server.config.set("queryCoord.checkInterval", 50)  # how long a new collection waits, 1000 ms by default
     server.config.set("queryCoord.distPullInterval", 50)

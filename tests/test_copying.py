@@ -332,3 +332,17 @@ def test_a_folder_with_other_files_is_left_alone(folder: Path, address: str, tmp
     with pytest.raises(UsageError, match="contains other files"):
         pull(address, tmp_path)
     assert json.dumps([path.name for path in tmp_path.iterdir()]) == '["thesis.tex"]'
+
+
+def test_original_features_are_left_out_with_a_word(
+    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Index.create(tmp_path / "index", corpus(40), bits=16, encoder="lsh", rescore="int8") as index:
+        wanted = [hit.id for hit in index.search("wheat harvest", k=40, by="vectors", oversample=0)]
+    assert push(tmp_path / "index", address) == 40
+    assert "original features (rescore) are not copied" in caplog.text
+    pull(address, tmp_path / "copy")
+    with Index.open(tmp_path / "copy") as copy:
+        assert copy.info()["rescore"] is None
+        assert [hit.id for hit in copy.search("wheat harvest", k=40, by="vectors")] == wanted
+        assert copy.verify() == []

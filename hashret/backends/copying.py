@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ from hashret.progress import track
 from hashret.quantizer import Quantizer
 from hashret.store import Derived, Store
 from hashret.store.reader import resolved
+
+log = logging.getLogger("hashret")
 
 COPIED = "copied_from"  # of the description of an index in a folder: what it is a copy of
 PULLED = 10_000  # documents of a transaction of `pull`
@@ -88,7 +92,9 @@ class _Push:
 
     def __init__(self, index: Index, engine: Engine) -> None:
         self.index, self.engine = index, engine
-        self.parts: Parts = index._parts
+        self.parts: Parts = replace(index._parts, original=None)
+        if index._parts.original is not None:
+            log.warning("original features (rescore) are not copied")
         manifest = index.store.manifest
         self.source = f"{manifest.identity}:{manifest.generation}"
 
@@ -120,7 +126,8 @@ class _Push:
 
     def _create(self, force: bool) -> None:
         index = self.index
-        state = new_state(index.hasher, self.parts, index.store.manifest.about)
+        about = {**index.store.manifest.about, **self.parts.about()}
+        state = new_state(index.hasher, self.parts, about)
         with self.engine.write(create=True, force=force) as change:
             change.start_over(state, index.hasher.files() | self.parts.files)
             change.update(source=self.source)

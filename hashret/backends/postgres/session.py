@@ -23,6 +23,7 @@ class Session(Engine):
 
     name = "postgresql"
     has_words = True
+    has_filters = True
     atomic = True
 
     def __init__(self, address: Address) -> None:
