@@ -127,7 +127,8 @@ def milvus() -> Iterator[int]:
         f"listen-peer-urls: http://127.0.0.1:{peer}\ninitial-advertise-peer-urls: http://127.0.0.1:{peer}\n"
         f"initial-cluster: default=http://127.0.0.1:{peer}\n"
     )
-    server.config.set("etcd.config.path", str(etcd))
+    template = server.config.template_text
+    server.config.template_text = template.replace("\netcd:\n", f"\netcd:\n  config:\n    path: {etcd}\n")
     server.config.set("proxy.timeTickInterval", 20)  # how long a consistent read waits, 200 ms by default
     server.config.set("queryCoord.checkInterval", 50)  # how long a new collection waits, 1000 ms by default
     server.config.set("queryCoord.distPullInterval", 50)
