@@ -43,6 +43,7 @@ PAGES = {
     "bench_embeddings": "embeddings.md",
     "bench_image_models": "image-models.md",
     "bench_filters": "filtering.md",
+    "bench_scale": "scale.md",
     "bench_encodings": "text-encodings.md",
     "bench_large": "scaling.md",
 }
