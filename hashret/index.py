@@ -154,13 +154,9 @@ class Index(Searching):
         source = as_source(documents, **_given(id=id, text=text, label=label)).without(store.path)
         plan, job = Plan(source), None
         with store.write() as change:
-            sample = Sample(SAMPLE)
-            read = sample.drawn_from(each_once(source if processes is None else plan))
-            hasher = hasher or Hasher.fit(read, cache=cache_of(store.path), **fit)
-            for _ in read:  # draw the rest of the sample if no training has read it
-                pass
-            check_any(sample)
-            parts = Parts.fit(hasher, sample.documents, kind, language, rescore)
+            read = source if processes is None else plan
+            fit["cache"] = cache_of(store.path)
+            hasher, parts = learn(read, hasher, fit, kind, language, rescore)
             about = describe(source, hasher) | parts.about()
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files)
             index = cls(store, hasher, parts)
@@ -412,6 +408,27 @@ def _remote() -> Any:
 def _given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that are not None."""
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def learn(
+    source: Iterable[Document],
+    hasher: Hasher | None,
+    fit: Mapping[str, Any],
+    vectors: int | str | None,
+    language: str,
+    rescore: str | None = None,
+) -> tuple[Hasher, Parts]:
+    """Learn a hasher (or take the given one) and the parts from documents. Raises DataError if there are none.
+
+    `fit` are arguments of `Hasher.fit`, the others are as for `Index.create`, and checked.
+    """
+    sample = Sample(SAMPLE)
+    read = sample.drawn_from(each_once(source))
+    hasher = hasher or Hasher.fit(read, **fit)
+    for _ in read:  # draw the rest of the sample if no training has read it
+        pass
+    check_any(sample)
+    return hasher, Parts.fit(hasher, sample.documents, vectors, language, rescore)
 
 
 def check_any(sample: Sample) -> None:

@@ -153,7 +153,7 @@ class Searching(Reading):
         usual: Sequence[str] | None = None,
     ) -> Scoring:
         """Check how to score; the parts are by default `usual`, or else all parts of the index."""
-        parts = checked_parts(by, weights, self.parts, usual or self.parts)
+        parts = self._checked_parts(by, weights, usual or self.parts)
         there = self._parts.original is not None and "vectors" in parts
         if oversample is None:
             oversample = OVERSAMPLE if there else 0
@@ -163,6 +163,9 @@ class Searching(Reading):
             what = "the index stores no original features" if "vectors" in parts else "by does not contain vectors"
             raise UsageError(f"oversample needs the original features of vectors, but {what}; leave it out")
         return Scoring(parts, weights, likeness, oversample)
+
+    def _checked_parts(self, by: By, weights: Weights, usual: Sequence[str]) -> tuple[str, ...]:
+        return checked_parts(by, weights, self.parts, usual)
 
     @on_snapshot
     def scores(

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hashret.address import Address
 from hashret.codes import MAX_BITS, Codes
-from hashret.errors import CorruptIndex, FormatTooNew, HashretError, IndexNotFound, StoreError
+from hashret.errors import CorruptIndex, FormatTooNew, HashretError, IndexNotFound, StoreError, UsageError
 from hashret.filters import Expression
 from hashret.store import Derived, Record
 
@@ -190,7 +190,6 @@ class Engine(ABC):
 
     name: ClassVar[str]
     has_words: ClassVar[bool]  # whether it can score words
-    has_filters: ClassVar[bool] = False  # whether it can filter by metadata
     atomic: ClassVar[bool]  # whether a change takes effect completely or not at all
 
     def __init__(self, address: Address) -> None:
@@ -308,8 +307,13 @@ class Engine(ABC):
         """Return the distinct labels, sorted, or some of them if there are more than `limit`."""
 
     def kinds(self) -> dict[str, list[str]]:
-        """Return the kinds of values of each field that a filter can use, as `Generation.kinds` does."""
-        raise NotImplementedError
+        """Return the kinds of values of each field that a filter can use, as `Generation.kinds` does.
+
+        Raises UsageError if the engine does not filter by metadata.
+        """
+        raise UsageError(
+            f"{self.name} does not filter by metadata; search by labels, or keep the index in a folder or in PostgreSQL"
+        )
 
     @abstractmethod
     def has_label(self, label: str) -> bool:

@@ -16,12 +16,11 @@ from hashret.backends.base import Engine, State
 from hashret.backends.engines import engine_of
 from hashret.backends.reading import check_same
 from hashret.backends.searching import RemoteSearching
-from hashret.documents import Document, Documents, Records, Sample, as_ids, batches, bytes_of
+from hashret.documents import Document, Documents, Records, as_ids, batches, bytes_of
 from hashret.errors import StoreError, UnknownId, UsageError
 from hashret.hasher import BATCH, Hasher
-from hashret.index import check_any
-from hashret.ingest import BATCH_BYTES, as_record, describe, each_once, placed, select
-from hashret.parts import SAMPLE as FIT_SAMPLE
+from hashret.index import learn
+from hashret.ingest import BATCH_BYTES, as_record, describe, placed, select
 from hashret.parts import Parts, vocabulary_of
 from hashret.readers import as_source
 from hashret.readers.base import Source
@@ -61,13 +60,7 @@ class RemoteIndex(RemoteSearching):
         engine = engine_of(Address.parse(str(path)))
         try:
             engine.check_vacant(force)
-            sample = Sample(FIT_SAMPLE)
-            read = sample.drawn_from(each_once(source))
-            hasher = hasher or Hasher.fit(read, **fit)
-            for _ in read:  # draw the rest of the sample if no training has read it
-                pass
-            check_any(sample)
-            parts = Parts.fit(hasher, sample.documents, vectors, language)
+            hasher, parts = learn(source, hasher, fit, vectors, language)
             state = new_state(hasher, parts, describe(source, hasher) | parts.about())
             index = cls(engine, state, hasher, parts)
             if not engine.atomic:

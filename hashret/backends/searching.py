@@ -61,21 +61,14 @@ class RemoteSearching(RemoteReading):
     def _answers(self, queries: Queries, k: int, among: Among, scoring: Scoring) -> list[Hits]:
         return self._answered_by(self._encode(queries), k, among, scoring, None)
 
-    def _scoring(
-        self,
-        by: By,
-        weights: Weights,
-        oversample: int | None = None,
-        likeness: bool = False,
-        usual: Sequence[str] | None = None,
-    ) -> Scoring:
+    def _checked_parts(self, by: By, weights: Weights, usual: Sequence[str]) -> tuple[str, ...]:
         named = [by] if isinstance(by, str) else list(by if by is not None else (weights or ()))
         if "words" in named and not self.engine.has_words and self._parts.analyzer is not None:
             raise UsageError(
                 f"{self.engine.name} does not score words; search by {' or '.join(self.parts)}, or keep the index in a "
                 "folder or in PostgreSQL"
             )
-        return super()._scoring(by, weights, oversample, likeness, usual)
+        return super()._checked_parts(by, weights, usual)
 
     def _answered_by(
         self,
@@ -195,13 +188,9 @@ class RemoteSearching(RemoteReading):
         self._check_labels(labels)
         if where is None:
             return Selection(labels)
-        if not self.engine.has_filters:
-            raise UsageError(
-                f"{self.engine.name} does not filter by metadata; search by labels, or keep the index in a folder or "
-                "in PostgreSQL"
-            )
+        kinds = self._cached("kinds", self.engine.kinds)
         expression = parse(where)
-        check(expression, self._cached("kinds", self.engine.kinds))
+        check(expression, kinds)
         return Selection(labels, expression)
 
     def _check_labels(self, labels: Sequence[str]) -> None:

@@ -89,6 +89,11 @@ def parse(text: str) -> Expression:
         raise UsageError(f"the filter {text[:40]!r}... is nested too deeply") from None
 
 
+def kind_of_value(value: Value) -> str:
+    """Return "bool", "number" or "text"."""
+    return "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
 def _expression(node: Any) -> Expression:
     """Convert a node of sqlglot."""
     make = _MAKERS.get(type(node).__name__)
@@ -137,7 +142,7 @@ def _one_of(node: Any) -> Expression:
         raise _refused(node)
     kinds: dict[str, list[Value]] = {}
     for own in values:
-        kinds.setdefault("number" if type(own) in (int, float) else type(own).__name__, []).append(own)
+        kinds.setdefault(kind_of_value(own), []).append(own)
     found: Sequence[Expression] = [OneOf(field, tuple(part)) for part in kinds.values()]
     return found[0] if len(found) == 1 else Or(tuple(found))
 

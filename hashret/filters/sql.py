@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hashret.errors import UsageError
-from hashret.filters.expression import And, Comparison, Expression, Missing, Not, OneOf, Or, Value
+from hashret.filters.expression import And, Comparison, Expression, Missing, Not, OneOf, Or, Value, kind_of_value
 
 Kinds = Mapping[str, Sequence[str]]  # the kinds of values that a field has
 
@@ -46,7 +46,7 @@ class Translation:
 
     def _any(self, name: str, values: tuple[Value, ...], test: str) -> str:
         """Return the SQL of a test of the values of a field, of any kind that fits."""
-        called = "bool" if isinstance(values[0], bool) else "text" if isinstance(values[0], str) else "number"
+        called = kind_of_value(values[0])
         found = [kind for kind in COMPARED[called] if kind in self._kinds(name)]
         if not found:
             there = " and ".join(dict.fromkeys(CALLED[kind] for kind in self._kinds(name)))

@@ -32,13 +32,12 @@ class Derived:
 
     def take(self, rows: npt.NDArray[Any]) -> Derived:
         """Return the documents at these rows, in this order."""
-        originals = None if self.originals is None else self.originals[rows]
-        vectors, words, titles = (None if part is None else part.take(rows) for part in self.parts())
-        return Derived(vectors, words, titles, originals)  # type: ignore[arg-type]
-
-    def parts(self) -> tuple[Vectors | None, Occurrences | None, Occurrences | None]:
-        """Return vectors, words and titles as a tuple."""
-        return self.vectors, self.words, self.titles
+        return Derived(
+            None if self.vectors is None else self.vectors.take(rows),
+            None if self.words is None else self.words.take(rows),
+            None if self.titles is None else self.titles.take(rows),
+            None if self.originals is None else self.originals[rows],
+        )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to store in a segment, by name."""

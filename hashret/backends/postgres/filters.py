@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashret.filters import Expression
-from hashret.filters.expression import And, Comparison, Missing, Not, OneOf, Or, Value
+from hashret.filters.expression import And, Comparison, Missing, Not, OneOf, Or, Value, kind_of_value
 
 OWN = {"id": "id", "label": "labels"}  # fields that are columns
 TYPES = {"bool": "boolean", "number": "number", "text": "string"}  # of JSON values
@@ -25,7 +25,7 @@ ARRAY = "case when json_typeof({value}) = 'array' then {value} else '[]' end"
 
 @dataclass
 class Condition:
-    """Collects the values of a condition; `%` is doubled by psycopg's rules."""
+    """Collects the values of a condition, which psycopg binds."""
 
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Condition:
         )
 
     def _test(self, name: str, operator: str, value: Value) -> str:
-        kind = "bool" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+        kind = kind_of_value(value)
         if kind == "text" and "\0" in str(value):  # PostgreSQL has no such text
             return "false"
         escape = " escape ''" if "like" in operator else ""

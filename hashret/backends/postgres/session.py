@@ -23,7 +23,6 @@ class Session(Engine):
 
     name = "postgresql"
     has_words = True
-    has_filters = True
     atomic = True
 
     def __init__(self, address: Address) -> None:
