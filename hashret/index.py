@@ -427,14 +427,9 @@ def learn(
     hasher = hasher or Hasher.fit(read, **fit)
     for _ in read:  # draw the rest of the sample if no training has read it
         pass
-    check_any(sample)
-    return hasher, Parts.fit(hasher, sample.documents, vectors, language, rescore)
-
-
-def check_any(sample: Sample) -> None:
-    """Raise DataError if there were no documents to draw a sample from."""
     if not sample.kept:
         raise DataError("the source contains no documents; choose another source")
+    return hasher, Parts.fit(hasher, sample.documents, vectors, language, rescore)
 
 
 def _opened(path: Path) -> tuple[Store, Hasher]:

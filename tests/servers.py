@@ -9,10 +9,24 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from hashret.errors import HashretError, StoreError
+
+SECRET = "s3cr3t-w0rd"  # a password that must not be printed
+
+
+def error_of(use: Callable[[], object], kind: type[HashretError] = StoreError) -> str:
+    """The message of the error that a call raises, which does not hold the password."""
+    with pytest.raises(kind) as caught:
+        use()
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
 
 
 @contextmanager

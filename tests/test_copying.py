@@ -29,12 +29,12 @@ from hashret.index import Index
 
 from . import servers
 from .samples import linux_only
+from .servers import SECRET
 from .test_index import corpus
 
 pytestmark = [pytest.mark.slow, linux_only("the packages of the servers")]
 
 NUMBERS = count()
-SECRET = "s3cr3t-w0rd"
 
 
 @pytest.fixture(scope="module", params=["postgresql", "milvus"])

@@ -12,18 +12,18 @@ import pytest
 from hashret.backends.milvus import change
 from hashret.backends.milvus import engine as milvus_engine
 from hashret.documents import Document
-from hashret.errors import HashretError, StoreError, UsageError
+from hashret.errors import UsageError
 from hashret.hasher import Hasher
 from hashret.index import Index
 
 from . import servers
 from .samples import linux_only
+from .servers import SECRET, error_of
 from .test_index import corpus
 
 pytestmark = [pytest.mark.slow, linux_only("the packages of the servers")]
 
 NUMBERS = count()
-SECRET = "s3cr3t-w0rd"
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,6 @@ def hasher() -> Hasher:
 def index(address: str, hasher: Hasher) -> Iterator[Index]:
     with Index.create(address, corpus(30), hasher=hasher) as index:
         yield index
-
-
-def error_of(use: Any, kind: type[HashretError] = StoreError) -> str:
-    with pytest.raises(kind) as caught:
-        use()
-    assert SECRET not in str(caught.value)
-    return str(caught.value)
 
 
 class TestFailures:

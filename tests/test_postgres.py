@@ -15,18 +15,18 @@ import hashret
 from hashret.backends import base
 from hashret.backends.postgres import session
 from hashret.documents import Document
-from hashret.errors import CorruptIndex, FormatTooNew, HashretError, IndexLocked, StoreError, UsageError
+from hashret.errors import CorruptIndex, FormatTooNew, IndexLocked, StoreError, UsageError
 from hashret.hasher import Hasher
 from hashret.index import Index
 
 from . import servers
 from .samples import linux_only
+from .servers import SECRET, error_of
 from .test_index import corpus
 
 pytestmark = [pytest.mark.slow, linux_only("the packages of the servers")]
 
 NUMBERS = count()
-SECRET = "s3cr3t-w0rd"
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +71,6 @@ def sql(socket: str) -> Iterator[Any]:
 
 def table(address: str) -> str:
     return address.rpartition("/")[2].partition("?")[0]
-
-
-def error_of(use: Any, kind: type[HashretError] = StoreError) -> str:
-    with pytest.raises(kind) as caught:
-        use()
-    assert SECRET not in str(caught.value)
-    return str(caught.value)
 
 
 class TestFailures:

@@ -7,6 +7,7 @@ holds for a list of texts if it holds for one of them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,16 +22,11 @@ CALLED |= {"json": "objects or other lists"}
 VALUES = {"bool": "true", "number": "1871", "text": "'Darwin'"}
 
 
-@dataclass
-class Translation:
-    """A filter as SQL with parameters; `columns` maps field and kind to the name of a column."""
-
-    kinds: Kinds
-    columns: dict[tuple[str, str], str] = field(default_factory=dict)
-    parameters: list[Value] = field(default_factory=list)
+class Translator(ABC):
+    """Translates a filter into SQL; a subclass translates what looks at a field."""
 
     def condition(self, expression: Expression) -> str:
-        """Return the SQL of a filter. Raises UsageError for an unknown field, or a value of another kind."""
+        """Return the SQL of a filter. It is true or false, never null."""
         match expression:
             case And(of) | Or(of):
                 word = " AND " if isinstance(expression, And) else " OR "
@@ -38,11 +34,47 @@ class Translation:
             case Not(of):
                 return f"(NOT {self.condition(of)})"
             case Missing(name):
-                return "(" + " AND ".join(f"{self._column(name, kind)} IS NULL" for kind in self._kinds(name)) + ")"
+                return self.missing(name)
             case OneOf(name, values):
-                return self._any(name, values, f"IN ({', '.join('?' * len(values))})")
+                return self.one_of(name, values)
             case Comparison(name, operator, value):
-                return self._any(name, (value,), f"{operator.upper()} ?")
+                return self.comparison(name, operator, value)
+
+    @abstractmethod
+    def missing(self, name: str) -> str:
+        """Whether a field has no value."""
+
+    @abstractmethod
+    def one_of(self, name: str, values: tuple[Value, ...]) -> str:
+        """Whether a field equals one of the values, which are of one kind."""
+
+    @abstractmethod
+    def comparison(self, name: str, operator: str, value: Value) -> str:
+        """Whether a comparison of a field with a value holds."""
+
+
+@dataclass
+class Translation(Translator):
+    """A filter as SQL with parameters; `columns` maps field and kind to the name of a column.
+
+    Raises UsageError for an unknown field, or a value of another kind.
+    """
+
+    kinds: Kinds
+    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+    parameters: list[Value] = field(default_factory=list)
+
+    def missing(self, name: str) -> str:
+        """Whether no column of a field has a value."""
+        return "(" + " AND ".join(f"{self._column(name, kind)} IS NULL" for kind in self._kinds(name)) + ")"
+
+    def one_of(self, name: str, values: tuple[Value, ...]) -> str:
+        """Whether a field equals one of the values."""
+        return self._any(name, values, f"IN ({', '.join('?' * len(values))})")
+
+    def comparison(self, name: str, operator: str, value: Value) -> str:
+        """Whether a comparison holds."""
+        return self._any(name, (value,), f"{operator.upper()} ?")
 
     def _any(self, name: str, values: tuple[Value, ...], test: str) -> str:
         """Return the SQL of a test of the values of a field, of any kind that fits."""

@@ -370,10 +370,10 @@ class Postgres(Session):
 
 def _among(selection: Selection, own: int | None) -> tuple[str, dict[str, Any]]:
     """A condition for the documents of a selection, without the one at position `own`; and its values."""
-    parts, condition = ["true"], Condition()
+    parts, filtered = ["true"], Condition()
     if selection.where is not None:
-        parts.append(condition.sql(selection.where))
-    values = condition.values
+        parts.append(filtered.condition(selection.where))
+    values = filtered.values
     if selection.labels:
         parts.append("labels && %(labels)s::text[]")
         values["labels"] = [label for label in selection.labels if is_text(label)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hashret.filters import Expression
-from hashret.filters.expression import And, Comparison, Missing, Not, OneOf, Or, Value, kind_of_value
+from hashret.filters.expression import Value, kind_of_value
+from hashret.filters.sql import Translator
 
 OWN = {"id": "id", "label": "labels"}  # fields that are columns
 TYPES = {"bool": "boolean", "number": "number", "text": "string"}  # of JSON values
@@ -24,32 +24,22 @@ ARRAY = "case when json_typeof({value}) = 'array' then {value} else '[]' end"
 
 
 @dataclass
-class Condition:
+class Condition(Translator):
     """Collects the values of a condition, which psycopg binds."""
 
     values: dict[str, Any] = field(default_factory=dict)
 
-    def sql(self, expression: Expression) -> str:
-        """Return the SQL of a filter. It is true or false, never null."""
-        match expression:
-            case And(of) | Or(of):
-                word = " and " if isinstance(expression, And) else " or "
-                return "(" + word.join(map(self.sql, of)) + ")"
-            case Not(of):
-                return f"(not {self.sql(of)})"
-            case Missing(name):
-                return self._missing(name)
-            case OneOf(name, values):
-                return "(" + " or ".join(self._test(name, "=", value) for value in values) + ")"
-            case Comparison(name, operator, value):
-                return self._test(name, operator, value)
+    def one_of(self, name: str, values: tuple[Value, ...]) -> str:
+        """Whether a field equals one of the values."""
+        return "(" + " or ".join(self.comparison(name, "=", value) for value in values) + ")"
 
     def _value(self, value: Value) -> str:
         key = f"filter{len(self.values)}"
         self.values[key] = value
         return f"%({key})s"
 
-    def _missing(self, name: str) -> str:
+    def missing(self, name: str) -> str:
+        """Whether a field is null, an empty list or not there."""
         if name in OWN:
             return "false" if name == "id" else "cardinality(labels) = 0"
         value = f"(metadata -> {self._value(name)}::text)"
@@ -58,7 +48,8 @@ class Condition:
             f"and json_typeof({value}) = 'array')"
         )
 
-    def _test(self, name: str, operator: str, value: Value) -> str:
+    def comparison(self, name: str, operator: str, value: Value) -> str:
+        """Whether a comparison holds for a value of its kind."""
         kind = kind_of_value(value)
         if kind == "text" and "\0" in str(value):  # PostgreSQL has no such text
             return "false"
