@@ -481,19 +481,30 @@ def described(place: Place) -> Iterator[Index]:
         yield index
 
 
+NOT_IN_MILVUS = (
+    "author like '%u%'",
+    "author not like '%u%'",
+    "author not ilike 'HUX%'",
+    "author ilike 'HUX___'",
+    "tags like 'X'",
+    "label > 'a'",
+)
+
+
 class TestFilters:
     @pytest.mark.parametrize(("where", "holds"), HOLDS, ids=[where for where, _ in HOLDS])
     def test_a_filter_finds_what_holds(
         self, where: str, holds: Callable[[dict[str, Any]], bool], described: Index, engine: str
     ) -> None:
-        if engine == "milvus":
-            with pytest.raises(UsageError, match="milvus does not filter by metadata"):
+        if engine == "milvus" and where in NOT_IN_MILVUS:
+            with pytest.raises(UsageError, match=r"milvus (supports like for a prefix|compares with = and in) only"):
                 described.search("wheat", where=where)
             return
         wanted = {row["id"] for row in described_records() if holds(row)}
         assert {hit.id for hit in described.search("wheat", k=99, where=where)} == wanted
         assert {hit.id for hit in described.search("wheat", k=99, by="codes", where=where)} == wanted
-        assert {hit.id for hit in described.search("wheat harvest", k=99, by="words", where=where)} == wanted
+        if words_of(described):
+            assert {hit.id for hit in described.search("wheat harvest", k=99, by="words", where=where)} == wanted
         assert {hit.id for hit in described.within("wheat", radius=16, where=where)} == wanted
         assert {hit.id for hit in described.like("d3", k=99, where=where)} == wanted - {"d3"}
 
@@ -501,11 +512,9 @@ class TestFilters:
     def test_anything_else_is_refused(self, where: str, message: str, described: Index, engine: str) -> None:
         with pytest.raises(UsageError) as error:
             described.search("wheat", where=where)
-        assert message in str(error.value) or engine == "milvus"
+        assert message in str(error.value)
 
     def test_texts_are_values_and_never_sql(self, described: Index, engine: str) -> None:
-        if engine == "milvus":
-            return
         for text in ("a'; drop table x --", "%(own)s", "100%", "{0}", "a\0b", '"] or true or ["', "\\", "?"):
             quoted = text.replace("'", "''")
             assert described.search("wheat", where=f"author = '{quoted}'") == []

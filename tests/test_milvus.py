@@ -12,7 +12,7 @@ import pytest
 from hashret.backends.milvus import change
 from hashret.backends.milvus import engine as milvus_engine
 from hashret.documents import Document
-from hashret.errors import UsageError
+from hashret.errors import DataError, UsageError
 from hashret.hasher import Hasher
 from hashret.index import Index
 
@@ -177,3 +177,34 @@ def test_more_ties_than_milvus_returns_are_not_called_exact(index: Index, monkey
     assert len(hits) == 5
     monkeypatch.setattr(milvus_engine, "BLOCK", 100)
     assert not index.within("wheat barn harvest", 0).exact
+
+
+def test_filters_of_numbers_and_texts_at_the_limits(index: Index) -> None:
+    values = [1 << 62, (1 << 62) + 1, 10**30, float("inf"), -0.5, "Ä", "z", "", "\0", 'q"\\', "long" * 499]
+    index.add([Document(f"v{n}", "wheat", (), {"value": value}) for n, value in enumerate(values)])
+
+    def found(where: str) -> list[int]:
+        return sorted(int(hit.id[1:]) for hit in index.search("wheat", k=99, by="codes", where=where))
+
+    assert found(f"value = {1 << 62}") == [0]
+    assert found(f"value > {1 << 62}") == [1, 2, 3]
+    assert found("value >= 1e30") == [2, 3]
+    assert found("value < 99999999999999999999") == [0, 1, 4]
+    assert found("value > 'z' or value < 'q'") == [5, 7, 8, 10]  # by code points
+    assert found("value like 'q\"\\%'") == [9]
+    assert found("value like 'z'") == [6]
+    assert found("value = '\0' or value = ''") == [7, 8]
+    assert len(found("value is not null")) == len(values)
+
+
+def test_what_a_filter_cannot_hold_is_refused(index: Index) -> None:
+    index.add([Document("a", "wheat", (), {"note": "x" * 2001, "year": 1873})])
+    assert [hit.id for hit in index.search("wheat", by="codes", where="year = 1873 and note is not null")] == ["a"]
+    with pytest.raises(UsageError, match="'note' holds texts that the engine cannot compare"):
+        index.search("wheat", where="note = 'x'")
+    index.add([Document("c", "wheat", (), {"note": "short"})])
+    with pytest.raises(UsageError, match="'note' holds texts of more than 2,000 bytes, which milvus cannot compare"):
+        index.search("wheat", where="note = 'x'")
+    with pytest.raises(DataError, match=r"the metadata of 'b' has \d\d,\d\d\d bytes as JSON; Milvus takes 65,000"):
+        index.add([Document("b", "wheat", (), {str(n): "x" * 1000 for n in range(40)})])
+    assert "b" not in index

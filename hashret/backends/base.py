@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hashret.address import Address
 from hashret.codes import MAX_BITS, Codes
-from hashret.errors import CorruptIndex, FormatTooNew, HashretError, IndexNotFound, StoreError, UsageError
+from hashret.errors import CorruptIndex, FormatTooNew, HashretError, IndexNotFound, StoreError
 from hashret.filters import Expression
 from hashret.store import Derived, Record
 
@@ -58,6 +58,7 @@ class State:
     totals: Mapping[str, int] = field(
         default_factory=dict
     )  # documents; words, pairs and titles, if the engine has them
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)  # kinds of metadata, if the engine cannot say
 
     def to_json(self) -> str:
         """Return the state as JSON text, in ASCII."""
@@ -306,14 +307,9 @@ class Engine(ABC):
     def label_names(self, limit: int) -> list[str]:
         """Return the distinct labels, sorted, or some of them if there are more than `limit`."""
 
+    @abstractmethod
     def kinds(self) -> dict[str, list[str]]:
-        """Return the kinds of values of each field that a filter can use, as `Generation.kinds` does.
-
-        Raises UsageError if the engine does not filter by metadata.
-        """
-        raise UsageError(
-            f"{self.name} does not filter by metadata; search by labels, or keep the index in a folder or in PostgreSQL"
-        )
+        """Return the kinds of values of each field that a filter can use, as `Generation.kinds` does."""
 
     @abstractmethod
     def has_label(self, label: str) -> bool:

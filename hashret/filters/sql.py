@@ -18,7 +18,7 @@ Kinds = Mapping[str, Sequence[str]]  # the kinds of values that a field has
 
 COMPARED = {"bool": ("bool",), "number": ("int", "float"), "text": ("text", "texts")}
 CALLED = {"bool": "true or false", "int": "numbers", "float": "numbers", "text": "texts", "texts": "lists of texts"}
-CALLED |= {"json": "objects or other lists"}
+CALLED |= {"json": "objects or other lists", "long": "texts that the engine cannot compare"}
 VALUES = {"bool": "true", "number": "1871", "text": "'Darwin'"}
 
 
@@ -29,10 +29,10 @@ class Translator(ABC):
         """Return the SQL of a filter. It is true or false, never null."""
         match expression:
             case And(of) | Or(of):
-                word = " AND " if isinstance(expression, And) else " OR "
+                word = " and " if isinstance(expression, And) else " or "
                 return "(" + word.join(map(self.condition, of)) + ")"
             case Not(of):
-                return f"(NOT {self.condition(of)})"
+                return f"(not {self.condition(of)})"
             case Missing(name):
                 return self.missing(name)
             case OneOf(name, values):

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from hashret.backends.base import Change, State
+from hashret.backends.milvus.filters import fields_of, kinds_of
 from hashret.backends.milvus.session import Session
 from hashret.backends.milvus.values import body_of, cut, digest, head_of, label_number
 from hashret.codes import Codes
@@ -43,7 +44,7 @@ class MilvusChange(Change):
         """Append documents. Their positions are reserved first, so that no position is used twice."""
         self.engine.check(records)
         first = self.state.next
-        self.update(next=first + len(records))
+        self.update(next=first + len(records), fields=kinds_of(records, self.state.fields))
         self.engine.write_state(self.state)
         vectors = None if derived is None else derived.vectors
         rows = []
@@ -61,6 +62,7 @@ class MilvusChange(Change):
                     "vector": json.dumps([norm, base64.b64encode(vector).decode("ascii")]),
                     "labels": [label_number(label) for label in record.labels],
                     "head": head_of(record),
+                    "fields": fields_of(record),
                     "size": len(body),
                     "body": cut(body),
                 }

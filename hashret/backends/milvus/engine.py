@@ -3,7 +3,7 @@
 The collection of the index milvus://host:port/letters has two partitions:
 
     _default    a row for each document: key (a digest of the id), position, code, vector and norm, digests of the
-                labels, head (id and labels), body (content, metadata, thumbnail)
+                labels, head (id and labels), fields (metadata for filters), body (content, metadata, thumbnail)
     hashret     the state and the files of the hasher: key, body
 
 Milvus has no transactions: a change that is cut off can be visible in part. Ids and labels never become part of an
@@ -24,11 +24,11 @@ import numpy as np
 
 from hashret.backends.base import BLOCK, EVERYTHING, Change, Columns, Near, Positions, Row, Selection, State, WordScores
 from hashret.backends.milvus.change import MilvusChange
+from hashret.backends.milvus.filters import among_labels, condition_of, fields_of, with_own
 from hashret.backends.milvus.session import DOCUMENTS, FILES, LABELS, NLIST, STATE, Session
 from hashret.backends.milvus.values import (
     PIECE,
     PIECES,
-    among_labels,
     body_of,
     digest,
     head_of,
@@ -42,6 +42,7 @@ from hashret.errors import DataError, IndexExists, StoreError, UnknownId, UsageE
 from hashret.store import Record
 
 MOST = 16_384  # results of a search or a query
+FIELDS = 65_000  # bytes of the metadata for filters
 NPROBE = 16  # clusters that an approximate search looks at
 
 
@@ -56,7 +57,7 @@ class Milvus(Session):
         if not rows:
             raise self.missing()
         state = State.from_json("".join(rows[0]["body"]), str(self.address))
-        self.bits, self.next = state.bits, state.next
+        self.bits, self.next, self.fields = state.bits, state.next, with_own(state.fields)
         return state
 
     def check_vacant(self, force: bool) -> None:
@@ -161,13 +162,17 @@ class Milvus(Session):
                 break
         return sorted(found)[:limit]
 
+    def kinds(self) -> dict[str, list[str]]:
+        """Return the kinds of values of each field of the metadata, of `id` and of `label`, as the last state says."""
+        return with_own(self.state().fields)
+
     def has_label(self, label: str) -> bool:
         """Return whether a document has the label."""
-        return bool(self.query(among_labels([label], None), ["position"], limit=1))
+        return bool(self.query(among_labels([label]), ["position"], limit=1))
 
     def first(self, count: int, selection: Selection = EVERYTHING, own: int | None = None) -> Positions:
         """Return the lowest positions."""
-        condition, found = among_labels(selection.labels, own), list[int]()
+        condition, found = condition_of(selection, own, self.fields), list[int]()
         for block in self._windows([], condition=condition and f" and {condition}"):
             found += [row["position"] for row in block]
             if len(found) >= count:
@@ -216,7 +221,7 @@ class Milvus(Session):
             self.address.name,
             data=[code],
             anns_field="code",
-            filter=among_labels(selection.labels, own),
+            filter=condition_of(selection, own, self.fields),
             limit=limit,
             output_fields=["position"],
             partition_names=[DOCUMENTS],
@@ -250,6 +255,11 @@ class Milvus(Session):
                 raise DataError(f"the id and labels of {record.id[:40]!r} are too long; Milvus takes {PIECE:,} bytes")
             if len(record.labels) > LABELS:
                 raise DataError(f"{record.id!r} has {len(record.labels):,} labels; Milvus takes {LABELS:,}")
+            if (size := len(json.dumps(fields_of(record)))) > FIELDS:
+                raise DataError(
+                    f"the metadata of {record.id!r} has {size:,} bytes as JSON; Milvus takes {FIELDS:,}, so leave out "
+                    "some fields"
+                )
             if len(body := body_of(record)) > PIECE * PIECES:
                 raise DataError(
                     f"the text of {record.id!r} has {len(body):,} bytes as JSON, with metadata; Milvus takes "

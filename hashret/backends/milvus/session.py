@@ -15,6 +15,7 @@ from hashret.backends.milvus.values import PIECE, PIECES, cut, digest, one_of
 from hashret.codes import width
 from hashret.documents import batches
 from hashret.errors import StoreError, need
+from hashret.filters.sql import Kinds
 
 DOCUMENTS, FILES = "_default", "hashret"  # partitions
 STATE = "state"  # key of the state
@@ -38,6 +39,7 @@ class Session(Engine):
         self._client: Any = None
         self._fresh = False  # whether a request of this call has waited for all changes
         self.bits = self.next = 0  # as the last state says
+        self.fields: Kinds = {}  # kinds of the metadata, as the last state says
 
     def disconnect(self) -> None:
         """Close the connection."""
@@ -163,6 +165,7 @@ class Session(Engine):
         schema.add_field("vector", **text)
         schema.add_field("labels", types.ARRAY, element_type=types.INT64, max_capacity=LABELS)
         schema.add_field("head", **text)
+        schema.add_field("fields", types.JSON)
         schema.add_field("size", types.INT64)
         schema.add_field("body", types.ARRAY, element_type=types.VARCHAR, max_length=65_535, max_capacity=PIECES)
         params = client.prepare_index_params()
@@ -188,7 +191,15 @@ class Session(Engine):
 
     def _piece(self, key: str, text: str) -> dict[str, Any]:
         """A row of the partition of files."""
-        empty = {"position": -1, "code": bytes(width(self.bits)), "vector": "", "labels": [], "head": "", "size": 0}
+        empty = {
+            "position": -1,
+            "code": bytes(width(self.bits)),
+            "vector": "",
+            "labels": [],
+            "head": "",
+            "size": 0,
+            "fields": {},
+        }
         return {**empty, "key": key, "body": cut(text)}
 
     def delete(self, keys: Sequence[str]) -> None:

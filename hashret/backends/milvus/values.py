@@ -29,13 +29,6 @@ def one_of(field: str, values: Sequence[str | int]) -> str:
     return f"{field} in {json.dumps(list(values))}"
 
 
-def among_labels(labels: Sequence[str], own: int | None) -> str:
-    """An expression for documents with one of the labels, without the one at position `own`."""
-    parts = [f"array_contains_any(labels, {json.dumps([label_number(label) for label in labels])})"] if labels else []
-    parts += [f"position != {own}"] if own is not None else []
-    return " and ".join(parts)
-
-
 def head_of(record: Record) -> str:
     return json.dumps([record.id, *record.labels])
 
