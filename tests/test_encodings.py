@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+import hashret
+from hashret.cli.app import app
+from hashret.errors import UsageError
 from hashret.readers import encodings, read
 
 SENTENCES = {
@@ -149,3 +154,57 @@ def test_what_was_guessed_is_reported_once(tmp_path: Path, caplog: pytest.LogCap
         (tmp_path / f"{number}.txt").write_bytes(SENTENCES["ru"].encode("koi8-r"))
     list(read(tmp_path))
     assert caplog.text.count("files read as koi8-r, which was guessed: 4") == 1
+
+
+class TestGivenEncoding:
+    """`read(..., encoding=...)`: of texts that are not UTF-8 and declare no encoding."""
+
+    def test_a_folder(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        texts = {
+            "short.txt": "Ende der Straße".encode("cp1252"),
+            "utf8.txt": "Straße".encode(),
+            "mark.txt": "Straße".encode("utf-16"),
+            "declared.html": b"<html><meta charset=koi8-r><p>" + "зерно".encode("koi8-r"),
+            "ascii.txt": b"wheat",
+        }
+        for name, raw in texts.items():
+            (tmp_path / name).write_bytes(raw)
+        found = {document.id: document.content for document in hashret.read(tmp_path, encoding="cp1252")}
+        words = dict.fromkeys(("utf8.txt", "mark.txt"), "Straße")
+        assert found == {"short.txt": "Ende der Straße", "declared.html": "зерно", "ascii.txt": "wheat"} | words
+        assert caplog.text == ""
+
+    @pytest.mark.parametrize("encoding", ["cp1250", "utf-16-le", "utf-32-be", "iso2022_jp", "cp1140"])
+    def test_records(self, tmp_path: Path, encoding: str) -> None:
+        word = {"iso2022_jp": "収穫", "cp1140": "Straße"}.get(encoding, "žito")
+        lines = f'{{"id": "a", "text": "{word}"}}\n{{"id": "b", "text": "x"}}\n'
+        (tmp_path / "a.jsonl").write_bytes(lines.encode(encoding))
+        (tmp_path / "a.csv").write_bytes(f"id,text\na,{word}\nb,x\n".encode(encoding))
+        for name, source in (("a.jsonl", "jsonl"), ("a.csv", "csv")):
+            found = hashret.read(tmp_path / name, source=source, encoding=encoding)
+            assert [document.content for document in found] == [word, "x"]
+        found = hashret.read(tmp_path / "a.csv", source="lines", encoding=encoding)
+        assert [document.content for document in found] == ["id,text", f"a,{word}", "b,x"]
+
+    def test_a_wrong_name_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").write_text("wheat")
+        for name in ("x-nope", "base64", "", "rot13"):
+            with pytest.raises(UsageError, match=f"unknown encoding '{name}'; give a name such as cp1252"):
+                hashret.read(tmp_path, encoding=name)
+
+    def test_a_source_without_texts_has_none(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "a.npy", np.ones((2, 2)))
+        with pytest.raises(UsageError, match="is read as 'arrays', which has no encoding"):
+            hashret.read(tmp_path / "a.npy", encoding="cp1252")
+
+    def test_an_index_remembers_it(self, tmp_path: Path) -> None:
+        for name, text in (("a", "Straße mit Korn"), ("b", "Straße ohne Korn"), ("c", "Größe")):
+            folder = tmp_path / ("more" if name == "c" else "texts")
+            folder.mkdir(exist_ok=True)
+            (folder / f"{name}.txt").write_bytes(text.encode("cp1252"))
+        index = str(tmp_path / "index")
+        more = ["--encoding", "cp1252", "--encoder", "lsh"]
+        for command in (["index", str(tmp_path / "texts"), *more], ["add", str(tmp_path / "more")]):
+            assert CliRunner().invoke(app, [*command, "-i", index]).exit_code == 0
+        with hashret.Index.open(index) as opened:
+            assert opened["c.txt"].content == "Größe"

@@ -50,6 +50,7 @@ def outliers(
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
+    encoding: o.EncodingName = None,
     kind: o.SourceName = None,
 ) -> None:
     """Find the documents that differ most from the rest, or other documents that differ most from the index.
@@ -61,7 +62,7 @@ def outliers(
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
-        documents = None if source is None else o.read_sources([source], kind, id, text, label, opened.fields)
+        documents = None if source is None else o.read_sources([source], kind, id, text, label, encoding, opened.fields)
         found = find(
             opened,
             documents,

@@ -57,13 +57,14 @@ def index(
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
+    encoding: o.EncodingName = None,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
     """Learn codes from the sources and build an index."""
     from hashret.hasher import Hasher
 
-    documents = o.read_sources(sources, source, id, text, label, strict=strict)
+    documents = o.read_sources(sources, source, id, text, label, encoding, strict=strict)
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
@@ -96,6 +97,7 @@ def fit(
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
+    encoding: o.EncodingName = None,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
@@ -110,7 +112,7 @@ def fit(
             raise UsageError("several processes cannot read standard input; write the documents to a file")
         if os.environ["RANK"] != "0":
             log.setLevel(logging.ERROR)
-    documents = o.read_sources(sources, source, id, text, label, strict=strict)
+    documents = o.read_sources(sources, source, id, text, label, encoding, strict=strict)
     with _together(device or "auto") if several else nullcontext(0) as rank:
         with listening(lambda *_: None) if rank else nullcontext():
             learned = Hasher.fit(documents, **o.fitting(bits, encoder, vectorizer, settings, seed, device))
@@ -166,6 +168,7 @@ def add(
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
+    encoding: o.EncodingName = None,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
@@ -173,7 +176,7 @@ def add(
     from hashret.index import Index
 
     with Index.open(o.find_index(index)) as opened:
-        documents = o.read_sources(sources, source, id, text, label, opened.fields, strict)
+        documents = o.read_sources(sources, source, id, text, label, encoding, opened.fields, strict)
         opened.add(documents, replace=replace, skip=skip, prune=prune)
         log.info(f"index {opened.name!r} holds {counted(len(opened), 'document')}")
 

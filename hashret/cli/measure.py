@@ -53,6 +53,7 @@ def evaluate(
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
+    encoding: o.EncodingName = None,
     source: o.SourceName = None,
 ) -> None:
     """Measure retrieval quality: expected, worst and best values over the orders of ties."""
@@ -69,7 +70,7 @@ def evaluate(
     if from_run is not None and any(given is not None for given in rank.values()):
         raise UsageError("--from-run measures a ranking as it is: leave out --by, --weights and --oversample")
     with Index.open(o.find_index(index)) as opened:
-        asked, judged = _queries(o.read_sources([queries], source, id, text, label, opened.fields), qrels)
+        asked, judged = _queries(o.read_sources([queries], source, id, text, label, encoding, opened.fields), qrels)
         if from_run is not None:
             ranked = read_run(from_run)
             if judged is not None:
@@ -150,6 +151,7 @@ def compare(
     id: o.IdField = None,
     text: o.TextField = None,
     label: o.LabelField = None,
+    encoding: o.EncodingName = None,
     source: o.SourceName = None,
 ) -> None:
     """Fit each encoder at each length, and print one row per measure."""
@@ -159,9 +161,9 @@ def compare(
     for name in encoders or ():
         if name not in ENCODERS.names():
             raise unknown("encoder", name, ENCODERS.names(), "hashret encoders lists them")
-    asked, judged = _queries(o.read_sources([queries], source, id, text, label), qrels)
+    asked, judged = _queries(o.read_sources([queries], source, id, text, label, encoding), qrels)
     rows = compare(
-        o.read_sources([corpus], source, id, text, label),
+        o.read_sources([corpus], source, id, text, label, encoding),
         asked,
         encoders or ENCODERS.names(),
         bits or [64],

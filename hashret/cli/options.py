@@ -75,6 +75,10 @@ TextField = Annotated[str | None, opt("--text", help="Fields of the text.", meta
 LabelField = Annotated[
     str | None, opt("--label", help="Field of the labels; 'folder': the name of the file's folder.", metavar="FIELD")
 ]
+EncodingName = Annotated[
+    str | None,
+    opt("--encoding", help="Encoding of texts that are not UTF-8 and declare none [guessed].", metavar="NAME"),
+]
 SourceName = Annotated[str | None, opt("--source", help="Format of the source, see hashret sources.", metavar="NAME")]
 Strict = Annotated[bool, opt("--strict", help="Fail on a file that cannot be read instead of skipping it.")]
 Measures = Annotated[
@@ -183,6 +187,7 @@ def read_sources(
     id: str | None,
     text: str | None,
     label: str | None,
+    encoding: str | None = None,
     fields: Fields | None = None,
     strict: bool = False,
 ) -> Source:
@@ -193,9 +198,10 @@ def read_sources(
     if "-" in paths:
         check_stdin()
     try:
-        return read(*paths, source=source, fields=fields or USUAL, id=id, text=text, label=label, strict=strict)
+        names = {"id": id, "text": text, "label": label, "encoding": encoding}
+        return read(*paths, source=source, fields=fields or USUAL, **names, strict=strict)
     except UsageError:
-        if fields is None or any((id, text, label)):
+        if fields is None or any(names.values()):
             raise
         return read(*paths, source=source, strict=strict)  # the fields of the index are for another format
 

@@ -70,7 +70,7 @@ def quantize(
     path = index or o.default_index([vectors_file])
     documents = o.read_sources([vectors_file], source, id, text, label)
     fields = Fields(text=documents.fields.text)
-    asked = None if queries is None else read_vectors(o.read_sources([queries], None, None, None, None, fields))
+    asked = None if queries is None else read_vectors(o.read_sources([queries], None, None, None, None, None, fields))
     rows = report(
         read_vectors(documents),
         asked,

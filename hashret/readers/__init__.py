@@ -40,13 +40,15 @@ def read(
     id: str | None = None,
     text: str | Sequence[str] | None = None,
     label: str | None = None,
+    encoding: str | None = None,
     strict: bool = False,
 ) -> Source:
     """Read documents from files or folders. The format is detected from the content unless `source` names it.
 
-    `id`, `text` ("title,body" or a sequence) and `label` are field names of records; they override `fields`. A file in
-    a folder that cannot be read is skipped with a warning, or raises DataError if `strict` is set. The result can be
-    iterated any number of times. A str such as "s3://bucket/*.jsonl.gz" is an address of fsspec (`hashret[remote]`).
+    `id`, `text` ("title,body" or a sequence) and `label` are field names of records; they override `fields`.
+    `encoding` is that of texts that are not UTF-8 and declare no encoding; by default it is guessed. A file in a folder
+    that cannot be read is skipped with a warning, or raises DataError if `strict` is set. The result can be iterated
+    any number of times. A str such as "s3://bucket/*.jsonl.gz" is an address of fsspec (`hashret[remote]`).
     Raises UsageError if a path does not exist and DataError if its format is unknown.
 
     Example:
@@ -56,7 +58,7 @@ def read(
     """
     if not paths:
         raise UsageError("nothing to read: give a file or a folder")
-    fields = _fields(fields, id, text, label)
+    fields = _fields(fields, id, text, label, encoding)
     # the two files of an IDX pair are one source
     opened = (
         opened_at(str(path), source, fields) if is_address(path) else _open(Path(path), source, fields)
@@ -94,13 +96,20 @@ def as_source(
     return Memory(documents, _fields(USUAL, id, text, label))
 
 
-def _fields(fields: Fields, id: str | None, text: str | Sequence[str] | None, label: str | None) -> Fields:
+def _fields(
+    fields: Fields,
+    id: str | None,
+    text: str | Sequence[str] | None,
+    label: str | None,
+    encoding: str | None = None,
+) -> Fields:
     """Return `fields` with the given names replaced; `text` may be several names separated by commas."""
     names = text.split(",") if isinstance(text, str) else text
     return Fields(
         fields.id if id is None else id,
         fields.text if names is None else tuple(name.strip() for name in names if name.strip()),
         fields.label if label is None else label,
+        fields.encoding if encoding is None else encoding,
     )
 
 
@@ -117,12 +126,18 @@ def _open(path: Path, source: str | None, fields: Fields) -> Source:
             raise UsageError(f"standard input is read as JSON lines, not as {source!r}; give a file instead")
         return SOURCES.get("stdin")(path, fields)
     _check(path)
-    if source is not None:
-        return SOURCES.get(source)(path, fields)
+    kind = SOURCES.get(source or _recognised(path))
+    if fields.encoding is not None and not kind.has_encoding:
+        raise UsageError(f"{shown(path)} is read as {kind.name!r}, which has no encoding; leave out the encoding")
+    return kind(path, fields)
+
+
+def _recognised(path: Path) -> str:
+    """Return the name of the source for a path. Raises DataError if there is none."""
     # "lines" accepts any text, so it is tried last, after the sources of other packages
     for name in sorted(SOURCES.names(), key="lines".__eq__):
         if SOURCES.get(name).recognises(path):
-            return SOURCES.get(name)(path, fields)
+            return name
     raise DataError(f"{_looked_at(path)}; hashret reads {', '.join(SOURCES.names())}")
 
 

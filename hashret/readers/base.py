@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -17,20 +17,28 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Names of the record fields that hold a document's id, text and label; None means the default names."""
+    """Names of the record fields that hold a document's id, text and label, and the encoding of texts.
+
+    None means the default names. Raises UsageError for an unknown encoding.
+    """
 
     id: str | None = None
     text: tuple[str, ...] = ()
     label: str | None = None  # "folder": the label is the name of the folder that contains the file
+    encoding: str | None = None  # of texts that are not UTF-8 and declare no encoding; None: guess it
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None and not is_text_encoding(self.encoding):
+            raise UsageError(f"unknown encoding {self.encoding!r}; give a name such as cp1252, koi8-r or shift_jis")
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON, the form in which an index stores them."""
-        return {"id": self.id, "text": list(self.text), "label": self.label}
+        return {"id": self.id, "text": list(self.text), "label": self.label, "encoding": self.encoding}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fields:
         """Create fields from the JSON that `as_json` returned."""
-        return cls(data.get("id"), tuple(data.get("text") or ()), data.get("label"))
+        return cls(data.get("id"), tuple(data.get("text") or ()), data.get("label"), data.get("encoding"))
 
 
 USUAL = Fields()
@@ -41,6 +49,7 @@ class Source(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]  # the line of `hashret sources`
+    has_encoding: ClassVar[bool] = False  # whether it reads texts of any encoding
     strict: bool = False  # raise an error for a file that cannot be read instead of skipping it
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
@@ -90,9 +99,17 @@ class Stamped(Protocol):
         """Return this source restricted to these ids; files in `empty` are documents even without content."""
 
 
+def is_text_encoding(name: str) -> bool:
+    """Whether Python knows an encoding of texts by this name."""
+    try:
+        return isinstance(b"a".decode(name, "ignore"), str)  # an empty text is not decoded
+    except (LookupError, ValueError, TypeError):
+        return False
+
+
 def no_fields(fields: Fields, what: str) -> None:
     """Raise UsageError if fields are given for a source that has none."""
-    if fields != USUAL:
+    if replace(fields, encoding=None) != USUAL:
         raise UsageError(f"{what} has no fields: leave out id, text and label")
 
 

@@ -72,8 +72,11 @@ def open_bytes(path: Path | Spool) -> IO[bytes]:
     return io.BufferedReader(cast("io.RawIOBase", unpacked))
 
 
-def looks_like_text(start: bytes) -> bool:
-    """Whether the first bytes of a file look like text in any encoding."""
+def looks_like_text(start: bytes, encoding: str | None = None) -> bool:
+    """Whether the first bytes of a file look like text in any encoding, or in one in which ASCII is different."""
+    if encoding is not None and encodings.is_wide(encoding):
+        decoded = codecs.getincrementaldecoder(encoding)("replace").decode(start)
+        return bool(decoded) and decoded.count("\ufffd") + decoded.count("\0") <= _CONTROL_SHARE * len(decoded)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
         return True
     if not start or b"\0" in start:
@@ -82,12 +85,15 @@ def looks_like_text(start: bytes) -> bool:
     return share <= _CONTROL_SHARE or (share <= _CONTROL_SHARE_UTF8 and _utf8_error(start, complete=False) is None)
 
 
-def decode(raw: bytes, skips: SkipReport, settle: Callable[[], str | None] = lambda: None) -> str:
+def decode(
+    raw: bytes, skips: SkipReport, settle: Callable[[], str | None] = lambda: None, encoding: str | None = None
+) -> str:
     """Return the text of a file. Reports to `skips` what was guessed, and bytes that are not in the encoding.
 
     settle: returns the encoding of the other texts, or None; it is called if a guess from this text alone is unsure.
+    encoding: takes the place of a guess.
     """
-    found = encodings.encoding_of(raw, complete=True)
+    found = encodings.encoding_of(raw, complete=True, given=encoding)
     name = found.name
     if not found.sure and (others := settle()) is not None:
         name = encodings.better(raw, name, others)
@@ -100,28 +106,28 @@ def decode(raw: bytes, skips: SkipReport, settle: Callable[[], str | None] = lam
         return raw.decode(name, "replace")
 
 
-def encoding_of(start: bytes, *, complete: bool) -> str:
-    """Return the name of the encoding of the first bytes of a file."""
-    return encodings.encoding_of(start, complete=complete).name
+def encoding_of(start: bytes, *, complete: bool, given: str | None = None) -> str:
+    """Return the name of the encoding of the first bytes of a file; `given` takes the place of a guess."""
+    return encodings.encoding_of(start, complete=complete, given=given).name
 
 
-def lines(path: Path | Spool, skips: SkipReport) -> Iterator[str]:
-    """Yield the lines of a text file, plain or gzip, with line ends.
+def lines(path: Path | Spool, skips: SkipReport, given: str | None = None) -> Iterator[str]:
+    """Yield the lines of a text file, plain or gzip, with line ends. `given`: the encoding, in place of a guess.
 
     Raises DataError for a line of more than MAX_LINE bytes or more than MAX_BLANK consecutive blank lines.
     """
-    encoding = encoding_of(head(path), complete=False)
+    encoding = encoding_of(head(path), complete=False, given=given)
     with reading(path), open_bytes(path) as stream:
-        if encoding.startswith(("utf-16", "utf-32")):
+        if encodings.is_wide(encoding):
             yield from _wide_lines(path, stream, encoding)
             return
         each = _bounded(path, stream.readline)
         if encoding == "utf-8-sig":
             each = chain([next(each)[len(codecs.BOM_UTF8) :]], each)
-        yield from _decoded_lines(each, skips)
+        yield from _decoded_lines(each, skips, given)
 
 
-def _decoded_lines(each: Iterator[bytes], skips: SkipReport) -> Iterator[str]:
+def _decoded_lines(each: Iterator[bytes], skips: SkipReport, given: str | None) -> Iterator[str]:
     """Decode lines as UTF-8 until one is not; then choose the encoding by the lines that follow."""
     characters = 0
     for line in each:
@@ -135,7 +141,7 @@ def _decoded_lines(each: Iterator[bytes], skips: SkipReport) -> Iterator[str]:
                 continue
             ahead = _ahead(line, each)
             other = [own for own in ahead if not own.isascii() or encodings.escapes(own)]
-            found = encodings.encoding_of(b"".join(other), complete=True)
+            found = encodings.encoding_of(b"".join(other), complete=True, given=given)
             if found.guessed:
                 skips.note(f"files read as {found.name}, which was guessed")
             yield from (_line(own, found.name, skips) for own in chain(ahead, each))

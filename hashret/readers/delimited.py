@@ -56,8 +56,8 @@ class Delimited(Records):
         Raises DataError for a row whose number of fields differs from the header, and for malformed quotes.
         """
         csv.field_size_limit(decode.MAX_LINE)
-        delimiter = _delimiter(self.path)
-        lines = _Lines(self.path, skips, delimiter)
+        delimiter = _delimiter(self.path, self.fields.encoding)
+        lines = _Lines(self.path, skips, delimiter, self.fields.encoding)
         rows = _tab_rows(lines, skips) if delimiter == "\t" else _rows(lines, delimiter)
         header: list[str] | None = None
         number = 0
@@ -85,9 +85,9 @@ class Delimited(Records):
 class _Lines(Iterator[str]):
     """The lines of a file; tracks the first line of the current row and limits the size of a row."""
 
-    def __init__(self, path: Path, skips: SkipReport, delimiter: str) -> None:
+    def __init__(self, path: Path, skips: SkipReport, delimiter: str, encoding: str | None) -> None:
         self.name, self.delimiter = shown(path.name), delimiter
-        self.lines = decode.lines(path, skips)
+        self.lines = decode.lines(path, skips, encoding)
         self.first = self.last = self.size = 0
         self.header: list[str] = []
 
@@ -190,9 +190,9 @@ def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"') if complete else field
 
 
-def _delimiter(path: Path) -> str:
+def _delimiter(path: Path, encoding: str | None = None) -> str:
     """Return the delimiter that splits the header into the most fields."""
-    first = next(iter(_lines(path)), "")
+    first = next(iter(_lines(path, encoding)), "")
     return max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
 
 
@@ -206,7 +206,7 @@ def _sample(path: Path) -> list[list[str]]:
     return rows[:-1] if len(rows) > 2 else rows
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, given: str | None = None) -> list[str]:
     start = decode.head(path)
-    encoding = decode.encoding_of(start, complete=len(start) < decode.HEAD_BYTES)
+    encoding = decode.encoding_of(start, complete=len(start) < decode.HEAD_BYTES, given=given)
     return start.decode(encoding, "replace").splitlines(keepends=True)

@@ -64,18 +64,29 @@ class Encoding:
     sure: bool = True
 
 
-def encoding_of(text: bytes, *, complete: bool) -> Encoding:
-    """Return the encoding of a text, or of its first bytes; without `complete`, the end may cut a character."""
+def encoding_of(text: bytes, *, complete: bool, given: str | None = None) -> Encoding:
+    """Return the encoding of a text, or of its first bytes; without `complete`, the end may cut a character.
+
+    `given` takes the place of a guess. If ASCII is different in it, as in UTF-16, it is the encoding of every text
+    without a byte order mark.
+    """
     for mark, name in _MARKS:
         if text.startswith(mark):
             return Encoding(name)
+    if given is not None and is_wide(given):
+        return Encoding(given)
     if text.isascii() and not escapes(text):
         return Encoding("utf-8")
     if (own := declared(text, complete=complete)) is not None:
         return Encoding(own)
     if not text.isascii() and is_utf8(text, complete=complete):
         return Encoding("utf-8")
-    return guess(text)
+    return guess(text) if given is None else Encoding(given)
+
+
+def is_wide(name: str) -> bool:
+    """Whether ASCII characters have other bytes in an encoding, or bytes of ASCII mean other characters."""
+    return "Az+~".encode(name, "ignore") != b"Az+~" or codecs.lookup(name).name.startswith(("iso2022", "hz", "utf-7"))
 
 
 def escapes(text: bytes) -> bool:

@@ -27,6 +27,7 @@ class Parquet(Records):
 
     name: ClassVar[str] = "parquet"
     summary: ClassVar[str] = "Parquet (needs the extra `parquet`): the same fields as JSON lines"
+    has_encoding: ClassVar[bool] = False
     unit = "row"
 
     @classmethod

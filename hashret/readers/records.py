@@ -28,6 +28,7 @@ MAX_DEPTH = 100  # of nested lists and objects; metadata has 3 or 4, and deep ne
 class Records(Source):
     """Base class of sources with one document per record."""
 
+    has_encoding: ClassVar[bool] = True
     unit = "line"  # what record numbers count, for messages
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
@@ -91,7 +92,7 @@ class JsonLines(Records):
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """Yield each object with its line number."""
-        return json_lines(self.path, self.path.name, skips)
+        return json_lines(self.path, self.path.name, skips, self.fields.encoding)
 
 
 class Lines(Source):
@@ -99,6 +100,7 @@ class Lines(Source):
 
     name: ClassVar[str] = "lines"
     summary: ClassVar[str] = "a plain text file, plain or gzip: one document per line"
+    has_encoding: ClassVar[bool] = True
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -112,7 +114,7 @@ class Lines(Source):
 
     def __iter__(self) -> Iterator[Document]:
         skips, name = SkipReport(), portable(self.path.name)
-        for number, line in enumerate(lines(self.path, skips), 1):
+        for number, line in enumerate(lines(self.path, skips, self.fields.encoding), 1):
             if text := line.strip():
                 yield Document(f"{name}:{number}", text)
         if not self._told:
@@ -120,12 +122,14 @@ class Lines(Source):
             skips.tell(self.path)
 
 
-def json_lines(path: Path | Spool, name: str, skips: SkipReport) -> Iterator[tuple[int, Record]]:
+def json_lines(
+    path: Path | Spool, name: str, skips: SkipReport, encoding: str | None = None
+) -> Iterator[tuple[int, Record]]:
     """Yield the objects of a JSON lines file, plain or gzip, with their line numbers; skip blank lines.
 
     Raises DataError for a line that is not one JSON object, or one with too many or too deeply nested values.
     """
-    for number, line in enumerate(lines(path, skips), 1):
+    for number, line in enumerate(lines(path, skips, encoding), 1):
         if line.isspace():
             continue
         where = f"{shown(name)}, line {number}"

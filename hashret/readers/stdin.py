@@ -39,4 +39,4 @@ class Stdin(Records):
             spool = Spool()
             spool.copy(sys.stdin.buffer)
             self._spool = spool
-        return json_lines(self._spool, "stdin", skips)
+        return json_lines(self._spool, "stdin", skips, self.fields.encoding)

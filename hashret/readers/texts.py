@@ -27,6 +27,7 @@ class Texts(Folder):
     name: ClassVar[str] = "texts"
     summary: ClassVar[str] = "a folder of text, HTML, PDF and Word files: one document per file"
     holds: ClassVar[str] = "text"
+    has_encoding: ClassVar[bool] = True
     _encoding: tuple[str | None] | None = None  # what `_settled` found
 
     @classmethod
@@ -59,10 +60,10 @@ class Texts(Folder):
                 return docx_text(found.path, found.bytes)
             if not start:
                 return ""
-            if not looks_like_text(start):
+            if not looks_like_text(start, self.fields.encoding):
                 return None
             raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
-        text = decode(raw, skips, self._settled)
+        text = decode(raw, skips, self._settled, self.fields.encoding)
         return text_of_page(text) if is_html(found.path, start) else text
 
     def _settled(self) -> str | None:
