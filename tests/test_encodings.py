@@ -194,7 +194,7 @@ class TestGivenEncoding:
 
     def test_a_source_without_texts_has_none(self, tmp_path: Path) -> None:
         np.save(tmp_path / "a.npy", np.ones((2, 2)))
-        with pytest.raises(UsageError, match="is read as 'arrays', which has no encoding"):
+        with pytest.raises(UsageError, match="is read as 'arrays', which does not use encoding"):
             hashret.read(tmp_path / "a.npy", encoding="cp1252")
 
     def test_an_index_remembers_it(self, tmp_path: Path) -> None:

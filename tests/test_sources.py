@@ -106,7 +106,14 @@ def write_lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fi
     return folder / "data", Fields()
 
 
+def write_json(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fields]:
+    items = [{"id": f"d{n}", "text": f"text {n}", "label": label_of(n)} for n in range(COUNT)]
+    (folder / "data").write_text(json.dumps({"version": 1, "found": {"items": items}}, indent=1))
+    return folder / "data", Fields()
+
+
 FACTORIES = {
+    "json": write_json,
     "stdin": write_stdin,
     "beir": write_beir,
     "idx": write_idx,
@@ -127,8 +134,8 @@ LIMITS: dict[str, dict[str, Any]] = {
     "parquet": {"broken": b""},
     "images": {"kind": "image", "fields": Fields(label="folder"), "broken": b""},
     "texts": {"fields": Fields(label="folder"), "broken": b""},
-    "csv": {"deciding": (".html",)},
-    "lines": {"labels": (), "deciding": (".csv", ".html"), "broken": b""},
+    "csv": {"deciding": (".html",), "broken": b"x\tmore\tfields\tthan the header\n"},
+    "lines": {"labels": (), "deciding": (".csv", ".html", ".jsonl"), "broken": b""},
 }
 """What the suite cannot ask of a source, and how it reads its example."""
 

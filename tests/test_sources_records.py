@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import datetime
 import decimal
@@ -22,7 +23,7 @@ from PIL import Image
 
 from hashret.documents import Document
 from hashret.errors import DataError, MissingExtra, UsageError
-from hashret.readers import Fields, read
+from hashret.readers import Fields, json_items, read
 from hashret.readers.beir import Beir
 
 from .samples import array_of, posix_only
@@ -229,13 +230,87 @@ def test_many_brackets_that_are_not_deep(jsonl: Reader) -> None:
     assert len(document.metadata["n"]) == 300
 
 
-def test_json_that_is_one_list_says_what_to_write(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text(json.dumps([{"text": "a"}]))
-    with pytest.raises(DataError, match="line 1 is a list; write one JSON object per line"):
-        list(read(tmp_path / "x.json"))
-    (tmp_path / "x.json").write_text(json.dumps({"text": "a"}, indent=1))
-    with pytest.raises(DataError, match=r"line 1: not JSON.*one object per line"):
-        list(read(tmp_path / "x.json"))
+class TestJson:
+    @pytest.mark.parametrize("space", [None, 1], ids=["one line", "indented"])
+    @pytest.mark.parametrize(
+        "wrapped",
+        [
+            lambda items: items,
+            lambda items: {"count": 2, "articles": items},
+            lambda items: {"data": {"kind": [1, 2], "children": items, "next": None}},
+        ],
+        ids=["array", "object", "nested"],
+    )
+    def test_an_array_of_objects(self, tmp_path: Path, wrapped: Callable[[Any], Any], space: int | None) -> None:
+        items = [{"id": "a", "text": "one", "n": 1.5, "big": 10**22}, {"text": "two", "tags": ["x"], "in": {"a": [{}]}}]
+        for name, pack in (("x.json", bytes), ("x.json.gz", gzip.compress), ("x", lambda raw: raw)):
+            (tmp_path / name).write_bytes(pack(json.dumps(wrapped(items), indent=space).encode()))
+            source = read(tmp_path / name)
+            assert source.name == "json"
+            assert list(source) == [
+                Document("a", "one", (), {"n": 1.5, "big": 10**22}),
+                Document(f"{name}:2", "two", (), {"tags": ["x"], "in": {"a": [{}]}}),
+            ]
+
+    def test_an_object_with_a_text_is_one_document(self, tmp_path: Path) -> None:
+        record = {"id": "a", "authors": [{"name": "b"}], "text": "one"}
+        (tmp_path / "x.json").write_text(json.dumps(record, indent=2))
+        assert list(read(tmp_path / "x.json")) == [Document("a", "one", (), {"authors": [{"name": "b"}]})]
+
+    def test_objects_one_after_the_other(self, tmp_path: Path) -> None:
+        (tmp_path / "x.json").write_text("".join(json.dumps({"text": text}, indent=2) + "\n" for text in "ab"))
+        assert [document.content for document in read(tmp_path / "x.json")] == ["a", "b"]
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be", "cp1252"])
+    def test_encodings(self, tmp_path: Path, encoding: str) -> None:
+        raw = '[{"text": "Grüße aus der großen Küche"}]'.encode(encoding)
+        (tmp_path / "x.json").write_bytes(codecs.BOM_UTF32_BE + raw if encoding == "utf-32-be" else raw)
+        assert [document.content for document in read(tmp_path / "x.json")] == ["Grüße aus der großen Küche"]
+
+    @pytest.mark.parametrize(
+        ("raw", "match"),
+        [
+            ('[{"text": "a"}, {"text": "b"', "item 2: not JSON .parse error: premature EOF"),
+            ('[{"text": "a"}, 3]', "item 2 is 3; each item must be an object"),
+            ('[{"text": "a"}, {"text": "b", "text": "c"}]', "item 2: the name 'text' is there twice"),
+            ('[{"text": "a"}, {"body": "b"}]', "item 2 has no text, image or vector; it has body"),
+            ('[{"text": "a", "in": ' + "[" * 200 + "]" * 200 + "}]", "item 1: nested deeper than 100 levels"),
+            ('[{"text": NaN}]', "item 1: not JSON"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, tmp_path: Path, raw: str, match: str) -> None:
+        (tmp_path / "x.json").write_text(raw)
+        with pytest.raises(DataError, match=match):
+            list(read(tmp_path / "x.json"))
+
+    def test_a_huge_item_is_refused_before_it_is_held(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(json_items, "MAX_ITEM", 200_000)
+        (tmp_path / "x.json").write_text(json.dumps([{"text": "a"}] * 50_000))  # together they are longer
+        assert sum(1 for _ in read(tmp_path / "x.json")) == 50_000
+        (tmp_path / "x.json").write_text(json.dumps([{"text": "a"}, {"text": "b" * 300_000}]))
+        with pytest.raises(DataError, match="item 2 is longer than 200,000 bytes"):
+            list(read(tmp_path / "x.json"))
+
+
+def test_json_lines_by_suffix_name_their_first_line(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('// exported 2020\n{"text": "a"}\n')
+    with pytest.raises(DataError, match=r"x\.jsonl, line 1: not JSON"):
+        list(read(tmp_path / "x.jsonl"))
+
+
+def test_a_field_inside_of_an_object(tmp_path: Path) -> None:
+    record = {"meta": {"key": "a", "year": 1871}, "body": {"text": "one", "lang": "en"}, "a.b": "own"}
+    (tmp_path / "x.jsonl").write_text(json.dumps(record))
+    metadata = {"meta": {"year": 1871}, "body": {"lang": "en"}, "a.b": "own"}
+    assert list(read(tmp_path / "x.jsonl", id="meta.key", text="body.text")) == [Document("a", "one", (), metadata)]
+    assert [document.content for document in read(tmp_path / "x.jsonl", text="a.b")] == ["own"]
+    with pytest.raises(DataError, match=r"no field 'body\.title' in line 1"):
+        list(read(tmp_path / "x.jsonl", text="body.title"))
+
+
+def test_ids_by_file_and_number(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "1", "text": "b"}\n')
+    assert [document.id for document in read(tmp_path / "x.jsonl", id="file:number")] == ["x.jsonl:1", "x.jsonl:2"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
@@ -387,7 +462,6 @@ def test_csv_as_spreadsheets_write_it(tmp_path: Path, encoding: str) -> None:
 def test_csv_that_does_not_fit_its_header(tmp_path: Path) -> None:
     for rows, match in [
         ("a,b,c,d", "row 2 .line 3. has 4 fields, the header 3"),
-        ("a,b", "row 2 .line 3. has 2 fields, the header 3"),
         ('"a,b,c', "row that starts at line 3: a quote is never closed"),
         ('"a"b,c,d', "starts at line 3: .* expected after"),
     ]:
@@ -441,9 +515,72 @@ def test_a_quoted_field_of_tsv_with_line_breaks(tmp_path: Path, caplog: pytest.L
 
 
 def test_a_tsv_row_that_does_not_fit_names_its_line(tmp_path: Path) -> None:
-    (tmp_path / "x.tsv").write_text('id\ttext\n1\t"open\nrest\n')
-    with pytest.raises(DataError, match=r"row 2 \(line 3\) has 1 fields, the header 2"):
+    (tmp_path / "x.tsv").write_text('id\ttext\n1\t"open\nrest\tof\tit\n')
+    with pytest.raises(DataError, match=r"row 2 \(line 3\) has 3 fields, the header 2"):
         list(read(tmp_path / "x.tsv"))
+
+
+class TestTables:
+    def documents(self, path: Path, table: str, /, **named: Any) -> list[tuple[str, Any]]:
+        path.write_text(table, newline="")
+        return [(document.id, document.content) for document in read(path, **named)]
+
+    def test_short_rows_are_named_and_kept_if_they_have_a_text(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rows = "1,a,x\n2,b\n3\n4,c,\n5,d,y,,\n"
+        found = self.documents(tmp_path / "x.csv", f"id,text,note\n{rows}")
+        assert found == [("1", "a"), ("2", "b"), ("4", "c"), ("5", "d")]
+        assert "rows with fewer fields than the header, kept: 1 (row 2)" in caplog.text
+        assert "rows with fewer fields than the header and without a content, skipped: 1 (row 3)" in caplog.text
+
+    @pytest.mark.parametrize("named", [{"text": "note"}, {"label": "note"}])
+    def test_a_short_row_without_a_named_field_is_skipped(
+        self, tmp_path: Path, named: dict[str, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        found = self.documents(tmp_path / "x.csv", "id,text,note\n1,a,x\n2,b\n", **named)
+        assert [id for id, _ in found] == ["1"]
+        assert "skipped: 1 (row 2)" in caplog.text
+
+    def test_what_stands_before_the_header(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        rows = [("1", "a, b"), ("2", "c")]
+        for name, text in {
+            "excel.csv": "sep=;\r\nid;text\r\n1;a, b\r\n2;c\r\n",
+            "comments.csv": '# exported 2020, by hand\n#\n\nid,text\n1,"a, b"\n# a remark\n2,c\n',
+            "hash.tsv": "#id\ttext\n1\ta, b\n2\tc\n",
+            "both.csv": 'sep=,\n# one\nid,text\n1,"a, b"\n2,c\n',
+        }.items():
+            assert self.documents(tmp_path / name, text) == rows, name
+        assert "lines that begin with # and are no rows, skipped: 1 (row 2)" in caplog.text
+
+    def test_rows_that_end_with_a_carriage_return(self, tmp_path: Path) -> None:
+        assert self.documents(tmp_path / "x.csv", 'id,text\r1,a\r2,"b, c"\r3,d') == [
+            ("1", "a"),
+            ("2", "b, c"),
+            ("3", "d"),
+        ]
+        assert self.documents(tmp_path / "x.tsv", "id\ttext\r1\ta\r") == [("1", "a")]
+        assert [text for _, text in self.documents(tmp_path / "x.txt", "one\rtwo\r\rthree")] == ["one", "two", "three"]
+
+    def test_a_table_without_a_header(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        found = self.documents(tmp_path / "x.csv", "007,NA,x\n008,null,y\n", id="1", text="2", has_header=False)
+        assert found == [("007", "NA"), ("008", "null")]
+        with pytest.raises(DataError, match="row 1 has no text, image or vector; it has 1, 2, 3; choose a field"):
+            self.documents(tmp_path / "x.csv", "007,NA,x\n008,null,y\n", has_header=False)
+        with pytest.raises(DataError, match="row 1 has no text, image or vector; it has 007, NA"):
+            self.documents(tmp_path / "x.csv", "007,NA\n008,null\n")
+
+    def test_numbers_and_dates_stay_as_they_are(self, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_text("id,text,n\n007,NA,1e5\n1.0,null,01/02/03\n")
+        assert list(read(tmp_path / "x.csv")) == [
+            Document("007", "NA", (), {"n": "1e5"}),
+            Document("1.0", "null", (), {"n": "01/02/03"}),
+        ]
+
+    def test_an_open_quote_names_the_row_where_it_opens(self, tmp_path: Path) -> None:
+        rows = "".join(f"{n},row\n" for n in range(10))
+        with pytest.raises(DataError, match="the row that starts at line 3: a quote is never closed"):
+            self.documents(tmp_path / "x.csv", f'id,text\n6,six\n7,"open\n{rows}')
 
 
 def test_an_unclosed_quote_of_csv_names_the_row_where_it_opens(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def outliers(
     text: o.TextField = None,
     label: o.LabelField = None,
     encoding: o.EncodingName = None,
+    no_header: o.NoHeader = False,
     kind: o.SourceName = None,
 ) -> None:
     """Find the documents that differ most from the rest, or other documents that differ most from the index.
@@ -61,8 +62,9 @@ def outliers(
     from hashret.analysis.outliers import outliers as find
     from hashret.index import Index
 
+    named = o.field_names(id, text, label, encoding, no_header)
     with Index.open(o.find_index(index)) as opened:
-        documents = None if source is None else o.read_sources([source], kind, id, text, label, encoding, opened.fields)
+        documents = None if source is None else o.read_sources([source], kind, named, opened.fields)
         found = find(
             opened,
             documents,

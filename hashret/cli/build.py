@@ -58,13 +58,15 @@ def index(
     text: o.TextField = None,
     label: o.LabelField = None,
     encoding: o.EncodingName = None,
+    no_header: o.NoHeader = False,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
     """Learn codes from the sources and build an index."""
     from hashret.hasher import Hasher
 
-    documents = o.read_sources(sources, source, id, text, label, encoding, strict=strict)
+    named = o.field_names(id, text, label, encoding, no_header)
+    documents = o.read_sources(sources, source, named, strict=strict)
     fitted = Hasher.load(hasher) if hasher else None
     fit = o.fitting(bits, encoder, vectorizer, settings, seed, device)
     path = index or o.default_index(sources)
@@ -98,6 +100,7 @@ def fit(
     text: o.TextField = None,
     label: o.LabelField = None,
     encoding: o.EncodingName = None,
+    no_header: o.NoHeader = False,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
@@ -107,12 +110,13 @@ def fit(
     """
     from hashret.hasher import Hasher
 
+    named = o.field_names(id, text, label, encoding, no_header)
     if several := started_together() > 1:
         if "-" in sources:
             raise UsageError("several processes cannot read standard input; write the documents to a file")
         if os.environ["RANK"] != "0":
             log.setLevel(logging.ERROR)
-    documents = o.read_sources(sources, source, id, text, label, encoding, strict=strict)
+    documents = o.read_sources(sources, source, named, strict=strict)
     with _together(device or "auto") if several else nullcontext(0) as rank:
         with listening(lambda *_: None) if rank else nullcontext():
             learned = Hasher.fit(documents, **o.fitting(bits, encoder, vectorizer, settings, seed, device))
@@ -169,14 +173,16 @@ def add(
     text: o.TextField = None,
     label: o.LabelField = None,
     encoding: o.EncodingName = None,
+    no_header: o.NoHeader = False,
     source: o.SourceName = None,
     strict: o.Strict = False,
 ) -> None:
     """Add documents to an index; with `--replace`, only changed files of an indexed folder are read."""
     from hashret.index import Index
 
+    named = o.field_names(id, text, label, encoding, no_header)
     with Index.open(o.find_index(index)) as opened:
-        documents = o.read_sources(sources, source, id, text, label, encoding, opened.fields, strict)
+        documents = o.read_sources(sources, source, named, opened.fields, strict)
         opened.add(documents, replace=replace, skip=skip, prune=prune)
         log.info(f"index {opened.name!r} holds {counted(len(opened), 'document')}")
 

@@ -54,6 +54,7 @@ def evaluate(
     text: o.TextField = None,
     label: o.LabelField = None,
     encoding: o.EncodingName = None,
+    no_header: o.NoHeader = False,
     source: o.SourceName = None,
 ) -> None:
     """Measure retrieval quality: expected, worst and best values over the orders of ties."""
@@ -63,6 +64,7 @@ def evaluate(
     from hashret.evaluation.trec import read_run, write_run
     from hashret.index import Index
 
+    named = o.field_names(id, text, label, encoding, no_header)
     gates = {parse(name).name: value for name, value in _gates(least)}
     names = [parse(name).name for name in measures or (() if gates else USUAL)]
     names += [name for name in gates if name not in names]
@@ -70,7 +72,7 @@ def evaluate(
     if from_run is not None and any(given is not None for given in rank.values()):
         raise UsageError("--from-run measures a ranking as it is: leave out --by, --weights and --oversample")
     with Index.open(o.find_index(index)) as opened:
-        asked, judged = _queries(o.read_sources([queries], source, id, text, label, encoding, opened.fields), qrels)
+        asked, judged = _queries(o.read_sources([queries], source, named, opened.fields), qrels)
         if from_run is not None:
             ranked = read_run(from_run)
             if judged is not None:
@@ -152,18 +154,20 @@ def compare(
     text: o.TextField = None,
     label: o.LabelField = None,
     encoding: o.EncodingName = None,
+    no_header: o.NoHeader = False,
     source: o.SourceName = None,
 ) -> None:
     """Fit each encoder at each length, and print one row per measure."""
     from hashret.encoders import ENCODERS
     from hashret.evaluation.compare import compare
 
+    named = o.field_names(id, text, label, encoding, no_header)
     for name in encoders or ():
         if name not in ENCODERS.names():
             raise unknown("encoder", name, ENCODERS.names(), "hashret encoders lists them")
-    asked, judged = _queries(o.read_sources([queries], source, id, text, label, encoding), qrels)
+    asked, judged = _queries(o.read_sources([queries], source, named), qrels)
     rows = compare(
-        o.read_sources([corpus], source, id, text, label, encoding),
+        o.read_sources([corpus], source, named),
         asked,
         encoders or ENCODERS.names(),
         bits or [64],

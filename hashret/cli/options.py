@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,6 +79,7 @@ EncodingName = Annotated[
     str | None,
     opt("--encoding", help="Encoding of texts that are not UTF-8 and declare none [guessed].", metavar="NAME"),
 ]
+NoHeader = Annotated[bool, opt("--no-header", help="A table begins with a document; its columns are 1, 2, ...")]
 SourceName = Annotated[str | None, opt("--source", help="Format of the source, see hashret sources.", metavar="NAME")]
 Strict = Annotated[bool, opt("--strict", help="Fail on a file that cannot be read instead of skipping it.")]
 Measures = Annotated[
@@ -181,27 +182,31 @@ def fitting(
     return {key: value for key, value in said.items() if value is not None} | ({"options": options} if options else {})
 
 
+def field_names(
+    id: str | None, text: str | None, label: str | None, encoding: str | None = None, no_header: bool = False
+) -> dict[str, Any]:
+    """Return those arguments of `read` about fields that are given."""
+    said = {"id": id, "text": text, "label": label, "encoding": encoding, "has_header": False if no_header else None}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def read_sources(
     paths: Sequence[str],
     source: str | None,
-    id: str | None,
-    text: str | None,
-    label: str | None,
-    encoding: str | None = None,
+    named: Mapping[str, Any],
     fields: Fields | None = None,
     strict: bool = False,
 ) -> Source:
-    """Read the sources as one, with the given fields, or else those of the index."""
+    """Read the sources as one, with the fields that are named, or else those of the index."""
     from hashret.readers import read
     from hashret.readers.base import USUAL
 
     if "-" in paths:
         check_stdin()
     try:
-        names = {"id": id, "text": text, "label": label, "encoding": encoding}
-        return read(*paths, source=source, fields=fields or USUAL, **names, strict=strict)
+        return read(*paths, source=source, fields=fields or USUAL, **named, strict=strict)
     except UsageError:
-        if fields is None or any(names.values()):
+        if fields is None or named:
             raise
         return read(*paths, source=source, strict=strict)  # the fields of the index are for another format
 

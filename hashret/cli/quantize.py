@@ -68,9 +68,9 @@ def quantize(
     from hashret.readers import Fields
 
     path = index or o.default_index([vectors_file])
-    documents = o.read_sources([vectors_file], source, id, text, label)
+    documents = o.read_sources([vectors_file], source, o.field_names(id, text, label))
     fields = Fields(text=documents.fields.text)
-    asked = None if queries is None else read_vectors(o.read_sources([queries], None, None, None, None, None, fields))
+    asked = None if queries is None else read_vectors(o.read_sources([queries], None, {}, fields))
     rows = report(
         read_vectors(documents),
         asked,

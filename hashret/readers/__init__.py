@@ -25,6 +25,7 @@ SOURCES: Registry[Source] = Registry(  # `read` tries them in this order
         "faiss = hashret.readers.faiss:Faiss",
         "parquet = hashret.readers.parquet:Parquet",
         "images = hashret.readers.images:Images",
+        "json = hashret.readers.json_items:Json",
         "jsonl = hashret.readers.records:JsonLines",
         "texts = hashret.readers.texts:Texts",
         "csv = hashret.readers.delimited:Delimited",
@@ -41,12 +42,14 @@ def read(
     text: str | Sequence[str] | None = None,
     label: str | None = None,
     encoding: str | None = None,
+    has_header: bool | None = None,
     strict: bool = False,
 ) -> Source:
     """Read documents from files or folders. The format is detected from the content unless `source` names it.
 
     `id`, `text` ("title,body" or a sequence) and `label` are field names of records; they override `fields`.
-    `encoding` is that of texts that are not UTF-8 and declare no encoding; by default it is guessed. A file in a folder
+    `encoding` is that of texts that are not UTF-8 and declare no encoding; by default it is guessed. With `has_header`
+    False, the columns of a CSV file are named "1", "2" and so on. A file in a folder
     that cannot be read is skipped with a warning, or raises DataError if `strict` is set. The result can be iterated
     any number of times. A str such as "s3://bucket/*.jsonl.gz" is an address of fsspec (`hashret[remote]`).
     Raises UsageError if a path does not exist and DataError if its format is unknown.
@@ -58,7 +61,7 @@ def read(
     """
     if not paths:
         raise UsageError("nothing to read: give a file or a folder")
-    fields = _fields(fields, id, text, label, encoding)
+    fields = _fields(fields, id, text, label, encoding, has_header)
     # the two files of an IDX pair are one source
     opened = (
         opened_at(str(path), source, fields) if is_address(path) else _open(Path(path), source, fields)
@@ -102,6 +105,7 @@ def _fields(
     text: str | Sequence[str] | None,
     label: str | None,
     encoding: str | None = None,
+    has_header: bool | None = None,
 ) -> Fields:
     """Return `fields` with the given names replaced; `text` may be several names separated by commas."""
     names = text.split(",") if isinstance(text, str) else text
@@ -110,6 +114,7 @@ def _fields(
         fields.text if names is None else tuple(name.strip() for name in names if name.strip()),
         fields.label if label is None else label,
         fields.encoding if encoding is None else encoding,
+        fields.has_header if has_header is None else has_header,
     )
 
 
@@ -127,8 +132,10 @@ def _open(path: Path, source: str | None, fields: Fields) -> Source:
         return SOURCES.get("stdin")(path, fields)
     _check(path)
     kind = SOURCES.get(source or _recognised(path))
-    if fields.encoding is not None and not kind.has_encoding:
-        raise UsageError(f"{shown(path)} is read as {kind.name!r}, which has no encoding; leave out the encoding")
+    given = {"encoding"} if fields.encoding is not None else set()
+    given |= set() if fields.has_header else {"has_header"}
+    for name in sorted(given - kind.settings):
+        raise UsageError(f"{shown(path)} is read as {kind.name!r}, which does not use {name}; leave it out")
     return kind(path, fields)
 
 

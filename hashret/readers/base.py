@@ -17,7 +17,7 @@ log = logging.getLogger("hashret")
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Names of the record fields that hold a document's id, text and label, and the encoding of texts.
+    """Names of the record fields that hold a document's id, text and label, the encoding of texts, and the header.
 
     None means the default names. Raises UsageError for an unknown encoding.
     """
@@ -26,6 +26,7 @@ class Fields:
     text: tuple[str, ...] = ()
     label: str | None = None  # "folder": the label is the name of the folder that contains the file
     encoding: str | None = None  # of texts that are not UTF-8 and declare no encoding; None: guess it
+    has_header: bool = True  # whether a table begins with a row of names; without it they are "1", "2", ...
 
     def __post_init__(self) -> None:
         if self.encoding is not None and not is_text_encoding(self.encoding):
@@ -33,12 +34,19 @@ class Fields:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON, the form in which an index stores them."""
-        return {"id": self.id, "text": list(self.text), "label": self.label, "encoding": self.encoding}
+        return {
+            "id": self.id,
+            "text": list(self.text),
+            "label": self.label,
+            "encoding": self.encoding,
+            "has_header": self.has_header,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Fields:
         """Create fields from the JSON that `as_json` returned."""
-        return cls(data.get("id"), tuple(data.get("text") or ()), data.get("label"), data.get("encoding"))
+        text, header = tuple(data.get("text") or ()), data.get("has_header", True)
+        return cls(data.get("id"), text, data.get("label"), data.get("encoding"), header)
 
 
 USUAL = Fields()
@@ -49,7 +57,7 @@ class Source(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]  # the line of `hashret sources`
-    has_encoding: ClassVar[bool] = False  # whether it reads texts of any encoding
+    settings: ClassVar[frozenset[str]] = frozenset()  # which of "encoding" and "has_header" it uses
     strict: bool = False  # raise an error for a file that cannot be read instead of skipping it
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
@@ -109,7 +117,7 @@ def is_text_encoding(name: str) -> bool:
 
 def no_fields(fields: Fields, what: str) -> None:
     """Raise UsageError if fields are given for a source that has none."""
-    if replace(fields, encoding=None) != USUAL:
+    if replace(fields, encoding=None, has_header=True) != USUAL:
         raise UsageError(f"{what} has no fields: leave out id, text and label")
 
 

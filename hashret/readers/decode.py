@@ -116,15 +116,36 @@ def lines(path: Path | Spool, skips: SkipReport, given: str | None = None) -> It
 
     Raises DataError for a line of more than MAX_LINE bytes or more than MAX_BLANK consecutive blank lines.
     """
-    encoding = encoding_of(head(path), complete=False, given=given)
+    start = head(path)
+    encoding = encoding_of(start, complete=False, given=given)
     with reading(path), open_bytes(path) as stream:
         if encodings.is_wide(encoding):
             yield from _wide_lines(path, stream, encoding)
             return
-        each = _bounded(path, stream.readline)
+        each = _bounded(path, _line_reader(stream, start))
         if encoding == "utf-8-sig":
             each = chain([next(each)[len(codecs.BOM_UTF8) :]], each)
         yield from _decoded_lines(each, skips, given)
+
+
+def _line_reader(stream: IO[bytes], start: bytes) -> Callable[[int], bytes]:
+    """Return `readline` of a stream. If the start has carriage returns alone, as on old Macs, they end its lines."""
+    if b"\n" in start or b"\r" not in start:
+        return stream.readline
+    each = _returned_lines(stream)
+    return lambda size: next(each, b"")
+
+
+def _returned_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    rest = b""
+    while raw := stream.read(HEAD_BYTES):
+        *found, rest = (rest + raw).split(b"\r")
+        yield from (line + b"\r" for line in found)
+        if len(rest) > MAX_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
 
 
 def _decoded_lines(each: Iterator[bytes], skips: SkipReport, given: str | None) -> Iterator[str]:

@@ -6,19 +6,21 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from hashret.errors import DataError
 from hashret.readers import decode
 from hashret.readers.base import shown
 from hashret.readers.records import Records
-from hashret.readers.rules import Record
+from hashret.readers.rules import NUMBERED, Record
 from hashret.readers.skip_report import SkipReport
 
 DELIMITERS = ",;\t|"
 MAX_FIELDS = 100_000  # per row
 MAX_QUOTED_LINES = 1000  # lines of one quoted field in a TSV file
-_CONTENT = {"text", "title", "image"}
+CONTENT = {"text", "image", "vector"}
+_SEPARATOR = re.compile(r"sep=(.)[\r\n]*")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _COLUMN = re.compile(r"[\w .\-/()#:]{1,64}")
 
 
@@ -27,6 +29,7 @@ class Delimited(Records):
 
     name: ClassVar[str] = "csv"
     summary: ClassVar[str] = "CSV or TSV with a header, plain or gzip: the same fields as JSON lines"
+    settings: ClassVar[frozenset[str]] = frozenset({"encoding", "has_header"})
     unit = "row"
 
     @classmethod
@@ -45,7 +48,7 @@ class Delimited(Records):
             len(rows) > 1
             and len(header) > 1
             and len(set(header)) == len(header)
-            and bool(_CONTENT & {name.lower() for name in header})
+            and bool((CONTENT | {"title"}) & {name.lower() for name in header})
             and all(_COLUMN.fullmatch(name) for name in header)
             and all(len(row) == len(header) for row in rows)
         )
@@ -53,12 +56,15 @@ class Delimited(Records):
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """Yield each row as a mapping, with its number, counted from 1 after the header.
 
-        Raises DataError for a row whose number of fields differs from the header, and for malformed quotes.
+        Skips lines of comments, and rows with fewer fields than the header that have no content; reports them to
+        `skips`. Raises DataError for a row with more fields than the header, and for a quote that is never closed.
         """
         csv.field_size_limit(decode.MAX_LINE)
-        delimiter = _delimiter(self.path, self.fields.encoding)
-        lines = _Lines(self.path, skips, delimiter, self.fields.encoding)
-        rows = _tab_rows(lines, skips) if delimiter == "\t" else _rows(lines, delimiter)
+        start = _Start.of(_lines(self.path, self.fields.encoding))
+        lines = _Lines(self.path, skips, start.delimiter, self.fields.encoding)
+        for _ in range(start.skipped):
+            next(lines, None)
+        rows = _tab_rows(lines, skips) if start.delimiter == "\t" else _rows(lines, start.delimiter)
         header: list[str] | None = None
         number = 0
         for row in rows:
@@ -66,17 +72,41 @@ class Delimited(Records):
                 continue
             if header is None:
                 header = lines.header = self._header(row)
-                continue
+                if self.fields.has_header:
+                    continue
             number += 1
             if len(row) != len(header):
-                raise DataError(
-                    f"{shown(self.path.name)}, row {number} (line {lines.first}) has {len(row)} fields, "
-                    f"the header {len(header)}; quote texts that contain the delimiter"
-                )
-            yield number, dict(zip(header, row, strict=True))
+                if row[0].startswith("#") and len(row) < len(header):
+                    skips.note_row("lines that begin with # and are no rows, skipped", number)
+                    continue
+                row = self._fitted(row, header, number, lines, skips)
+            if row:
+                yield number, dict(zip(header, row, strict=False))
+
+    def _fitted(self, row: list[str], header: list[str], number: int, lines: _Lines, skips: SkipReport) -> list[str]:
+        """Return a row of another length than the header: without empty fields at its end, or [] without content."""
+        extra = row[len(header) :]
+        if extra and any(extra):
+            raise DataError(
+                f"{shown(self.path.name)}, row {number} (line {lines.first}) has {len(row)} fields, "
+                f"the header {len(header)}; quote texts that contain the delimiter"
+            )
+        if extra:
+            return row[: len(header)]
+        there = dict(zip(header, row, strict=False))
+        needed = [*self.fields.text, *filter(None, (self.fields.id, self.fields.label))]
+        complete = all(name in there or name == NUMBERED for name in needed)
+        if complete and (self.fields.text or not CONTENT.isdisjoint(there)):
+            skips.note_row("rows with fewer fields than the header, kept", number)
+            return row
+        skips.note_row("rows with fewer fields than the header and without a content, skipped", number)
+        return []
 
     def _header(self, row: list[str]) -> list[str]:
+        if not self.fields.has_header:
+            return [str(number) for number in range(1, len(row) + 1)]
         header = [name.strip() for name in row]
+        header[0] = header[0].removeprefix("#")
         if len(set(header)) < len(header):
             raise DataError(f"{shown(self.path.name)}: the header has duplicate field names: {', '.join(header)}")
         return header
@@ -190,17 +220,40 @@ def _unquoted(field: str) -> str:
     return field[1:-1].replace('""', '"') if complete else field
 
 
-def _delimiter(path: Path, encoding: str | None = None) -> str:
-    """Return the delimiter that splits the header into the most fields."""
-    first = next(iter(_lines(path, encoding)), "")
-    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+class _Start(NamedTuple):
+    """How a file begins."""
+
+    delimiter: str
+    skipped: int  # lines before the header: `sep=;`, which Excel writes, and comments
+
+    @classmethod
+    def of(cls, lines: list[str]) -> _Start:
+        """Find the delimiter that splits the header into the most fields."""
+        own = _SEPARATOR.fullmatch(lines[0]) if lines else None
+        skipped = 0 if own is None else 1
+        first = skipped
+        while first < len(lines) and (lines[first].startswith("#") or lines[first].isspace()):
+            first += 1
+        row = lines[first] if first < len(lines) else ""
+        hashed = [number for number in range(skipped, first) if re.match(r"#\S", lines[number])]  # `#id,text`
+        marks = DELIMITERS if own is None else own[1]
+        rows = [row, *(lines[number] for number in hashed)]
+        delimiter = max(marks, key=lambda mark: [_fields(line, mark) for line in rows])
+        header = (number for number in hashed if _fields(lines[number], delimiter) == _fields(row, delimiter) > 1)
+        skipped = next(header, first)
+        return cls(delimiter, skipped)
+
+
+def _fields(line: str, delimiter: str) -> int:
+    return len(next(csv.reader([line], delimiter=delimiter), []))
 
 
 def _sample(path: Path) -> list[list[str]]:
     """Return the first rows, without the last one if the sample may have cut it."""
     sample = _lines(path)
+    start = _Start.of(sample)
     try:
-        rows = [row for row in csv.reader(sample, delimiter=_delimiter(path)) if row]
+        rows = [row for row in csv.reader(sample[start.skipped :], delimiter=start.delimiter) if row]
     except csv.Error:
         return []
     return rows[:-1] if len(rows) > 2 else rows
@@ -209,4 +262,4 @@ def _sample(path: Path) -> list[list[str]]:
 def _lines(path: Path, given: str | None = None) -> list[str]:
     start = decode.head(path)
     encoding = decode.encoding_of(start, complete=len(start) < decode.HEAD_BYTES, given=given)
-    return start.decode(encoding, "replace").splitlines(keepends=True)
+    return _LINE.findall(start.decode(encoding, "replace"))

@@ -27,7 +27,7 @@ class Parquet(Records):
 
     name: ClassVar[str] = "parquet"
     summary: ClassVar[str] = "Parquet (needs the extra `parquet`): the same fields as JSON lines"
-    has_encoding: ClassVar[bool] = False
+    settings: ClassVar[frozenset[str]] = frozenset()
     unit = "row"
 
     @classmethod

@@ -22,13 +22,14 @@ MAX_VALUES = 10**6  # in a line of JSON; a value takes up to 100 bytes of memory
 # also matches a list of objects, so that the error message can say that it is a list
 _OBJECT = re.compile(r"\ufeff?\s*+(?:\[\s*+)?\{\s*+[\"}]")
 _TEXT = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.S)
+SUFFIXES = {".jsonl", ".ndjson", ".jsonlines"}
 MAX_DEPTH = 100  # of nested lists and objects; metadata has 3 or 4, and deep nesting breaks JSON writers
 
 
 class Records(Source):
     """Base class of sources with one document per record."""
 
-    has_encoding: ClassVar[bool] = True
+    settings: ClassVar[frozenset[str]] = frozenset({"encoding"})
     unit = "line"  # what record numbers count, for messages
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
@@ -84,9 +85,11 @@ class JsonLines(Records):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the file starts with a JSON object."""
+        """Whether the file starts with a JSON object, or has the suffix of JSON lines."""
         if not path.is_file():
             return False
+        if SUFFIXES & {suffix.lower() for suffix in path.suffixes[-2:]}:  # also if the first line is not JSON
+            return looks_like_text(head(path))
         start = head(path)
         return _OBJECT.match(start.decode(encoding_of(start[:64], complete=False), "replace")) is not None
 
@@ -100,7 +103,7 @@ class Lines(Source):
 
     name: ClassVar[str] = "lines"
     summary: ClassVar[str] = "a plain text file, plain or gzip: one document per line"
-    has_encoding: ClassVar[bool] = True
+    settings: ClassVar[frozenset[str]] = frozenset({"encoding"})
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -136,36 +139,50 @@ def json_lines(
         if len(line) > MAX_VALUES and _values(line) > MAX_VALUES and _values(_TEXT.sub("", line)) > MAX_VALUES:
             raise DataError(f"{where}: more than {MAX_VALUES:,} values; write one document per line")
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=unique)
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{where}: not JSON ({error.msg} at character {error.pos + 1}); write one object per line"
             ) from None
         except RecursionError:
             raise DataError(f"{where}: nested deeper than {MAX_DEPTH} levels") from None
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
         except ValueError as error:  # a number with thousands of digits
             raise DataError(f"{where}: unsupported JSON ({error})") from None
         if not isinstance(record, dict):
             kind = {list: "a list", str: "a text", type(None): "null"}.get(type(record), "a number or true or false")
             raise DataError(f"{where} is {kind}; write one JSON object per line")
-        if line.count("[") + line.count("{") > MAX_DEPTH and _deeper(record, MAX_DEPTH):
+        if line.count("[") + line.count("{") > MAX_DEPTH and deeper(record, MAX_DEPTH):
             raise DataError(f"{where}: nested deeper than {MAX_DEPTH} levels")
         if "\\ud" in line or "\\uD" in line:
             record = _mended(record, skips)
         yield number, record
 
 
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises DataError if it has a name twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def twice(name: str) -> DataError:
+    """Return the error for an object that has a name twice."""
+    return DataError(f"the name {name[:60]!r} is there twice; remove one")
+
+
 def _values(line: str) -> int:
     return line.count(",") + line.count(":") + line.count("[") + line.count("{")
 
 
-def _deeper(value: Any, depth: int) -> bool:
+def deeper(value: Any, depth: int) -> bool:
     """Whether lists and objects are nested deeper than `depth`."""
     if not isinstance(value, dict | list):
         return False
-    return depth == 0 or any(
-        _deeper(part, depth - 1) for part in (value.values() if isinstance(value, dict) else value)
-    )
+    return depth == 0 or any(deeper(part, depth - 1) for part in (value.values() if isinstance(value, dict) else value))
 
 
 def _mended(value: Any, skips: SkipReport) -> Any:

@@ -18,6 +18,7 @@ Record = Mapping[str, Any]
 ID, LABEL = ("id", "_id"), ("label", "labels")  # default names; the first one present is used
 
 
+NUMBERED = "file:number"  # in place of the field of the id: the file's name and the record's number
 NAMED_FIELDS = 20  # field names listed in a message
 
 
@@ -42,8 +43,9 @@ class Rules:
         Raises DataError if a named field is missing or a value has a wrong type.
         """
         where = f"{shown(self.name)}, {self.unit} {number}"
+        record = self._lifted(record)
         for name in (self.fields.id, self.fields.label, *self.fields.text):
-            if name is not None and name not in record:
+            if name is not None and name not in record and name != NUMBERED:
                 raise self._missing(record, name, number)
         used: set[str] = set()
         id = self._id(record, number, where, used)
@@ -53,8 +55,28 @@ class Rules:
             used.discard("title")  # also kept by itself, because words of titles count for more
         return Document(id, content, labels, {name: value for name, value in record.items() if name not in used})
 
+    def _lifted(self, record: Record) -> Record:
+        """Return a record with fields inside of objects, such as `body.text`, as fields of its own."""
+        for name in (self.fields.id, self.fields.label, *self.fields.text):
+            if name is None or "." not in name or name in record:
+                continue
+            *path, last = name.split(".")
+            copy = dict(record)
+            inner: Any = copy
+            for part in path:
+                below = inner.get(part) if isinstance(inner, dict) else None
+                if not isinstance(below, dict):
+                    break
+                inner[part] = dict(below)
+                inner = inner[part]
+            else:
+                if last in inner:
+                    copy[name] = inner.pop(last)
+                    record = copy
+        return record
+
     def _id(self, record: Record, number: int, where: str, used: set[str]) -> str:
-        for name in (self.fields.id,) if self.fields.id else ID:
+        for name in () if self.fields.id == NUMBERED else (self.fields.id,) if self.fields.id else ID:
             value = record.get(name)
             if value is None:
                 continue
@@ -64,7 +86,7 @@ class Rules:
             if isinstance(value, str) and not value.isascii() and portable(value) != value:
                 raise DataError(f"{where}: the id {value!r} is not valid text")
             return label_text(value)
-        if self.fields.id:
+        if self.fields.id and self.fields.id != NUMBERED:
             raise DataError(f"{where}: the id in {self.fields.id!r} is empty")
         return f"{portable(self.name)}:{number}"
 

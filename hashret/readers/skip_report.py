@@ -19,6 +19,7 @@ class SkipReport:
         self.failed: list[str] = []  # the first unreadable files, each with the reason
         self.failures = 0
         self.notes: Counter[str] = Counter()
+        self.rows: dict[str, list[int]] = {}  # the numbers of the first rows that a note counts
 
     def skip(self, path: Path, reason: str, *, named: bool = False) -> None:
         """Count a skipped file under a reason such as "not text", by its name if `named`, else by its extension."""
@@ -34,13 +35,25 @@ class SkipReport:
         """Count something else to report, such as "documents with an empty text"."""
         self.notes[what] += 1
 
+    def note_row(self, what: str, number: int) -> None:
+        """Count a row to report, such as "rows with fewer fields than the header", by its number."""
+        self.note(what)
+        if len(named := self.rows.setdefault(what, [])) < NAMED:
+            named.append(number)
+
     def lines(self) -> list[str]:
         """Return one line per reason and one per note."""
         found = [f"skipped {_files(kinds.total())} ({why}): {_list(kinds)}" for why, kinds in self.skipped.items()]
         if self.failures:
             more = f" and {self.failures - FAILED} more" if self.failures > FAILED else ""
             found.append(f"skipped {_files(self.failures)} that cannot be read: {', '.join(self.failed)}{more}")
-        return found + [f"{what}: {number}" for what, number in self.notes.items()]
+        return found + [f"{what}: {number}{self._numbers(what)}" for what, number in self.notes.items()]
+
+    def _numbers(self, what: str) -> str:
+        """Return the rows that a note counts."""
+        numbers = self.rows.get(what, [])
+        more = ", ..." if self.notes[what] > len(numbers) else ""
+        return f" (row {', '.join(map(str, numbers))}{more})" if numbers else ""
 
     def tell(self, path: Path) -> None:
         """Log all lines as warnings."""

@@ -27,7 +27,7 @@ class Texts(Folder):
     name: ClassVar[str] = "texts"
     summary: ClassVar[str] = "a folder of text, HTML, PDF and Word files: one document per file"
     holds: ClassVar[str] = "text"
-    has_encoding: ClassVar[bool] = True
+    settings: ClassVar[frozenset[str]] = frozenset({"encoding"})
     _encoding: tuple[str | None] | None = None  # what `_settled` found
 
     @classmethod
