@@ -17,6 +17,7 @@ from hashret.parts import Parts
 from hashret.readers.base import Source, Stamped
 from hashret.readers.memory import Memory
 from hashret.readers.remote import Remote
+from hashret.readers.rules import NUMBERED
 from hashret.readers.several import join
 from hashret.store import Derived, Record, Store
 
@@ -136,12 +137,15 @@ def each_once(documents: Iterable[Document]) -> Iterator[Document]:
         seen.add(document.id)
         yield document
     if twice:
-        raise _repeated(twice)
+        raise _repeated(twice, documents)
 
 
-def _repeated(ids: list[str]) -> DuplicateIds:
-    named = ", ".join(map(repr, ids[:5]))
-    return DuplicateIds(f"duplicate ids in the source: {named}; ids must be unique", ids=ids, there=False)
+def _repeated(ids: list[str], documents: Iterable[Document] = ()) -> DuplicateIds:
+    """Return the error for ids that occur twice, with the files in which they are."""
+    files = documents.origins(ids[:5]) if isinstance(documents, Source) else {}
+    named = ", ".join(f"{id!r} (in {' and '.join(files[id])})" if files.get(id) else repr(id) for id in ids[:5])
+    hint = f"; id={NUMBERED!r} makes ids of the names of the files and the numbers of the records" if files else ""
+    return DuplicateIds(f"duplicate ids in the source: {named}; ids must be unique{hint}", ids=ids, there=False)
 
 
 def select(change: Change, batch: list[Document], seen: set[str], policy: str) -> list[Document]:

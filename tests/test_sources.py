@@ -112,7 +112,17 @@ def write_json(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fie
     return folder / "data", Fields()
 
 
+def write_shards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fields]:
+    lines = [json.dumps({"id": f"d{n}", "text": f"text {n}"}) + "\n" for n in range(COUNT)]
+    for label in {label_of(n) for n in range(COUNT)}:
+        (folder / f"label={label}").mkdir()
+        own = [line for n, line in enumerate(lines) if label_of(n) == label]
+        (folder / f"label={label}" / "part-0").write_text("".join(own))
+    return folder, Fields()
+
+
 FACTORIES = {
+    "shards": write_shards,
     "json": write_json,
     "stdin": write_stdin,
     "beir": write_beir,
@@ -134,6 +144,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "parquet": {"broken": b""},
     "images": {"kind": "image", "fields": Fields(label="folder"), "broken": b""},
     "texts": {"fields": Fields(label="folder"), "broken": b""},
+    "shards": {"broken": b""},
     "csv": {"deciding": (".html",), "broken": b"x\tmore\tfields\tthan the header\n"},
     "lines": {"labels": (), "deciding": (".csv", ".html", ".jsonl"), "broken": b""},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -87,6 +87,10 @@ class Source(ABC):
     def count(self) -> int | None:
         """Return the number of documents, or None if it is not known without reading them."""
         return None
+
+    def origins(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return the names of the files that hold each of the ids, if the source reads several files of records."""
+        return {}
 
     def without(self, folder: Path) -> Source:
         """Return this source without the files in `folder`, the folder of the index that is being written."""

@@ -61,7 +61,7 @@ class Delimited(Records):
         """
         csv.field_size_limit(decode.MAX_LINE)
         start = _Start.of(_lines(self.path, self.fields.encoding))
-        lines = _Lines(self.path, skips, start.delimiter, self.fields.encoding)
+        lines = _Lines(self.path, self.rules.name, skips, start.delimiter, self.fields.encoding)
         for _ in range(start.skipped):
             next(lines, None)
         rows = _tab_rows(lines, skips) if start.delimiter == "\t" else _rows(lines, start.delimiter)
@@ -88,7 +88,7 @@ class Delimited(Records):
         extra = row[len(header) :]
         if extra and any(extra):
             raise DataError(
-                f"{shown(self.path.name)}, row {number} (line {lines.first}) has {len(row)} fields, "
+                f"{shown(self.rules.name)}, row {number} (line {lines.first}) has {len(row)} fields, "
                 f"the header {len(header)}; quote texts that contain the delimiter"
             )
         if extra:
@@ -108,15 +108,15 @@ class Delimited(Records):
         header = [name.strip() for name in row]
         header[0] = header[0].removeprefix("#")
         if len(set(header)) < len(header):
-            raise DataError(f"{shown(self.path.name)}: the header has duplicate field names: {', '.join(header)}")
+            raise DataError(f"{shown(self.rules.name)}: the header has duplicate field names: {', '.join(header)}")
         return header
 
 
 class _Lines(Iterator[str]):
     """The lines of a file; tracks the first line of the current row and limits the size of a row."""
 
-    def __init__(self, path: Path, skips: SkipReport, delimiter: str, encoding: str | None) -> None:
-        self.name, self.delimiter = shown(path.name), delimiter
+    def __init__(self, path: Path, name: str, skips: SkipReport, delimiter: str, encoding: str | None) -> None:
+        self.name, self.delimiter = shown(name), delimiter
         self.lines = decode.lines(path, skips, encoding)
         self.first = self.last = self.size = 0
         self.header: list[str] = []

@@ -64,7 +64,7 @@ class Json(Records):
             while True:
                 source.left = MAX_ITEM
                 number += 1
-                where = f"{shown(self.path.name)}, item {number}"
+                where = f"{shown(self.rules.name)}, item {number}"
                 try:
                     item = next(items, None)
                 except ijson.JSONError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +35,7 @@ class Records(Source):
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
         self.rules = Rules(path.name, path.parent, fields, self.unit)
+        self.extra: Mapping[str, Any] = {}  # fields of records that do not have them
         self._told = False
         self._failed: dict[Path, str] = {}  # images that cannot be decoded, with the reasons
 
@@ -45,7 +46,7 @@ class Records(Source):
     def __iter__(self) -> Iterator[Document]:
         skips, used = SkipReport(), 0
         for number, record in self.records(skips):
-            document = self.rules.document(record, number)
+            document = self.rules.document({**self.extra, **record} if self.extra else record, number)
             if isinstance(document.content, Path) and not self._usable(document.content, skips):
                 continue
             used += 1
@@ -95,7 +96,7 @@ class JsonLines(Records):
 
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """Yield each object with its line number."""
-        return json_lines(self.path, self.path.name, skips, self.fields.encoding)
+        return json_lines(self.path, self.rules.name, skips, self.fields.encoding)
 
 
 class Lines(Source):
