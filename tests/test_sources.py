@@ -121,7 +121,17 @@ def write_shards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, F
     return folder, Fields()
 
 
+def write_arrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Fields]:
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.table({"id": [f"d{n}" for n in range(COUNT)], "text": [f"text {n}" for n in range(COUNT)]})
+    table = table.append_column("label", [[label_of(n) for n in range(COUNT)]])
+    with pyarrow.OSFile(str(folder / "data"), "wb") as sink, pyarrow.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return folder / "data", Fields()
+
+
 FACTORIES = {
+    "arrow": write_arrow,
     "shards": write_shards,
     "json": write_json,
     "stdin": write_stdin,
@@ -142,6 +152,7 @@ LIMITS: dict[str, dict[str, Any]] = {
     "arrays": {"kind": "vector", "broken": b""},
     "faiss": {"kind": "vector", "labels": (), "broken": b""},
     "parquet": {"broken": b""},
+    "arrow": {"broken": b""},
     "images": {"kind": "image", "fields": Fields(label="folder"), "broken": b""},
     "texts": {"fields": Fields(label="folder"), "broken": b""},
     "shards": {"broken": b""},

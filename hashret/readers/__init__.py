@@ -24,6 +24,7 @@ SOURCES: Registry[Source] = Registry(  # `read` tries them in this order
         "arrays = hashret.readers.arrays:Arrays",
         "faiss = hashret.readers.faiss:Faiss",
         "parquet = hashret.readers.parquet:Parquet",
+        "arrow = hashret.readers.arrow:Arrow",
         "shards = hashret.readers.sharded:Sharded",
         "images = hashret.readers.images:Images",
         "json = hashret.readers.json_items:Json",

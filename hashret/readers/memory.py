@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from hashret.documents import Content, Document, Documents, Records, as_documents, is_one
 from hashret.errors import DataError, UsageError
+from hashret.readers.arrow import named_classes
 from hashret.readers.base import USUAL, Fields, Source
 from hashret.readers.rules import Rules
 from hashret.readers.spool import Spool
@@ -29,7 +31,8 @@ class Memory(Source):
 
     def __init__(self, items: Documents | Records, fields: Fields = USUAL) -> None:
         super().__init__(Path("memory"), fields)
-        self._items = cast("Iterable[Any]", [items] if is_one(items) else _rows_of(items))
+        rows = _rows_of(items)
+        self._items = cast("Iterable[Any]", [items] if rows is items and is_one(items) else rows)
         self._spool: Spool | None = None
         try:
             once = iter(self._items) is self._items
@@ -54,18 +57,45 @@ class Memory(Source):
                 yield unpack(line)
 
     def count(self) -> int | None:
-        """Return the length of a list or tuple, otherwise None."""
-        return len(self._items) if isinstance(self._items, list | tuple) and self._spool is None else None
+        """Return the length of a list, a tuple or a table, otherwise None."""
+        if self._spool is None and isinstance(self._items, list | tuple | _Rows):
+            with suppress(TypeError):  # a dataset that is streamed has no length
+                return len(self._items)
+        return None
+
+
+class _Rows:
+    """The rows of a data frame, a table or a dataset as mappings, made one by one in each iteration."""
+
+    def __init__(self, table: Any, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        self.table, self.rows = table, rows
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows())
 
 
 def _rows_of(items: Any) -> Any:
-    """Return the rows of a pandas or polars data frame or an Arrow table as mappings; anything else unchanged."""
+    """Return the rows of a data frame of pandas or polars, an Arrow table, or a dataset of Hugging Face, as mappings.
+
+    Returns anything else unchanged. None of these packages is imported.
+    """
+    if isinstance(items, dict) and items and all(hasattr(split, "features") for split in items.values()):
+        raise UsageError(f"a DatasetDict holds several datasets; give one of them: {', '.join(map(repr, items))}")
+    if hasattr(items, "features") and hasattr(items, "column_names"):  # a Dataset
+        classes = {field: own.names for field, own in (items.features or {}).items() if hasattr(own, "int2str")}
+        return _Rows(items, lambda: (named_classes(row, classes) for row in items))
     if hasattr(items, "iter_rows"):  # polars
-        return list(items.iter_rows(named=True))
-    if hasattr(items, "to_pylist"):  # pyarrow
-        return items.to_pylist()
-    if hasattr(items, "columns") and hasattr(items, "to_dict"):  # pandas
-        return items.to_dict("records")
+        return _Rows(items, lambda: items.iter_rows(named=True))
+    if hasattr(items, "to_batches"):  # pyarrow
+        return _Rows(items, lambda: (row for batch in items.to_batches() for row in batch.to_pylist()))
+    if hasattr(items, "columns") and hasattr(items, "itertuples"):  # pandas
+        names = [str(name) for name in items.columns]
+        return _Rows(
+            items, lambda: (dict(zip(names, row, strict=True)) for row in items.itertuples(index=False, name=None))
+        )
     return items
 
 

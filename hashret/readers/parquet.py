@@ -38,35 +38,42 @@ class Parquet(Records):
     def records(self, skips: SkipReport) -> Iterator[tuple[int, Record]]:
         """Yield each row with its number, counted from 1. Raises MissingExtra without pyarrow."""
         worker.require("pyarrow", "parquet", "reading Parquet")
-        number = 0
-        with self._reading() as size:
-            for header, frame in worker.stream("hashret.worker.parquet:rows", size, path=worker.real(self.path)):
-                names, arrays, end = header
-                text = frame[:end]
-                columns = json.loads(text, object_hook=_bytes if _BYTES in text else None)
-                for place, (dtype, shape) in arrays.items():
-                    found = np.frombuffer(frame, dtype, math.prod(shape), end).reshape(shape)
-                    columns[int(place)] = found.tolist()
-                    end += found.nbytes
-                for row in zip(*columns, strict=True):
-                    number += 1
-                    yield number, dict(zip(names, row, strict=True))
+        yield from enumerate(rows(self.path, "rows"), 1)
 
     def count(self) -> int:
         """Return the number of rows given in the file footer. Raises MissingExtra without pyarrow."""
         worker.require("pyarrow", "parquet", "reading Parquet")
-        with self._reading() as size:
+        with _reading(self.path, "Parquet") as size:
             return int(worker.call("hashret.worker.parquet:count", size, path=worker.real(self.path))[0])
 
-    @contextmanager
-    def _reading(self) -> Iterator[int]:
-        """Yield the size of the file; errors become a DataError that names the file."""
-        with reading(self.path):
-            size = self.path.stat().st_size
-            try:
-                yield size
-            except worker.Unreadable as error:
-                raise DataError(f"{shown(self.path)} cannot be read as Parquet: {error}") from error
+
+def rows(path: Path, function: str, format: str = "Parquet") -> Iterator[Record]:
+    """Yield the rows of a file that a function of `hashret.worker.parquet` reads.
+
+    Raises DataError, which names the file, if it cannot be read.
+    """
+    with _reading(path, format) as size:
+        for header, frame in worker.stream(f"hashret.worker.parquet:{function}", size, path=worker.real(path)):
+            names, arrays, end = header
+            text = frame[:end]
+            columns = json.loads(text, object_hook=_bytes if _BYTES in text else None)
+            for place, (dtype, shape) in arrays.items():
+                found = np.frombuffer(frame, dtype, math.prod(shape), end).reshape(shape)
+                columns[int(place)] = found.tolist()
+                end += found.nbytes
+            for row in zip(*columns, strict=True):
+                yield dict(zip(names, row, strict=True))
+
+
+@contextmanager
+def _reading(path: Path, format: str) -> Iterator[int]:
+    """Yield the size of the file; errors become a DataError that names the file."""
+    with reading(path):
+        size = path.stat().st_size
+        try:
+            yield size
+        except worker.Unreadable as error:
+            raise DataError(f"{shown(path)} cannot be read as {format}: {error}") from error
 
 
 def _bytes(value: dict[str, Any]) -> Any:

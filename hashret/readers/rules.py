@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
@@ -11,6 +12,7 @@ import numpy as np
 
 from hashret.documents import Content, Document
 from hashret.errors import DataError, UsageError
+from hashret.images import load
 from hashret.readers.base import Fields, portable, shown
 
 Record = Mapping[str, Any]
@@ -125,7 +127,17 @@ class Rules:
             return tuple(dict.fromkeys(label_text(v) for v in values if v is not None and v != "" and v == v))
         return ()
 
-    def _image(self, value: Any, where: str) -> Path:
+    def _image(self, value: Any, where: str) -> Path | np.ndarray[Any, Any]:
+        if isinstance(value, Mapping):  # an image of a dataset of Hugging Face
+            if value.get("bytes") is None:
+                return self._image(value.get("path"), where)
+            raw = value["bytes"]
+            raw = base64.b64decode(raw) if isinstance(raw, Base64) else raw
+            return np.asarray(load(raw.encode() if isinstance(raw, str) else raw, where))
+        if callable(getattr(value, "convert", None)):  # an image of Pillow
+            return np.asarray(value.convert("RGB"))
+        if isinstance(value, np.ndarray):
+            return value
         if not isinstance(value, str):
             raise DataError(f"{where}: 'image' must be a path, got {_brief(value)}")
         if Path(value).is_absolute() or PureWindowsPath(value).drive or PureWindowsPath(value).root:

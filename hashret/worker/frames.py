@@ -20,6 +20,7 @@ FUNCTIONS = frozenset(
         "hashret.worker.office:docx_text",
         "hashret.worker.office:pdf_text",
         "hashret.worker.page:text",
+        "hashret.worker.parquet:arrow_rows",
         "hashret.worker.parquet:count",
         "hashret.worker.parquet:rows",
     }

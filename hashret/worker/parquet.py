@@ -1,4 +1,4 @@
-"""Read the rows of Parquet files with pyarrow. Runs in a worker."""
+"""Read the rows of Parquet and Arrow files with pyarrow. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ROWS, ROWS_PER_BYTE = 10**5, 8  # a file may claim at most ROWS plus ROWS_PER_BY
 FRAME = 4 << 20  # bytes of one frame, unless a single row is larger
 MAX_ROW = 16 << 20  # bytes
 MAX_VALUES = 10**6  # per row
+ARROW = b"ARROW1"  # how an Arrow file begins
 
 
 def count(raw: bytes, path: str) -> tuple[Any, bytes]:
@@ -38,6 +39,17 @@ def rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
         total = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
         batch_size = max(16, min(BATCH, BATCH_BYTES * about.num_rows // max(1, total)))
         for batch in table.iter_batches(batch_size=batch_size, use_threads=False):
+            yield from _frames(batch)
+
+
+def arrow_rows(raw: bytes, path: str) -> Iterator[tuple[Any, bytes]]:
+    """Yield the rows of a file in Arrow's IPC format, file or stream, as `rows` does."""
+    ipc = need("pyarrow.ipc", "parquet", "reading Arrow")
+    with Path(path).open("rb") as stream:
+        is_file = stream.read(len(ARROW)) == ARROW
+        stream.seek(0)
+        reader = ipc.open_file(stream) if is_file else ipc.open_stream(stream)
+        for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
             yield from _frames(batch)
 
 
