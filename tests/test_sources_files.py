@@ -25,7 +25,7 @@ from PIL import Image
 from hashret.documents import Content
 from hashret.errors import DataError, UsageError
 from hashret.readers import Fields, Stamped, read
-from hashret.readers.texts import text_of_page
+from hashret.readers.page import text_of_page
 
 from .samples import array_of, linux_only, make_pdf, posix_only
 

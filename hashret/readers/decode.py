@@ -22,6 +22,7 @@ HEAD_BYTES = 65536  # bytes read to detect a format
 MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or an attack
 MAX_BLANK = 10**6  # consecutive blank lines
 _GZIP = b"\x1f\x8b"
+_WIDE = ("utf-7", "utf-16", "utf-16le", "utf-16be", "hz-gb-2312")  # read if they are declared in a mail, never guessed
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
 # largest shares of control characters in text: random bytes have about 10 % and are not UTF-8; the worst of 18,846
 # newsgroup posts has 7 %
@@ -93,17 +94,37 @@ def decode(
     settle: returns the encoding of the other texts, or None; it is called if a guess from this text alone is unsure.
     encoding: takes the place of a guess.
     """
+    name = chosen(raw, skips, settle, encoding)
+    try:
+        return raw.decode(name)
+    except UnicodeDecodeError:
+        skips.note(f"files with bytes that are not {name.removesuffix('-sig')}, replaced by U+FFFD")
+        return raw.decode(name, "replace")
+
+
+def chosen(raw: bytes, skips: SkipReport, settle: Callable[[], str | None], encoding: str | None) -> str:
+    """Return the name of the encoding of a text, for `decode`."""
     found = encodings.encoding_of(raw, complete=True, given=encoding)
     name = found.name
     if not found.sure and (others := settle()) is not None:
         name = encodings.better(raw, name, others)
     if found.guessed:
         skips.note(f"files read as {name}, which was guessed")
-    try:
-        return raw.decode(name)
-    except UnicodeDecodeError:
-        skips.note(f"files with bytes that are not {name.removesuffix('-sig')}, replaced by U+FFFD")
-        return raw.decode(name, "replace")
+    return name
+
+
+def decode_declared(raw: bytes, charset: str | None) -> str | None:
+    """Return the text in an encoding that is declared beside it; None if that is unknown or does not fit."""
+    name = None if charset is None else encodings.known(charset)
+    if charset is not None and name is None and charset.lower() in _WIDE:
+        name = charset
+    for own in (name, "utf-8"):
+        try:
+            if own is not None:
+                return raw.decode(own)
+        except UnicodeDecodeError:
+            pass
+    return None
 
 
 def encoding_of(start: bytes, *, complete: bool, given: str | None = None) -> str:

@@ -99,16 +99,28 @@ def declared(text: bytes, *, complete: bool) -> str | None:
     start = text[:DECLARED_BYTES]
     for declaration in _DECLARATIONS:
         if found := declaration.search(start):
-            try:
-                name = codecs.lookup(found[1].decode()).name
-                name = _MEANT.get(name, name)
-                if not _KNOWN.fullmatch(name):
-                    return None
-                codecs.getincrementaldecoder(name)().decode(text, final=complete)
-            except (LookupError, UnicodeError):
-                return None
-            return name
+            name = known(found[1].decode())
+            return name if name is not None and fits(text, name, complete=complete) else None
     return None
+
+
+def fits(text: bytes, name: str, *, complete: bool = True) -> bool:
+    """Whether all bytes of a text are in an encoding; without `complete`, the end may cut a character."""
+    try:
+        codecs.getincrementaldecoder(name)().decode(text, final=complete)
+    except UnicodeError:
+        return False
+    return True
+
+
+def known(name: str) -> str | None:
+    """Return the Python name of an encoding of texts that are mostly ASCII, or None if it is unknown."""
+    try:
+        found = codecs.lookup(name.strip()).name
+    except (LookupError, ValueError):  # a name with a zero byte
+        return None
+    found = _MEANT.get(found, found)
+    return found if _KNOWN.fullmatch(found) else None
 
 
 def is_utf8(text: bytes, *, complete: bool) -> bool:

@@ -11,12 +11,10 @@ from hashret.readers import encodings
 from hashret.readers.decode import HEAD_BYTES, decode, looks_like_text, raw_head
 from hashret.readers.folder import Folder, Found, majority, walk
 from hashret.readers.magic import is_docx, is_html, is_pdf
+from hashret.readers.page import text_of_page
 from hashret.readers.skip_report import SkipReport
 
 MAX_UNPACKED = 256 * 2**20  # unpacked bytes of a Word file; a larger one is an attack
-# CPU time of parsing HTML; a page takes 0.1 s per MiB unless thousands of tags are nested
-SECONDS, SECONDS_PER_MIB = 2.0, 1.0
-MEMORY_FACTOR = 32  # a parsed tree takes 20 times the size of the page
 SURVEYED_TEXTS = 500  # files of a folder that settle an unsure encoding
 MAX_BYTES = 256 * 2**20  # larger files are skipped, because a file is read in one piece
 
@@ -93,15 +91,4 @@ def docx_text(path: Path, size: int) -> str:
     """
     worker.require("docx", "documents", "reading Word files")
     _, text = worker.call("hashret.worker.office:docx_text", size, path=worker.real(path), most=MAX_UNPACKED)
-    return text.decode()
-
-
-def text_of_page(page: str) -> str:
-    """Return the text of an HTML page with its title; entities are decoded, scripts and styles removed.
-
-    Raises worker.Unreadable if parsing takes too long.
-    """
-    raw = page.encode("utf-8", "replace")
-    limits = worker.limits_for(len(raw), SECONDS, SECONDS_PER_MIB, MEMORY_FACTOR)
-    _, text = worker.call("hashret.worker.page:text", len(raw), raw, limits)
     return text.decode()

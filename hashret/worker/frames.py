@@ -17,6 +17,7 @@ FUNCTIONS = frozenset(
         "hashret.worker.hdf5:arrays",
         "hashret.worker.hdf5:rows",
         "hashret.worker.image:decode",
+        "hashret.worker.mail:parts",
         "hashret.worker.office:docx_text",
         "hashret.worker.office:pdf_text",
         "hashret.worker.page:text",
