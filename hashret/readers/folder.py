@@ -6,20 +6,21 @@ import copy
 import os
 import stat
 from abc import abstractmethod
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from hashret.documents import Content, Document
 from hashret.errors import DataError, HashretError, MissingExtra, UsageError
 from hashret.readers.base import USUAL, Fields, Source, log, portable, shown
-from hashret.readers.decode import looks_like_text, raw_head
-from hashret.readers.magic import is_docx, is_image, is_pdf
-from hashret.readers.skip_report import SkipReport
+from hashret.readers.decode import raw_head
+from hashret.readers.magic import is_image, kind_of
+from hashret.readers.skip_report import Skip, SkipReport
 from hashret.worker import Unreadable
 
 INDEX = ("lock", "manifest.json", "segments", "recovery")  # names that identify the folder of an index
+OUTSIDE = "link to outside the folder"
 SURVEYED = 200  # files examined to decide whether a folder holds texts or images
 
 
@@ -52,10 +53,11 @@ class Folder(Source):
         self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason, so no file is tried twice
 
     @abstractmethod
-    def content(self, found: Found, skips: SkipReport) -> Content | None:
-        """Return the content of a file, or None after reporting to `skips` why it is skipped.
+    def content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]]:
+        """Return the content of a file, and metadata such as its title.
 
-        Any exception is allowed: the file is then skipped and reported with the reason.
+        Raises Skip with the reason if the file is no document. Any other exception is allowed: the file is then skipped
+        and reported with the reason. What was read only in part, or guessed, is reported to `skips`.
         """
 
     @property
@@ -65,27 +67,32 @@ class Folder(Source):
 
     def __iter__(self) -> Iterator[Document]:
         skips, number = SkipReport(), 0
-        for found in walk(self.path, skips, self.left_out):
+        for found in walk(self.path, skips, self.left_out, self._refuse):
             if self._chosen is not None and found.id not in self._chosen:
                 continue
-            content = self._content(found, skips)
-            if content is not None:
+            read = self._content(found, skips)
+            if read is not None:
+                content, metadata = read
                 number += 1
                 labels = (found.path.parent.name,) if self.fields.label else ()
-                yield Document(found.id, content, labels, found.stamp())
+                yield Document(found.id, content, labels, {**metadata, **found.stamp()})
         if not number and self._chosen is None:
             raise DataError("; ".join([f"no {self.holds} in {shown(self.path)}", *skips.lines()]))
         if not self._told:
             self._told = True
-            skips.tell(self.path)
+            skips.tell(self.path, number)
 
-    def _content(self, found: Found, skips: SkipReport) -> Content | None:
+    def _content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]] | None:
         """Return `content`, or None if it fails for any reason; raise DataError if `strict` is set."""
         stamp = (found.bytes, found.modified)
         try:
             if self._failed.get(found.id, ((), ""))[0] == stamp:
                 raise Unreadable(self._failed[found.id][1])
             return self.content(found, skips)
+        except Skip as skip:
+            self._refuse(found.path, skip.reason)
+            skips.skip(found.path, skip.reason, named=skip.named)
+            return None
         except MissingExtra as error:
             if self.strict:
                 raise
@@ -101,10 +108,14 @@ class Folder(Source):
         except Exception as error:  # noqa: BLE001  one bad file must not end the run, whatever its parser raises
             reason = f"{type(error).__name__}: {error}"
             log.debug("%s: %s", shown(found.path), reason, exc_info=True)
-        if self.strict:
-            raise DataError(f"cannot read {shown(found.path)}: {shown(reason)}")
+        self._refuse(found.path, reason)
         skips.fail(found.id, reason)
         return None
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        """Raise DataError for a file that would be skipped, if `strict` is set."""
+        if self.strict:
+            raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Yield each file's id and its {"bytes", "modified"}, without reading the file."""
@@ -132,17 +143,24 @@ def majority(path: Path) -> str | None:
         start = raw_head(found.path)
         if is_image(start):
             votes["image"] += 1
-        elif looks_like_text(start) or is_pdf(start) or is_docx(found.path, start):
+        elif kind_of(found.path, start, found.path.name) is not None:
             votes["text"] += 1
     best = max(votes, key=lambda kind: votes[kind])  # a tie goes to texts, which come first
     return best if votes[best] else None
 
 
-def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterator[Found]:
-    """Yield the files under a folder at any depth, sorted, or the file itself; skip hidden files and indexes.
+def walk(
+    root: Path,
+    skips: SkipReport,
+    left_out: Path | None = None,
+    refuse: Callable[[Path, str], None] = lambda path, reason: None,
+) -> Iterator[Found]:
+    """Yield the files under a folder at any depth, sorted, or the file itself.
 
-    `left_out` is the resolved path of an index that may be incomplete. Symbolic links are followed if they stay inside
-    the folder; each folder is entered through at most one link, so cycles end.
+    Hidden files and folders, indexes, pipes, sockets and devices are left out; `left_out` is the resolved path of an
+    index that may be incomplete. A symbolic link is left out if its target is read by its own name, so that each file
+    comes once; links to outside the folder are skipped, only those to hidden files of the folder are followed.
+    `refuse` is called with the path and the reason for anything that is skipped.
     """
     root = root.absolute()
     if not root.is_dir():
@@ -150,8 +168,8 @@ def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterato
         yield Found(root, portable(root.name), status.st_size, status.st_mtime_ns)
         return
     real_root = os.path.realpath(root)
-    entered = {real_root}
-    stack = [_entries(str(root), skips)]
+    entered: set[str] = set()  # targets of the links that were followed
+    stack = [_entries(str(root), skips, refuse)]
     prefix = len(str(root).rstrip(os.sep)) + 1
     while stack:
         entry = next(stack[-1], None)
@@ -159,38 +177,61 @@ def walk(root: Path, skips: SkipReport, left_out: Path | None = None) -> Iterato
             stack.pop()
             continue
         path = Path(entry.path)
-        if entry.is_symlink() and not _inside(entry.path, real_root):
-            skips.skip(path, "link to outside the folder", named=True)
-            continue
         try:
             status = entry.stat()
+            if entry.is_symlink():
+                if not _inside(entry.path, real_root):
+                    refuse(path, OUTSIDE)
+                    skips.skip(path, OUTSIDE, named=True)
+                    continue
+                if not _followed(entry.path, real_root, entered):
+                    skips.leave("link inside the folder")
+                    continue
         except OSError as error:
-            skips.fail(portable(path.name), error.strerror or "no such file")
+            _failed(path, error, skips, refuse)
             continue
         if stat.S_ISDIR(status.st_mode):
-            if entry.is_symlink():
-                target = os.path.realpath(entry.path)
-                if target in entered or (os.path.realpath(path.parent) + os.sep).startswith(target + os.sep):
-                    skips.skip(path, "link to a folder already read", named=True)
-                    continue
-                entered.add(target)
             if _is_index(entry.path, left_out):
-                skips.note("folders skipped because they are hashret indexes")
-                continue
-            stack.append(_entries(entry.path, skips))
+                skips.leave("index")
+            else:
+                stack.append(_entries(entry.path, skips, refuse))
         elif stat.S_ISREG(status.st_mode):
             name = portable(entry.path[prefix:].replace(os.sep, "/"))
             yield Found(path, name, status.st_size, status.st_mtime_ns)
+        else:
+            skips.leave("pipe, socket or device")
 
 
-def _entries(folder: str, skips: SkipReport) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: str, skips: SkipReport, refuse: Callable[[Path, str], None]) -> Iterator[os.DirEntry[str]]:
+    visible = []
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            for entry in entries:
+                if entry.name.startswith("."):
+                    skips.leave("hidden")
+                else:
+                    visible.append(entry)
     except OSError as error:
-        skips.fail(portable(Path(folder).name), error.strerror or "no such folder")
+        _failed(Path(folder), error, skips, refuse)
         return iter(())
     return iter(sorted(visible, key=lambda entry: entry.name))
+
+
+def _failed(path: Path, error: OSError, skips: SkipReport, refuse: Callable[[Path, str], None]) -> None:
+    reason = error.strerror or "not found"
+    refuse(path, reason)
+    skips.fail(portable(path.name), reason)
+
+
+def _followed(path: str, real_root: str, entered: set[str]) -> bool:
+    """Whether to follow a link inside the folder: to a target that is hidden and was not entered by another link."""
+    target, parent = os.path.realpath(path), os.path.realpath(Path(path).parent)
+    if not any(part.startswith(".") for part in Path(target).relative_to(real_root).parts):
+        return False
+    if target in entered or (parent + os.sep).startswith(target + os.sep):
+        return False
+    entered.add(target)
+    return True
 
 
 def _is_index(folder: str, left_out: Path | None) -> bool:

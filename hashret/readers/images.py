@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from hashret.documents import Content
 from hashret.images import decoded
 from hashret.readers.base import USUAL, Fields
 from hashret.readers.decode import raw_head
 from hashret.readers.folder import Folder, Found, majority
 from hashret.readers.magic import is_image
-from hashret.readers.skip_report import SkipReport
+from hashret.readers.skip_report import Skip, SkipReport
 
 
 class Images(Folder):
@@ -31,16 +33,15 @@ class Images(Folder):
         """Whether the folder has more images than texts, or the file is an image."""
         return majority(path) == "image" if path.is_dir() else is_image(raw_head(path))
 
-    def content(self, found: Found, skips: SkipReport) -> Path | None:
-        """Return the path of an image, or None if the file is not an image. Decodes each file once to check it."""
+    def content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]]:
+        """Return the path of an image. Decodes each file once to check it."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:
-            return found.path
+            return found.path, {}
         with found.path.open("rb") as stream:
             start = stream.read(1024)
         if not is_image(start):
-            skips.skip(found.path, "not an image")
-            return None
+            raise Skip("not an image")
         decoded(found.path)
         self._sound[found.id] = stamp
-        return found.path
+        return found.path, {}

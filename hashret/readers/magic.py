@@ -20,6 +20,34 @@ _HTML = re.compile(
     rb"<(?:!doctype\s++html|html|head|body)\b",
     re.I | re.S,
 )
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MIMES = {  # content of the first file
+    "odt": b"application/vnd.oasis.opendocument.text",
+    "ods": b"application/vnd.oasis.opendocument.spreadsheet",
+    "odp": b"application/vnd.oasis.opendocument.presentation",
+    "epub": b"application/epub+zip",
+}
+_MAIN_PARTS = {
+    "docx": "word/document.xml",
+    "xlsx": "xl/workbook.xml",
+    "pptx": "ppt/presentation.xml",
+    "epub": "META-INF/container.xml",
+}
+_STREAMS = [  # beginning of the name of a stream
+    (name.encode("utf-16-le"), kind)
+    for name, kind in (
+        ("EncryptedPackage", "locked"),
+        ("WordDocument", "doc"),
+        ("Workbook", "xls"),
+        ("Book", "xls"),
+        ("PowerPoint Document", "ppt"),
+        ("__substg1.0_", "msg"),
+    )
+]
+_HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
+_USUAL = {b"from", b"to", b"subject", b"date", b"received", b"message-id", b"mime-version", b"content-type"}
+_SENT = {b"received", b"message-id", b"mime-version", b"return-path", b"delivered-to"}
+OLE_DIRECTORY = 1 << 16  # bytes of the directory of a compound file that are looked at
 MAX_DIRECTORY = 4 << 20  # bytes of the directory of a zip file, about 50,000 names
 
 
@@ -34,10 +62,10 @@ def is_image(start: bytes) -> bool:
     return _PPM.match(start) is not None
 
 
-def is_html(path: Path, start: bytes) -> bool:
+def is_html(start: bytes, name: str) -> bool:
     """Whether it starts like an HTML page, or is text with the suffix of one."""
     return _HTML.match(start) is not None or (
-        path.suffix.lower() in (".html", ".htm", ".xhtml") and looks_like_text(start)
+        name.lower().endswith((".html", ".htm", ".xhtml")) and looks_like_text(start)
     )
 
 
@@ -46,36 +74,121 @@ def is_pdf(start: bytes) -> bool:
     return b"%PDF-" in start[:1024] and not start.startswith(b"PK")
 
 
-def is_docx(path: Path, start: bytes) -> bool:
-    """Whether it is a zip file that contains a Word document."""
-    return "word/document.xml" in zip_names(path, start)
+def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
+    """Return what kind of text a file is, or None if it has none that can be read.
+
+    The kinds are "text", "html", "mail", those of `hashret.worker.office.TYPES`, and "locked" for an encrypted office
+    file. `start` are the first bytes of the content, and `name` is the name of the file.
+    """
+    if is_pdf(start):
+        return "pdf"
+    if start.startswith(_ZIP):
+        return _zip_kind(content, start)
+    if start.startswith(_OLE):
+        return _ole_kind(content, start)
+    if start.startswith(b"{\\rtf"):
+        return "rtf"
+    if not looks_like_text(start):
+        return None
+    if is_mail(start, name):
+        return "mail"
+    return "html" if is_html(start, name) else "text"
 
 
-def zip_names(path: Path, start: bytes) -> list[str]:
+def is_mail(start: bytes, name: str) -> bool:
+    """Whether it begins with the headers of a mail; without the suffix .eml, some that mail programs write."""
+    names: set[bytes] = set()
+    for line in io.BytesIO(start.removeprefix(b"\xef\xbb\xbf")):
+        if not line.strip(b"\r\n"):
+            break
+        if names and line[0] in b" \t":
+            continue
+        header = _HEADER.match(line)
+        if header is None:
+            return False
+        names.add(header[1].lower())
+    return bool(names & _USUAL) if name.lower().endswith(".eml") else b"from" in names and bool(names & _SENT)
+
+
+def _zip_kind(content: Path | bytes, start: bytes) -> str | None:
+    if start[26:30] == b"\x08\0\0\0" and start[30:38] == b"mimetype":  # stored, as OpenDocument and EPUB have it
+        mime = start[38:100]
+        for kind, own in _MIMES.items():
+            if mime.startswith(own):
+                return kind
+    names = set(zip_names(content, start))
+    return next((kind for kind, main in _MAIN_PARTS.items() if main in names), None)
+
+
+def zip_names(content: Path | bytes, start: bytes) -> list[str]:
     """Return the names in a zip file; empty if it is not a readable zip file."""
-    if not start.startswith(b"PK\x03\x04"):
+    if not start.startswith(_ZIP):
         return []
     try:
-        with open_zip(path) as archive:
+        with open_zip(content) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return []
 
 
+def _ole_kind(content: Path | bytes, start: bytes) -> str | None:
+    """Return the kind of a compound file by the names in its directory, or in the first part of it."""
+    shift, first = int.from_bytes(start[30:32], "little"), int.from_bytes(start[48:52], "little")
+    at = (first + 1) << min(shift, 12)
+    if isinstance(content, bytes):
+        directory = content[at : at + OLE_DIRECTORY]
+    else:
+        with content.open("rb") as stream:
+            stream.seek(min(at, 1 << 40))
+            directory = stream.read(OLE_DIRECTORY)
+    names = set(_root_names(directory))
+    return next((kind for name, kind in _STREAMS if any(own.startswith(name) for own in names)), None)
+
+
+def _root_names(directory: bytes) -> Iterator[bytes]:
+    """Yield the names of the streams that are not inside a storage; those are embedded objects."""
+    entries = [directory[at : at + 128] for at in range(0, len(directory) - 127, 128)]
+    stack, seen = [int.from_bytes(entry[76:80], "little") for entry in entries[:1]], {0}
+    while stack:
+        number = stack.pop()
+        if number in seen or number >= len(entries):
+            continue
+        seen.add(number)
+        entry = entries[number]
+        yield entry[: max(0, int.from_bytes(entry[64:66], "little") - 2)]
+        stack += int.from_bytes(entry[68:72], "little"), int.from_bytes(entry[72:76], "little")
+
+
 @contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip file; raises BadZipFile if its directory is larger than MAX_DIRECTORY."""
-    with _ZipStream(path) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
+def open_zip(content: Path | bytes) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file, from a path or its bytes; raises BadZipFile if its directory is larger than MAX_DIRECTORY."""
+    with _ZipStream(content) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
         stream.limit = -1
         yield archive
 
 
-class _ZipStream(io.FileIO):
+class _ZipStream(io.BufferedIOBase):
     """A file that limits the size of a read: zipfile reads the directory in one piece when it opens a file."""
 
     limit = MAX_DIRECTORY
 
+    def __init__(self, content: Path | bytes) -> None:
+        self.stream = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > self.limit >= 0:
             raise zipfile.BadZipFile(f"a directory of {size:,} bytes, more than {self.limit:,}")
-        return super().read(-1 if size is None else size)
+        return self.stream.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()

@@ -1,34 +1,143 @@
-"""Extract the text of PDF and Word files with pypdf and python-docx. Runs in a worker."""
+"""Extract the text of PDF, office files, books and mails of Outlook with xberg. Runs in a worker."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from pathlib import Path
+import asyncio
+import json
+import re
 from typing import Any
 
 from hashret.errors import need
 from hashret.worker.frames import Refused
 
+xberg = need("xberg", "documents", "reading documents")
 
-def pdf_text(raw: bytes, path: str) -> tuple[Any, bytes]:
-    """Return the text of all pages of a PDF as UTF-8."""
-    pypdf = need("pypdf", "documents", "reading PDF")
-    pages = pypdf.PdfReader(io.BytesIO(Path(path).read_bytes())).pages
-    return None, _utf8("\n".join(page.extract_text() for page in pages))
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN = "application/vnd.oasis.opendocument."
+TYPES = {
+    "pdf": "application/pdf",
+    "docx": _OFFICE + "wordprocessingml.document",
+    "pptx": _OFFICE + "presentationml.presentation",
+    "xlsx": _OFFICE + "spreadsheetml.sheet",
+    "odt": _OPEN + "text",
+    "odp": _OPEN + "presentation",
+    "ods": _OPEN + "spreadsheet",
+    "epub": "application/epub+zip",
+    "rtf": "application/rtf",
+    "doc": "application/msword",
+    "ppt": "application/vnd.ms-powerpoint",
+    "xls": "application/vnd.ms-excel",
+    "msg": "application/vnd.ms-outlook",
+}
+MAX_NUMBER = 10_000_000  # cells of tables, steps; time and memory are limited by the worker
+
+_BROKEN = re.compile(r"(\w*[^\W\d_A-Z])(-|\u00ad)[ \t]*\n[ \t]*([^\W\d_]\w*)")
+_WORD = re.compile(r"\w+(?:-\w+)*")
+_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+_KEPT = ("well", "self")  # first parts of many words that are written with a hyphen
+_PLACEHOLDER = {  # what the library writes for what has no text
+    "rtf": re.compile(r"^\[Image: image\]$", re.MULTILINE),
+    "docx": re.compile(r"\[\^\d+\]"),
+}
+_HEADERS = re.compile(r"\A(?:(?:Subject|From|To|CC|BCC|Date): .*\n?)+", re.IGNORECASE)
+_BLANK = re.compile(r"\n{3,}")
 
 
-def docx_text(raw: bytes, path: str, most: int) -> tuple[Any, bytes]:
-    """Return the paragraphs and tables of a Word file as UTF-8; raises Refused if it unpacks to more than `most`."""
-    docx = need("docx", "documents", "reading Word files")
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > most:
-            raise Refused(f"unpacks to more than {most:,} bytes")
-    document = docx.Document(path)
-    parts = [paragraph.text for paragraph in document.paragraphs]
-    parts += ["\t".join(cell.text for cell in row.cells) for table in document.tables for row in table.rows]
-    return None, _utf8("\n".join(parts))
+def text(raw: bytes, kind: str, most: int) -> tuple[Any, bytes]:
+    """Return {"metadata", "notes", "pages", "blank"} of a document and its text as UTF-8.
+
+    `pages` and `blank` are the number of pages of a PDF and of those without text; `notes` say what could not be read.
+    Raises Refused if a zip file unpacks to more than `most` bytes.
+    """
+    try:
+        result = asyncio.run(_extract(raw, kind, most))
+    except RuntimeError as error:
+        raise Refused(_reason(str(error))) from error
+    if not result.results:
+        raise Refused(_reason(result.errors[0].message if result.errors else "no text"))
+    (document,) = result.results[:1]
+    found, about = document.content.replace("\r\n", "\n"), document.metadata
+    hidden = (about.additional or {}).get("hidden_sheets")
+    pages = document.pages if kind == "pdf" and document.pages else []
+    if kind == "pdf":
+        found = mended(found.translate(_LIGATURES))
+    elif kind in _PLACEHOLDER:
+        found = _PLACEHOLDER[kind].sub("", found)
+    facts: dict[str, Any] = {
+        "metadata": {"title": about.title} if kind == "epub" and about.title else {},
+        "pages": len(pages),
+        "blank": sum(not page.content.strip() for page in pages),
+        "hidden": bool(hidden),
+        "notes": [own.message for own in document.processing_warnings if own.source != "ocr"],
+    }
+    if kind == "msg":
+        found = _HEADERS.sub("", found)
+        facts["metadata"] = _mail(about)
+    if kind in ("xlsx", "xls", "ods", "msg"):
+        found = "\n".join(line.strip() for line in found.split("\n"))
+    return facts, _BLANK.sub("\n\n", found).strip().encode("utf-8", "replace")
 
 
-def _utf8(text: str) -> bytes:
-    return text.strip().encode("utf-8", "replace")
+async def _extract(raw: bytes, kind: str, most: int) -> Any:
+    limits = xberg.SecurityLimits(
+        max_archive_size=most,
+        max_content_size=most,
+        max_table_cells=MAX_NUMBER,
+        max_iterations=MAX_NUMBER * 100,
+        max_compression_ratio=10_000,
+    )
+    config = xberg.ExtractionConfig(
+        use_cache=False,
+        disable_ocr=True,
+        # tables of a PDF would come a second time, with their text mixed
+        pdf_options=xberg.PdfConfig(extract_tables=False, extract_metadata=False),
+        pages=xberg.PageConfig(extract_pages=True) if kind == "pdf" else None,
+        security_limits=limits,
+        concurrency=xberg.ConcurrencyConfig(max_threads=1),
+    )
+    source = xberg.ExtractInput(kind="bytes", bytes=raw, mime_type=TYPES[kind], filename=f"file.{kind}")
+    return await xberg.extract(source, config)
+
+
+def _mail(about: Any) -> dict[str, str]:
+    """Return title, from, to, cc and date of a mail, those that there are."""
+    fields = json.loads(str(about.format))
+    sender = f"{fields.get('from_name') or ''} <{fields.get('from_email') or ''}>".replace("<>", "").strip()
+    named = {
+        "title": about.subject,
+        "from": sender,
+        "to": ", ".join(fields.get("to_emails") or []),
+        "cc": ", ".join(fields.get("cc_emails") or []),
+        "date": about.created_at,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def mended(text: str) -> str:
+    """Join words that a line end breaks: "exam-", "ined". A hyphen that belongs to the word stays.
+
+    It belongs to the word if the text has the word with a hyphen elsewhere, or has both parts as words but not both
+    together, or if the second part begins with a capital letter.
+    """
+    words = set(_WORD.findall(_BROKEN.sub(" ", text).lower()))
+
+    def join(found: re.Match[str]) -> str:
+        first, mark, second = found.groups()
+        one, other = first.lower(), second.lower()
+        whole, parted = one + other in words, f"{one}-{other}" in words
+        if mark == "-" and (
+            second[0].isupper() or parted or (not whole and (one in _KEPT or (one in words and other in words)))
+        ):
+            return f"{first}-{second}"
+        return first + second
+
+    return _BROKEN.sub(join, text)
+
+
+def _reason(message: str) -> str:
+    """Return the reason of an error of the library as one short line, without advice about its settings."""
+    return " ".join(message.removeprefix("Parsing error: ").partition(" If this input ")[0].split())[:200]
+
+
+# the threads of the library start with the first document; their memory does not count for that document
+asyncio.run(_extract(rb"{\rtf1 a}", "rtf", 1 << 20))
