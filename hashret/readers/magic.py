@@ -97,8 +97,11 @@ def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
 
 def is_mail(start: bytes, name: str) -> bool:
     """Whether it begins with the headers of a mail; without the suffix .eml, some that mail programs write."""
+    start = start.removeprefix(b"\xef\xbb\xbf")
+    if _HEADER.match(start) is None:
+        return False
     names: set[bytes] = set()
-    for line in io.BytesIO(start.removeprefix(b"\xef\xbb\xbf")):
+    for line in io.BytesIO(start):
         if not line.strip(b"\r\n"):
             break
         if names and line[0] in b" \t":
