@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hashret import worker
 from hashret.errors import DataError
-from hashret.worker.image import decode
+from hashret.worker.image import decode, is_heic
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +26,7 @@ OWN_MEMORY = 1 << 30  # bytes allowed in addition for images at their own size: 
 THUMBNAIL = 64  # pixels along the longer side of a thumbnail
 
 SECONDS_PER_MIB = 2.0  # CPU time; a JPEG takes 0.1
+START = 256  # bytes that tell the format
 SENT = 1 << 20  # bytes; files up to this size are read here and sent to the worker
 
 # PNG and JPEG within these limits are decoded in this process: at most 16 passes over 65,536 pixels, a few ms. Sending
@@ -65,8 +66,8 @@ def load(content: Path | npt.NDArray[Any] | bytes, name: str = "image", largest:
 def decoded(content: Path | bytes, largest: int = LARGEST) -> tuple[Any, bytes]:
     """Return [mode, width, height] and the pixels of a decoded image, from a file or bytes.
 
-    Raises OSError if the file cannot be read, and worker.Unreadable, a DataError, if it is not a valid image or exceeds
-    the limits.
+    Raises OSError if the file cannot be read, worker.Unreadable, a DataError, if it is not a valid image or exceeds the
+    limits, and MissingExtra for HEIC without pi-heif.
     """
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     if size > MOST_BYTES:
@@ -76,13 +77,21 @@ def decoded(content: Path | bytes, largest: int = LARGEST) -> tuple[Any, bytes]:
         limits = limits._replace(memory=limits.memory + OWN_MEMORY, answer=limits.answer + 3 * largest * largest)
     arguments: dict[str, Any] = {"largest": largest, "most": MOST_PIXELS, "memory": limits.memory}
     if not isinstance(content, bytes) and size > SENT:
+        with content.open("rb") as stream:
+            _check_extra(stream.read(START))
         return worker.call(_DECODE, size, b"", limits, path=worker.real(content), **arguments)
     raw = content if isinstance(content, bytes) else content.read_bytes()
+    _check_extra(raw[:START])
     if _harmless(raw):
         # on any error, let the worker decode it again: it reports the reason
         with contextlib.suppress(OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError):
             return decode(raw, largest, min(SMALL_PIXELS, MOST_PIXELS), limits.memory)
     return worker.call(_DECODE, size, raw, limits, **arguments)
+
+
+def _check_extra(start: bytes) -> None:
+    if is_heic(start):
+        worker.require("pi_heif", "heic", "reading HEIC images")
 
 
 def _harmless(raw: bytes) -> bool:

@@ -188,7 +188,7 @@ def test_pdf_and_word_files(tmp_path: Path) -> None:
         "span.docx": docx(CELL.format('<w:gridSpan w:val="2000000000"/>')),
         "text.docx": docx(paragraphs("a" * 200_000_000)),
         "deep.docx": docx("<w:p>" * 500_000),
-        "deep.xlsx": xlsx({"A": [["x"]]}, files={"docProps/app.xml": "<a>" * 2000 + "</a>" * 2000}),
+        "deep.xlsx": xlsx({"A": [["x"]]}, files={"docProps/app.xml": "<a>" * 50_000 + "</a>" * 50_000}),
         "box.pdf": make_pdf(b"BT (a) Tj ET").replace(b"[0 0 612 792]", b"[0 0 99999999999 792]"),
         "packed.pdf": make_pdf(zlib.compress(b" " * 200_000_000, 1), FLATE),
         "words.pdf": make_pdf(zlib.compress(b"BT /F1 12 Tf " + b"(a) Tj " * 3_000_000 + b"ET"), FLATE),
@@ -421,7 +421,7 @@ def test_a_folder_with_bombs_reads_the_rest_and_names_them(tmp_path: Path, caplo
     pytest.importorskip("xberg")
     for number in range(50):
         (tmp_path / f"{number}.txt").write_text(f"text {number}")
-    deep = xlsx({"A": [["x"]]}, files={"docProps/app.xml": "<a>" * 2000 + "</a>" * 2000})
+    deep = xlsx({"A": [["x"]]}, files={"docProps/app.xml": "<a>" * 50_000 + "</a>" * 50_000})
     (tmp_path / "bomb.xlsx").write_bytes(deep)
     (tmp_path / "cut.pdf").write_bytes(b"%PDF-1.7\n")
     source = read(tmp_path)

@@ -328,7 +328,7 @@ def test_a_document_that_unpacks_to_too_much(
 
 
 def test_the_child_that_dies_costs_one_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    deep = xlsx({"A": [["x"]]}, files={"docProps/app.xml": "<a>" * 2000 + "</a>" * 2000})
+    deep = xlsx({"A": [["x"]]}, files={"docProps/app.xml": "<a>" * 50_000 + "</a>" * 50_000})
     for number, raw in enumerate([FILES["docx"][0], deep, FILES["pdf"][0], deep, FILES["xlsx"][0]]):
         (tmp_path / str(number)).write_bytes(raw)
     assert [document.id for document in read(tmp_path)] == ["0", "2", "4"]

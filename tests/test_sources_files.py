@@ -300,9 +300,9 @@ def test_broken_pages(page: str) -> None:
 # Images
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "ICO", "AVIF"])
 def test_images_are_known_by_content(tmp_path: Path, format: str) -> None:
-    Image.new("RGB", (5, 4), "red").save(tmp_path / "image.txt", format=format)
+    Image.new("RGB", (20, 16), "red").save(tmp_path / "image.txt", format=format)
     (document,) = read(tmp_path)
     assert document.id == "image.txt"
     assert document.content == tmp_path / "image.txt"
@@ -311,7 +311,7 @@ def test_images_are_known_by_content(tmp_path: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["BMW is a car", "P6 is the sixth", "P2 3 is a place", "II*", "RIFF raff", "GIF8 is what?"]
+    "text", ["BMW is a car", "P6 is the sixth", "P2 3 is a place", "II*", "RIFF raff", "GIF8 is what?", "On aftypheic"]
 )
 def test_texts_that_begin_like_images(tmp_path: Path, text: str) -> None:
     write(tmp_path, a=text)

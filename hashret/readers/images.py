@@ -16,11 +16,12 @@ from hashret.readers.skip_report import Skip, SkipReport
 
 
 class Images(Folder):
-    """One image per file; the content of a document is its path. Of an animated image, the first frame is used."""
+    """One image per file; the content of a document is its path. Of several frames or pages, the first is used."""
 
     name: ClassVar[str] = "images"
     summary: ClassVar[str] = (
-        "a folder of images at any depth (PNG, JPEG, GIF, BMP, WebP, TIFF, PPM): one document per file"
+        "a folder of images at any depth, one document per file: PNG, JPEG, GIF, BMP, WebP, TIFF, PPM, JPEG 2000, ICO, "
+        "AVIF; with the extra `heic` also HEIC"
     )
     holds: ClassVar[str] = "image"
 

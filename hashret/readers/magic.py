@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import IO, cast
 
 from hashret.readers.decode import looks_like_text
+from hashret.worker.image import is_avif, is_heic
 
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)  # allowed sizes of the second header
 # possessive repetition (`*+`): without it, bytes that only start like one of these take quadratic time or more
 _PPM = re.compile(rb"P[1-6]\s(?:\s|#[^\n]*+\n)*+\d++\s++\d++\s")
+_JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*+>\s*+)?+(?:<!--(?:(?!-->).){0,4096}+-->\s*+)*+"
     rb"<(?:!doctype\s++html|html|head|body)\b",
@@ -52,13 +54,17 @@ MAX_DIRECTORY = 4 << 20  # bytes of the directory of a zip file, about 50,000 na
 
 
 def is_image(start: bytes) -> bool:
-    """Whether it is a PNG, JPEG, GIF, BMP, WebP, TIFF or PPM."""
-    if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")):
+    """Whether it is a PNG, JPEG, GIF, BMP, WebP, TIFF, PPM, JPEG 2000, ICO, AVIF or HEIC."""
+    if start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", *_JPEG_2000)):
         return True
     if start.startswith(b"RIFF"):
         return start[8:12] == b"WEBP"
     if start.startswith(b"BM"):
         return int.from_bytes(start[14:18], "little") in _BMP_HEADERS
+    if start.startswith(b"\0\0\1\0"):
+        return start[4:6] not in (b"\0\0", b"") and start[5:6] == b"\0" == start[9:10]
+    if is_avif(start) or is_heic(start):
+        return True
     return _PPM.match(start) is not None
 
 
