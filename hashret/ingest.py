@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ from hashret.errors import DuplicateIds
 from hashret.hasher import Hasher
 from hashret.images import load, thumbnail
 from hashret.parts import Parts
+from hashret.readers.archives import MARK, container_ids
 from hashret.readers.base import Source, Stamped
 from hashret.readers.memory import Memory
 from hashret.readers.remote import Remote
@@ -85,31 +86,63 @@ def placed(source: Source, about: Mapping[str, Any]) -> tuple[dict[str, Any], So
     return remembered, source if parts == parts_of(source) else join(*zip(*parts, strict=True))
 
 
-def changed(source: Stamped, store: Store) -> tuple[set[str], set[str], int]:
+class _Fresh(set[str]):
+    """Ids of files to read; contains the ids of the entries of a container, too."""
+
+    def __contains__(self, id: object) -> bool:
+        return super().__contains__(id) or any(map(super().__contains__, container_ids(str(id))))
+
+
+def changed(source: Stamped, store: Store) -> tuple[Container[str], set[str], int]:
     """Compare the files of a source with the stored documents, by size and modification time.
 
-    Returns the ids of new and changed files, the stored ones among them, and the number of unchanged files.
+    Returns the ids of new and changed files, the stored ones among them, and the number of unchanged documents.
     """
-    fresh, known, same = set(), set(), 0
+    fresh, known, same = _Fresh(), set[str](), 0
+    entries = _entries(store)
     for id, stamp in source.stamps():
         row = store.find(id)
-        if row is None or any(store.record(row).metadata.get(key) != value for key, value in stamp.items()):
+        rows = entries.get(id, []) if id.endswith(MARK) else [] if row is None else [row]
+        if rows and all(_has_stamp(store, row, stamp) for row in rows):
+            same += len(rows)
+        else:
             fresh.add(id)
             known |= set() if row is None else {id}
-        else:
-            same += 1
     return fresh, known, same
 
 
+def _entries(store: Store) -> dict[str, list[int]]:
+    """Return the rows of the entries of each container."""
+    found: dict[str, list[int]] = {}
+    for row, id in enumerate(store.ids()):
+        if MARK in id and not store.deleted[row]:
+            for container in container_ids(id):
+                found.setdefault(container, []).append(row)
+    return found
+
+
+def _has_stamp(store: Store, row: int, stamp: Mapping[str, int]) -> bool:
+    metadata = store.record(row).metadata
+    return all(metadata.get(key) == value for key, value in stamp.items())
+
+
 def gone(source: Source, store: Store, about: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """Return (row, id) of stored documents whose files no longer exist in the folders of this source."""
+    """Return (row, id) of stored documents whose files, or entries of containers, no longer exist in this source."""
     assert isinstance(source, Stamped)
-    there, found = {id for id, _ in source.stamps()}, []
+    there, found = dict(source.stamps()), []
+    held: dict[str, set[str]] = {}  # the entries of containers that changed
     folders = [(part.path.resolve(), prefix) for part, prefix in parts_of(source) if part.path.is_dir()]
     others = zip(about.get("sources") or (), about.get("prefixes") or (), strict=False)
     known = [*folders, *((Path(path), prefix) for path, prefix in others)]
     for row, id in enumerate(store.ids()):
         if id in there or store.deleted[row] or not any(id.startswith(prefix) for _, prefix in folders):
+            continue
+        container = next((own for own in container_ids(id) if own in there), None)
+        if container is not None:
+            if not _has_stamp(store, row, there[container]):
+                if container not in held:
+                    held[container] = source.entries_of(container)
+                found += [] if id in held[container] else [(row, id)]
             continue
         places = [folder / id[len(prefix) :] for folder, prefix in known if id.startswith(prefix)]
         if all(map(_is_missing, places)) and {"bytes", "modified"} <= store.record(row).metadata.keys():

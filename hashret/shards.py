@@ -35,6 +35,7 @@ from hashret.hasher import BATCH, Hasher
 from hashret.ingest import BATCH_BYTES, append, as_record
 from hashret.parts import Parts, vocabulary_of
 from hashret.plan import Plan, Shard, line_of
+from hashret.readers.archives import MARK
 from hashret.readers.base import Source, Stamped
 from hashret.readers.recipes import Recipe, has_recipe, paths_of, pieces_of, recipe_of, source_of, write_packed
 from hashret.store import Store, Transaction
@@ -44,12 +45,12 @@ JOB, HASHER, DOCUMENTS = "job.json", "hasher", "documents.jsonl"
 
 
 class _Wanted:
-    """The ids of the current shard, as a container."""
+    """The ids of the current shard, and those of files whose entries they are."""
 
     ids: frozenset[str] = frozenset()
 
     def __contains__(self, id: Any) -> bool:
-        return id in self.ids
+        return id in self.ids or (id.endswith(MARK) and any(own.startswith(id) for own in self.ids))
 
 
 class Job:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, AnyStr, cast
+from typing import IO, AnyStr
 
 from hashret.errors import DataError
-from hashret.readers import encodings
+from hashret.readers import compressed, encodings
 from hashret.readers.base import shown
 from hashret.readers.skip_report import SkipReport
 from hashret.readers.spool import Spool
@@ -21,7 +19,6 @@ from hashret.readers.spool import Spool
 HEAD_BYTES = 65536  # bytes read to detect a format
 MAX_LINE = 16 * 2**20  # bytes; a longer line is a mistake or an attack
 MAX_BLANK = 10**6  # consecutive blank lines
-_GZIP = b"\x1f\x8b"
 _WIDE = ("utf-7", "utf-16", "utf-16le", "utf-16be", "hz-gb-2312")  # read if they are declared in a mail, never guessed
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b"))
 # largest shares of control characters in text: random bytes have about 10 % and are not UTF-8; the worst of 18,846
@@ -39,14 +36,8 @@ def raw_head(path: Path | Spool) -> bytes:
 
 
 def head(path: Path | Spool) -> bytes:
-    """Return the first bytes of a file, unpacked if it is gzip; empty if it cannot be read."""
-    raw = raw_head(path)
-    if not raw.startswith(_GZIP):
-        return raw
-    try:
-        return zlib.decompressobj(wbits=31).decompress(raw, HEAD_BYTES)
-    except zlib.error:
-        return b""
+    """Return the first bytes of a file, unpacked if it is compressed; empty if it cannot be read."""
+    return compressed.unpacked_start(raw_head(path), HEAD_BYTES)
 
 
 @contextmanager
@@ -55,22 +46,19 @@ def reading(path: Path | Spool) -> Iterator[None]:
     try:
         yield
     except EOFError:
-        raise DataError(f"{shown(path)} is cut short: it ends inside a gzip stream; download it again") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{shown(path)} is damaged gzip ({error}); download it again") from error
+        raise DataError(f"{shown(path)} is cut short: its compressed data end too early; download it again") from None
+    except compressed.ERRORS as error:
+        raise DataError(f"{shown(path)} is damaged ({error}); download it again") from error
     except OSError as error:
         raise DataError(f"cannot read {shown(path)}: {error.strerror or ' '.join(str(error).split())}") from error
 
 
 def open_bytes(path: Path | Spool) -> IO[bytes]:
-    """Open a file for reading bytes, unpacked if it is gzip."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) == _GZIP
-    if not packed:
-        return path.open("rb")
-    unpacked = gzip.GzipFile(path) if isinstance(path, Path) else gzip.GzipFile(fileobj=path.open())
-    # buffering gzip makes readline five times faster
-    return io.BufferedReader(cast("io.RawIOBase", unpacked))
+    """Open a file for reading bytes, unpacked if it is compressed."""
+    stream = path.open("rb")
+    name = compressed.format_of(stream.read(compressed.LONGEST))
+    stream.seek(0)
+    return stream if name is None else compressed.unpacked(stream, name)
 
 
 def looks_like_text(start: bytes, encoding: str | None = None) -> bool:

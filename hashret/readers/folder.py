@@ -7,20 +7,24 @@ import os
 import stat
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 from hashret.documents import Content, Document
 from hashret.errors import DataError, HashretError, MissingExtra, UsageError
+from hashret.readers.archives import MARK, Entry, Kind, container_kind, entries, folder_of
 from hashret.readers.base import USUAL, Fields, Source, log, portable, shown
-from hashret.readers.decode import raw_head
+from hashret.readers.compressed import SUFFIXES
+from hashret.readers.decode import HEAD_BYTES, raw_head
 from hashret.readers.magic import is_image, kind_of
 from hashret.readers.skip_report import Skip, SkipReport
 from hashret.worker import Unreadable
 
 INDEX = ("lock", "manifest.json", "segments", "recovery")  # names that identify the folder of an index
 OUTSIDE = "link to outside the folder"
+SURVEYED_ENTRIES = 10  # entries of a container examined for the same
 SURVEYED = 200  # files examined to decide whether a folder holds texts or images
 
 
@@ -32,9 +36,24 @@ class Found(NamedTuple):
     bytes: int
     modified: int  # nanoseconds
 
+    def entry(self, entry: Entry) -> Found:
+        """Return an entry of this container; without a name, the file that is compressed."""
+        if entry.name:
+            return self._replace(path=self.path / (entry.name + entry.suffix), id=f"{self.id}{MARK}{entry.name}")
+        unpacked = self.path.suffix.lower() in SUFFIXES
+        return self._replace(path=self.path.with_suffix("") if unpacked else self.path)
+
     def stamp(self) -> dict[str, int]:
         """Size and modification time, which change when the file does."""
         return {"bytes": self.bytes, "modified": self.modified}
+
+
+Read = tuple[Content, Mapping[str, Any]]
+"""A content and its metadata."""
+
+
+def _key(found: Found, kind: Kind | None) -> str:
+    return found.id + MARK if kind is not None and kind.has_names else found.id
 
 
 class Folder(Source):
@@ -53,7 +72,11 @@ class Folder(Source):
         self._failed: dict[str, tuple[tuple[int, int], str]] = {}  # size, time and reason, so no file is tried twice
 
     @abstractmethod
-    def content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]]:
+    def entry(self, raw: bytes, found: Found, skips: SkipReport) -> Read:
+        """Return the content of an entry of a container, given as bytes, as `content` does."""
+
+    @abstractmethod
+    def content(self, found: Found, skips: SkipReport) -> Read:
         """Return the content of a file, and metadata such as its title.
 
         Raises Skip with the reason if the file is no document. Any other exception is allowed: the file is then skipped
@@ -67,28 +90,57 @@ class Folder(Source):
 
     def __iter__(self) -> Iterator[Document]:
         skips, number = SkipReport(), 0
-        for found in walk(self.path, skips, self.left_out, self._refuse):
-            if self._chosen is not None and found.id not in self._chosen:
-                continue
-            read = self._content(found, skips)
-            if read is not None:
-                content, metadata = read
-                number += 1
-                labels = (found.path.parent.name,) if self.fields.label else ()
-                yield Document(found.id, content, labels, {**metadata, **found.stamp()})
+        for document in self._documents(skips):
+            number += 1
+            yield document
         if not number and self._chosen is None:
             raise DataError("; ".join([f"no {self.holds} in {shown(self.path)}", *skips.lines()]))
         if not self._told:
             self._told = True
             skips.tell(self.path, number)
 
-    def _content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]] | None:
-        """Return `content`, or None if it fails for any reason; raise DataError if `strict` is set."""
+    def _documents(self, skips: SkipReport) -> Iterator[Document]:
+        for found in walk(self.path, skips, self.left_out, self._refuse):
+            kind = container_kind(found.path)
+            if self._chosen is not None and _key(found, kind) not in self._chosen:
+                continue
+            if kind is not None:
+                yield from self._entries(found, skips)
+                continue
+            content = self._content(found, lambda found=found: self.content(found, skips), skips)  # type: ignore[misc]
+            if content is not None:
+                yield self._document(found, content, found.path.parent.name)
+
+    def _document(self, found: Found, content: Read, folder: str) -> Document:
+        labels = (folder,) if self.fields.label else ()
+        return Document(found.id, content[0], labels, {**content[1], **found.stamp()})
+
+    def _entries(self, file: Found, skips: SkipReport) -> Iterator[Document]:
+        """Yield the documents of a container. Each has the stamp of the container."""
+        try:
+            for entry in entries(file.path):
+                found = file.entry(entry)
+                if self._chosen is not None and entry.name and found.id not in self._chosen:
+                    continue
+                if entry.reason:
+                    self._refuse(found.path, entry.reason)
+                    skips.fail(found.id, entry.reason)
+                    continue
+                read = lambda found=found, raw=entry.raw: self.entry(raw, found, skips)  # noqa: E731
+                content = self._content(found, read, skips)
+                if content is not None:
+                    yield self._document(found, content, folder_of(entry.name) or file.path.parent.name)
+        except (DataError, OSError) as error:
+            self._refuse(file.path, str(error))
+            skips.fail(file.id, str(error))
+
+    def _content(self, found: Found, read: Callable[[], Read], skips: SkipReport) -> Read | None:
+        """Return the content, or None if it cannot be read for any reason; raise DataError if `strict` is set."""
         stamp = (found.bytes, found.modified)
         try:
             if self._failed.get(found.id, ((), ""))[0] == stamp:
                 raise Unreadable(self._failed[found.id][1])
-            return self.content(found, skips)
+            return read()
         except Skip as skip:
             self._refuse(found.path, skip.reason)
             skips.skip(found.path, skip.reason, named=skip.named)
@@ -118,10 +170,22 @@ class Folder(Source):
             raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Yield each file's id and its {"bytes", "modified"}, without reading the file."""
+        """Yield each file's id and its {"bytes", "modified"}, without reading the file.
+
+        The id of a container with entries has `!/` at its end.
+        """
         for found in walk(self.path, SkipReport(), self.left_out):
-            if self._chosen is None or found.id in self._chosen:
-                yield found.id, found.stamp()
+            key = _key(found, container_kind(found.path))
+            if self._chosen is None or key in self._chosen:
+                yield key, found.stamp()
+
+    def entries_of(self, id: str) -> set[str]:
+        """Return the ids of the entries of a container, whose id has `!/` at its end; empty if it is not there."""
+        for file in walk(self.path, SkipReport(), self.left_out):
+            if file.id + MARK == id:
+                with suppress(DataError, OSError):
+                    return {file.entry(entry).id for entry in entries(file.path)}
+        return set()
 
     def only(self, ids: Container[str], empty: Container[str] = ()) -> Self:
         """Return this folder restricted to these ids; files in `empty` are documents even without content."""
@@ -139,14 +203,30 @@ class Folder(Source):
 def majority(path: Path) -> str | None:
     """Return "text" or "image", whichever most of the first files are; None if there are neither."""
     votes = {"text": 0, "image": 0}
-    for found in islice(walk(path, SkipReport()), SURVEYED):
-        start = raw_head(found.path)
+
+    def vote(content: Path | bytes, start: bytes, name: str) -> None:
         if is_image(start):
             votes["image"] += 1
-        elif kind_of(found.path, start, found.path.name) is not None:
+        elif kind_of(content, start, name) is not None:
             votes["text"] += 1
+
+    for found in islice(walk(path, SkipReport()), SURVEYED):
+        if container_kind(found.path) is not None:
+            for entry in _surveyed(found.path):
+                vote(entry.raw, entry.raw[:HEAD_BYTES], entry.name)
+        else:
+            vote(found.path, raw_head(found.path), found.path.name)
     best = max(votes, key=lambda kind: votes[kind])  # a tie goes to texts, which come first
     return best if votes[best] else None
+
+
+def _surveyed(path: Path) -> list[Entry]:
+    """Return the first entries of a container, as far as they can be read."""
+    found: list[Entry] = []
+    with suppress(DataError, OSError):
+        for entry in islice(entries(path), SURVEYED_ENTRIES):
+            found.append(entry)  # noqa: PERF402  those before an error count
+    return found
 
 
 def walk(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from hashret.documents import Content
-from hashret.images import decoded
+import numpy as np
+
+from hashret.images import decoded, load
+from hashret.readers.archives import container_kind
 from hashret.readers.base import USUAL, Fields
 from hashret.readers.decode import raw_head
-from hashret.readers.folder import Folder, Found, majority
+from hashret.readers.folder import Folder, Found, Read, majority
 from hashret.readers.magic import is_image
 from hashret.readers.skip_report import Skip, SkipReport
 
@@ -31,10 +32,18 @@ class Images(Folder):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the folder has more images than texts, or the file is an image."""
-        return majority(path) == "image" if path.is_dir() else is_image(raw_head(path))
+        """Whether a folder or container has more images than texts, or the file is an image."""
+        if path.is_dir() or container_kind(path) is not None:
+            return majority(path) == "image"
+        return is_image(raw_head(path))
 
-    def content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]]:
+    def entry(self, raw: bytes, found: Found, skips: SkipReport) -> Read:
+        """Return an image of a container, decoded."""
+        if not is_image(raw[:1024]):
+            raise Skip("not an image")
+        return np.asarray(load(raw, found.id)), {}
+
+    def content(self, found: Found, skips: SkipReport) -> Read:
         """Return the path of an image. Decodes each file once to check it."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:

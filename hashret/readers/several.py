@@ -77,6 +77,14 @@ class SeveralFolders(Several):
             for id, stamp in source.stamps():
                 yield prefix + id, stamp
 
+    def entries_of(self, id: str) -> set[str]:
+        """Return the ids of the entries of a container."""
+        for source, prefix in self.parts:
+            assert isinstance(source, Stamped)
+            if id.startswith(prefix) and (found := source.entries_of(id[len(prefix) :])):
+                return {prefix + own for own in found}
+        return set()
+
     def only(self, ids: Container[str], empty: Container[str] = ()) -> Several:
         """Return these sources restricted to these ids; files in `empty` are documents even without content."""
         sources = []

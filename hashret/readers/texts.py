@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from hashret.documents import Content
 from hashret.readers import encodings
+from hashret.readers.archives import container_kind, entries
 from hashret.readers.decode import HEAD_BYTES, looks_like_text, raw_head
 from hashret.readers.extract import extract
-from hashret.readers.folder import Folder, Found, majority, walk
+from hashret.readers.folder import Folder, Found, Read, majority, walk
 from hashret.readers.magic import kind_of
 from hashret.readers.skip_report import Skip, SkipReport
 
@@ -33,31 +32,42 @@ class Texts(Folder):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether the folder has at least as many texts as images, or the file is HTML, a mail or a document."""
-        if path.is_dir():
+        """Whether a folder or container has at least as many texts as images, or it is HTML, a mail or a document."""
+        container = container_kind(path) if path.is_file() else None
+        if path.is_dir() or (container is not None and container.has_names):
             return majority(path) == "text"
+        if container is not None:
+            return any(kind_of(own.raw, own.raw[:HEAD_BYTES], path.stem) not in (None, "text") for own in entries(path))
         return kind_of(path, raw_head(path), path.name) not in (None, "text")
 
-    def content(self, found: Found, skips: SkipReport) -> tuple[Content, Mapping[str, Any]]:
+    def content(self, found: Found, skips: SkipReport) -> Read:
         """Return the text of a file, and its title and other metadata if it has them."""
         if found.bytes > MAX_BYTES:
             raise Skip(f"larger than {MAX_BYTES} bytes", named=True)
         with found.path.open("rb") as stream:
             start = stream.read(HEAD_BYTES)
-            kind = self._kind(found, start)
-            if kind is None:
-                raise Skip("not text")
+            kind = self._kind(found.path, start, found.path.name)
             raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
+        return self._extracted(raw, kind, found, skips)
+
+    def entry(self, raw: bytes, found: Found, skips: SkipReport) -> Read:
+        """Return the text of an entry of a container, as `content` does."""
+        return self._extracted(raw, self._kind(raw, raw[:HEAD_BYTES], found.path.name), found, skips)
+
+    def _extracted(self, raw: bytes, kind: str, found: Found, skips: SkipReport) -> Read:
         text, metadata = extract(raw, kind, found.id, skips, self._settled, self.fields.encoding)
         if not text.strip() and found.id not in self._empty:
             raise Skip("no words")
         return text, metadata
 
-    def _kind(self, found: Found, start: bytes) -> str | None:
-        if not start:
+    def _kind(self, content: Path | bytes, start: bytes, name: str) -> str:
+        """Return the kind of a text. Raises Skip if it is none."""
+        kind = kind_of(content, start, name) if start else "text"
+        if kind is None and looks_like_text(start, self.fields.encoding):
             return "text"
-        kind = kind_of(found.path, start, found.path.name)
-        return "text" if kind is None and looks_like_text(start, self.fields.encoding) else kind
+        if kind is None:
+            raise Skip("not text")
+        return kind
 
     def _settled(self) -> str | None:
         """Return the encoding of the texts of this folder that are neither ASCII nor UTF-8, or None if it is unsure."""
