@@ -7,12 +7,11 @@ of a container is limited in number, depth and bytes, whatever the container say
 from __future__ import annotations
 
 import io
-import os
 import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from hashret.errors import DataError, MissingExtra
@@ -30,6 +29,7 @@ MAX_DIRECTORY = 64 << 20  # bytes of the directory of a zip file
 STEP, READ = 1 << 20, 1 << 16
 COMPRESSIONS = tuple(compressed.MAGICS.values())
 
+_FIRST = {b"P", b"F", *(magic[:1] for magic in compressed.MAGICS)}  # first bytes of the formats but tar
 _FROM = re.compile(rb"From \S+ .{0,80}\d\d:\d\d.{0,40}\d{4}")  # the line before a message in an mbox
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _ID = re.compile(rb"^message-id:\s*<?([^<>\s]{1,200})>?\s*$", re.IGNORECASE | re.MULTILINE)
@@ -84,21 +84,25 @@ class Kind(NamedTuple):
     has_names: bool
 
 
-def container_kind(path: Path) -> Kind | None:
-    """Return what a container is, or None for any other file, such as a document in a zip file."""
+def container_kind(path: Path, start: bytes | None = None) -> Kind | None:
+    """Return what a container is, or None for any other file, such as a document in a zip file.
+
+    `start`: the first bytes of the file, at least LOOK; by default they are read.
+    """
     try:
-        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # this is done for every file of a folder
-        try:
-            kind = _format(start := os.read(file, LOOK))
-            if kind in COMPRESSIONS:
-                start += os.read(file, READ)
-        finally:
-            os.close(file)
+        kind = _format(_start(path, LOOK) if start is None else start)
+        if kind is None:
+            return None
+        if kind in COMPRESSIONS:
+            return Kind(_format(compressed.unpacked_start(_start(path, READ), LOOK)) in READERS)
+        return None if kind == "zip" and kind_of(path, _start(path, LOOK), path.name) is not None else Kind(True)
     except OSError:
         return None
-    if kind in COMPRESSIONS:
-        return Kind(_format(compressed.unpacked_start(start, LOOK)) in ("zip", "tar", "mbox"))
-    return None if kind is None or (kind == "zip" and kind_of(path, start, path.name) is not None) else Kind(True)
+
+
+def _start(path: Path, size: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(size)
 
 
 def container_ids(id: str) -> list[str]:
@@ -118,6 +122,8 @@ def entries(path: Path) -> Iterator[Entry]:
 
 
 def _format(start: bytes) -> str | None:
+    if start[:1] not in _FIRST and start[257:262] != b"ustar":  # most files
+        return None
     if (name := compressed.format_of(start)) is not None:
         return name
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -319,8 +325,3 @@ def _reason(error: Exception) -> str:
 
 
 READERS: dict[str, Callable[[IO[bytes], _Budget], Iterator[Entry]]] = {"zip": _zip, "tar": _tar, "mbox": _mbox}
-
-
-def folder_of(name: str) -> str:
-    """Return the name of the folder that holds an entry, or "" if there is none."""
-    return PurePosixPath(name.rpartition(MARK)[2]).parent.name

@@ -133,7 +133,7 @@ def no_fields(fields: Fields, what: str) -> None:
 
 def portable(name: str) -> str:
     """Return a file name as valid UTF-8: bytes that are not UTF-8 become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def shown(name: object) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import IO, Any, ClassVar, NamedTuple, Self, TypeVar
 
 from hashret.documents import Content, Document
 from hashret.errors import DataError, HashretError, MissingExtra, UsageError
-from hashret.readers.archives import MARK, Entry, Kind, container_kind, entries, folder_of
+from hashret.readers.archives import MARK, Entry, Kind, container_kind, entries
 from hashret.readers.base import USUAL, Fields, Source, log, portable, shown
 from hashret.readers.compressed import SUFFIXES
 from hashret.readers.decode import HEAD_BYTES, raw_head
@@ -48,6 +48,7 @@ class Found(NamedTuple):
         return {"bytes": self.bytes, "modified": self.modified}
 
 
+T = TypeVar("T")
 Read = tuple[Content, Mapping[str, Any]]
 """A content and its metadata."""
 
@@ -60,6 +61,7 @@ class Folder(Source):
     """A folder of files at any depth, or one file; the id of a document is the path relative to the folder."""
 
     holds: ClassVar[str]  # "text" or "image"
+    head_bytes: ClassVar[int] = HEAD_BYTES  # read before `content` is called
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -76,8 +78,8 @@ class Folder(Source):
         """Return the content of an entry of a container, given as bytes, as `content` does."""
 
     @abstractmethod
-    def content(self, found: Found, skips: SkipReport) -> Read:
-        """Return the content of a file, and metadata such as its title.
+    def content(self, found: Found, start: bytes, stream: IO[bytes], skips: SkipReport) -> Read:
+        """Return the content of a file, and metadata such as its title. `start` was read from the stream.
 
         Raises Skip with the reason if the file is no document. Any other exception is allowed: the file is then skipped
         and reported with the reason. What was read only in part, or guessed, is reported to `skips`.
@@ -101,19 +103,24 @@ class Folder(Source):
 
     def _documents(self, skips: SkipReport) -> Iterator[Document]:
         for found in walk(self.path, skips, self.left_out, self._refuse):
-            kind = container_kind(found.path)
-            if self._chosen is not None and _key(found, kind) not in self._chosen:
+            if self._chosen is not None and _key(found, container_kind(found.path)) not in self._chosen:
                 continue
-            if kind is not None:
+            content = self._content(found, lambda found=found: self._opened(found, skips), skips)  # type: ignore[misc]
+            if isinstance(content, Kind):
                 yield from self._entries(found, skips)
-                continue
-            content = self._content(found, lambda found=found: self.content(found, skips), skips)  # type: ignore[misc]
-            if content is not None:
-                yield self._document(found, content, found.path.parent.name)
+            elif content is not None:
+                yield self._document(found, content, found.path)
 
-    def _document(self, found: Found, content: Read, folder: str) -> Document:
-        labels = (folder,) if self.fields.label else ()
-        return Document(found.id, content[0], labels, {**content[1], **found.stamp()})
+    def _opened(self, found: Found, skips: SkipReport) -> Read | Kind:
+        """Return the content of a file, or what a container is."""
+        with found.path.open("rb") as stream:
+            start = stream.read(self.head_bytes)
+            return container_kind(found.path, start) or self.content(found, start, stream, skips)
+
+    def _document(self, found: Found, content: Read, path: Path) -> Document:
+        labels = (path.parent.name,) if self.fields.label else ()
+        stamp = found.stamp()
+        return Document(found.id, content[0], labels, {**content[1], **stamp} if content[1] else stamp)
 
     def _entries(self, file: Found, skips: SkipReport) -> Iterator[Document]:
         """Yield the documents of a container. Each has the stamp of the container."""
@@ -129,12 +136,13 @@ class Folder(Source):
                 read = lambda found=found, raw=entry.raw: self.entry(raw, found, skips)  # noqa: E731
                 content = self._content(found, read, skips)
                 if content is not None:
-                    yield self._document(found, content, folder_of(entry.name) or file.path.parent.name)
+                    inside = Path(entry.name.rpartition(MARK)[2])
+                    yield self._document(found, content, inside if inside.parent.name else file.path)
         except (DataError, OSError) as error:
             self._refuse(file.path, str(error))
             skips.fail(file.id, str(error))
 
-    def _content(self, found: Found, read: Callable[[], Read], skips: SkipReport) -> Read | None:
+    def _content(self, found: Found, read: Callable[[], T], skips: SkipReport) -> T | None:
         """Return the content, or None if it cannot be read for any reason; raise DataError if `strict` is set."""
         stamp = (found.bytes, found.modified)
         try:
@@ -270,14 +278,15 @@ def walk(
         except OSError as error:
             _failed(path, error, skips, refuse)
             continue
-        if stat.S_ISDIR(status.st_mode):
+        mode = status.st_mode
+        if stat.S_ISREG(mode):
+            name = entry.path[prefix:] if os.sep == "/" else entry.path[prefix:].replace(os.sep, "/")
+            yield Found(path, portable(name), status.st_size, status.st_mtime_ns)
+        elif stat.S_ISDIR(mode):
             if _is_index(entry.path, left_out):
                 skips.leave("index")
             else:
                 stack.append(_entries(entry.path, skips, refuse))
-        elif stat.S_ISREG(status.st_mode):
-            name = portable(entry.path[prefix:].replace(os.sep, "/"))
-            yield Found(path, name, status.st_size, status.st_mtime_ns)
         else:
             skips.leave("pipe, socket or device")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Images(Folder):
         "AVIF; with the extra `heic` also HEIC"
     )
     holds: ClassVar[str] = "image"
+    head_bytes: ClassVar[int] = 1024
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
         super().__init__(path, fields)
@@ -43,13 +44,11 @@ class Images(Folder):
             raise Skip("not an image")
         return np.asarray(load(raw, found.id)), {}
 
-    def content(self, found: Found, skips: SkipReport) -> Read:
+    def content(self, found: Found, start: bytes, stream: IO[bytes], skips: SkipReport) -> Read:
         """Return the path of an image. Decodes each file once to check it."""
         stamp = (found.bytes, found.modified)
         if self._sound.get(found.id) == stamp:
             return found.path, {}
-        with found.path.open("rb") as stream:
-            start = stream.read(1024)
         if not is_image(start):
             raise Skip("not an image")
         decoded(found.path)

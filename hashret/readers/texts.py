@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from hashret.readers import encodings
 from hashret.readers.archives import container_kind, entries
@@ -40,14 +40,12 @@ class Texts(Folder):
             return any(kind_of(own.raw, own.raw[:HEAD_BYTES], path.stem) not in (None, "text") for own in entries(path))
         return kind_of(path, raw_head(path), path.name) not in (None, "text")
 
-    def content(self, found: Found, skips: SkipReport) -> Read:
+    def content(self, found: Found, start: bytes, stream: IO[bytes], skips: SkipReport) -> Read:
         """Return the text of a file, and its title and other metadata if it has them."""
         if found.bytes > MAX_BYTES:
             raise Skip(f"larger than {MAX_BYTES} bytes", named=True)
-        with found.path.open("rb") as stream:
-            start = stream.read(HEAD_BYTES)
-            kind = self._kind(found.path, start, found.path.name)
-            raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
+        kind = self._kind(found.path, start, found.path.name)
+        raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
         return self._extracted(raw, kind, found, skips)
 
     def entry(self, raw: bytes, found: Found, skips: SkipReport) -> Read:
