@@ -14,7 +14,7 @@ from hashret.errors import DuplicateIds
 from hashret.hasher import Hasher
 from hashret.images import load, thumbnail
 from hashret.parts import Parts
-from hashret.readers.archives import MARK, container_ids
+from hashret.readers.archives import container_ids
 from hashret.readers.base import Source, Stamped
 from hashret.readers.memory import Memory
 from hashret.readers.remote import Remote
@@ -102,7 +102,7 @@ def changed(source: Stamped, store: Store) -> tuple[Container[str], set[str], in
     entries = _entries(store)
     for id, stamp in source.stamps():
         row = store.find(id)
-        rows = entries.get(id, []) if id.endswith(MARK) else [] if row is None else [row]
+        rows = entries.get(id, []) if row is None else [row]
         if rows and all(_has_stamp(store, row, stamp) for row in rows):
             same += len(rows)
         else:
@@ -115,8 +115,8 @@ def _entries(store: Store) -> dict[str, list[int]]:
     """Return the rows of the entries of each container."""
     found: dict[str, list[int]] = {}
     for row, id in enumerate(store.ids()):
-        if MARK in id and not store.deleted[row]:
-            for container in container_ids(id):
+        for container in container_ids(id):
+            if not store.deleted[row]:
                 found.setdefault(container, []).append(row)
     return found
 

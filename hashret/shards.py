@@ -17,7 +17,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
@@ -35,7 +35,7 @@ from hashret.hasher import BATCH, Hasher
 from hashret.ingest import BATCH_BYTES, append, as_record
 from hashret.parts import Parts, vocabulary_of
 from hashret.plan import Plan, Shard, line_of
-from hashret.readers.archives import MARK
+from hashret.readers.archives import container_ids
 from hashret.readers.base import Source, Stamped
 from hashret.readers.recipes import Recipe, has_recipe, paths_of, pieces_of, recipe_of, source_of, write_packed
 from hashret.store import Store, Transaction
@@ -47,10 +47,16 @@ JOB, HASHER, DOCUMENTS = "job.json", "hasher", "documents.jsonl"
 class _Wanted:
     """The ids of the current shard, and those of files whose entries they are."""
 
-    ids: frozenset[str] = frozenset()
+    def __init__(self) -> None:
+        self.choose(())
+
+    def choose(self, ids: Iterable[str]) -> None:
+        """Set the ids."""
+        self.ids = frozenset(ids)
+        self.files = {file for id in self.ids for file in container_ids(id)}
 
     def __contains__(self, id: Any) -> bool:
-        return id in self.ids or (id.endswith(MARK) and any(own.startswith(id) for own in self.ids))
+        return id in self.ids or id in self.files
 
 
 class Job:
@@ -158,7 +164,7 @@ class Job:
             walk = iter(self.source.only(self._wanted))
         else:
             walk = self._walk[1]
-        self._wanted.ids = frozenset(shard.ids)
+        self._wanted.choose(shard.ids)
         self._walk = (shard.number, walk)
         return walk
 

@@ -106,9 +106,8 @@ def _start(path: Path, size: int) -> bytes:
 
 
 def container_ids(id: str) -> list[str]:
-    """Return the ids of the containers that an id may be an entry of, each with `!/` at its end."""
-    found = [place.end() for place in re.finditer(re.escape(MARK), id)]
-    return [id[:end] for end in found if end < len(id)]
+    """Return the ids of the files that an id may be an entry of."""
+    return [id[: place.start()] for place in re.finditer(re.escape(MARK), id)] if MARK in id else []
 
 
 def entries(path: Path) -> Iterator[Entry]:

@@ -105,16 +105,16 @@ class Stamped(Protocol):
     """A source of files that detects changed files without reading them."""
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Yield each file's id and its {"bytes", "modified"}, also for files that turn out to hold no document.
-
-        A file with several documents, such as a zip file, has `!/` at the end of its id.
-        """
+        """Yield each file's id and its {"bytes", "modified"}, also for files that turn out to hold no document."""
 
     def entries_of(self, id: str) -> set[str]:
-        """Return the ids of the entries of a container, whose id in `stamps` has `!/` at its end."""
+        """Return the ids of the entries of a container, such as a zip file."""
 
     def only(self, ids: Container[str], empty: Container[str] = ()) -> Source:
-        """Return this source restricted to these ids; files in `empty` are documents even without content."""
+        """Return this source restricted to these ids of files and entries.
+
+        Files in `empty` are documents even without content.
+        """
 
 
 def is_text_encoding(name: str) -> bool:

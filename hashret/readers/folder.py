@@ -53,10 +53,6 @@ Read = tuple[Content, Mapping[str, Any]]
 """A content and its metadata."""
 
 
-def _key(found: Found, kind: Kind | None) -> str:
-    return found.id + MARK if kind is not None and kind.has_names else found.id
-
-
 class Folder(Source):
     """A folder of files at any depth, or one file; the id of a document is the path relative to the folder."""
 
@@ -103,7 +99,7 @@ class Folder(Source):
 
     def _documents(self, skips: SkipReport) -> Iterator[Document]:
         for found in walk(self.path, skips, self.left_out, self._refuse):
-            if self._chosen is not None and _key(found, container_kind(found.path)) not in self._chosen:
+            if self._chosen is not None and found.id not in self._chosen:
                 continue
             content = self._content(found, lambda found=found: self._opened(found, skips), skips)  # type: ignore[misc]
             if isinstance(content, Kind):
@@ -178,19 +174,15 @@ class Folder(Source):
             raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
 
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
-        """Yield each file's id and its {"bytes", "modified"}, without reading the file.
-
-        The id of a container with entries has `!/` at its end.
-        """
+        """Yield each file's id and its {"bytes", "modified"}, without reading the file."""
         for found in walk(self.path, SkipReport(), self.left_out):
-            key = _key(found, container_kind(found.path))
-            if self._chosen is None or key in self._chosen:
-                yield key, found.stamp()
+            if self._chosen is None or found.id in self._chosen:
+                yield found.id, found.stamp()
 
     def entries_of(self, id: str) -> set[str]:
-        """Return the ids of the entries of a container, whose id has `!/` at its end; empty if it is not there."""
+        """Return the ids of the entries of a container; empty if it is not there."""
         for file in walk(self.path, SkipReport(), self.left_out):
-            if file.id + MARK == id:
+            if file.id == id:
                 with suppress(DataError, OSError):
                     return {file.entry(entry).id for entry in entries(file.path)}
         return set()
