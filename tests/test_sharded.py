@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from hashret.documents import Document
 from hashret.errors import DataError, DuplicateIds, UsageError
 from hashret.index import Index
 from hashret.readers import read
+
+from .test_archives import tarred, zipped
 
 
 def lines(*records: dict[str, Any]) -> str:
@@ -116,3 +121,35 @@ def test_a_folder_of_texts_stays_one(tmp_path: Path) -> None:
         (tmp_path / name).write_text("wheat, barley\nand rye")
     (tmp_path / "d.csv").write_text("id,text\n1,wheat\n")
     assert hashret.read(tmp_path).name == "texts"
+
+
+def test_records_of_a_zip_or_tar_file(tmp_path: Path) -> None:
+    rows = {"train.csv": "id,text\na,wheat\nb,rye\n", "more/test.csv": "id,text\nc,barley\n"}
+    (tmp_path / "a.zip").write_bytes(zipped([(name, table.encode()) for name, table in rows.items()]))
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(tarred([(name, table.encode()) for name, table in rows.items()])))
+    for name in ("a.zip", "a.tar.gz"):
+        source = read(tmp_path / name)
+        assert source.name == "shards"
+        assert list(source) == list(source) == [Document("a", "wheat"), Document("b", "rye"), Document("c", "barley")]
+    packed = gzip.compress(lines({"text": "wheat"}, {"text": "rye"}).encode())
+    (tmp_path / "b.zip").write_bytes(zipped([("x/part.jsonl.gz", packed)]))
+    assert [document.id for document in read(tmp_path / "b.zip")] == [f"b.zip!/x/part.jsonl.gz:{n}" for n in (1, 2)]
+    (tmp_path / "c.zip").write_bytes(zipped([("x.jsonl", b'{"text" "a"}')]))
+    with pytest.raises(DataError, match=r"c.zip!/x.jsonl, line 1: not JSON"):
+        list(read(tmp_path / "c.zip", source="shards"))
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_a_compressed_table(tmp_path: Path, suffix: str) -> None:
+    packs: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    pack = packs[suffix]
+    item = '{"id": 1, "text": "wheat"}'
+    for name, raw in (("a.csv", "id,text\n1,wheat\n"), ("a.jsonl", item), ("a.json", f"[{item}]")):
+        (tmp_path / f"{name}.{suffix}").write_bytes(pack(raw.encode()))
+        assert list(read(tmp_path / f"{name}.{suffix}")) == [Document("1", "wheat")]
+    (tmp_path / f"a.txt.{suffix}").write_bytes(pack(b"one\ntwo\n"))
+    assert [document.content for document in read(tmp_path / f"a.txt.{suffix}")] == ["one", "two"]
+    if suffix != "bz2":  # no block of it is complete
+        (tmp_path / f"b.csv.{suffix}").write_bytes(pack(b"id,text\n" + b"1,wheat\n" * 9000)[:-30])
+        with pytest.raises(DataError, match=r"is cut short|is damaged"):
+            list(read(tmp_path / f"b.csv.{suffix}"))

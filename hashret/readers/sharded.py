@@ -1,8 +1,10 @@
-"""Source of a folder of JSON lines, JSON, CSV or Parquet files: the shards of one collection."""
+"""Source of a folder, or a zip or tar file, of JSON lines, JSON, CSV or Parquet files: the shards of one collection."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +12,11 @@ from urllib.parse import unquote
 
 from hashret.documents import Document
 from hashret.errors import DataError, MissingExtra
-from hashret.readers.base import USUAL, Fields, Source, log, shown
+from hashret.readers import compressed
+from hashret.readers.archives import MARK, container_kind, entries
+from hashret.readers.base import USUAL, Fields, Source, log, portable, shown
 from hashret.readers.delimited import Delimited
-from hashret.readers.folder import SURVEYED, Found, walk
+from hashret.readers.folder import SURVEYED, SURVEYED_ENTRIES, Found, walk
 from hashret.readers.json_items import Json
 from hashret.readers.parquet import Parquet
 from hashret.readers.records import JsonLines, Records
@@ -20,6 +24,7 @@ from hashret.readers.rules import Rules
 from hashret.readers.skip_report import SkipReport
 
 FORMATS: dict[str, type[Records]] = {kind.name: kind for kind in (Parquet, Json, JsonLines, Delimited)}
+KEPT = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".jsonlines", ".parquet", *compressed.SUFFIXES}  # in copies
 TABLES = {".csv", ".tsv"}  # other files of a folder may look like a table, but are texts
 MISSING = "__HIVE_DEFAULT_PARTITION__"
 
@@ -27,11 +32,12 @@ MISSING = "__HIVE_DEFAULT_PARTITION__"
 class Sharded(Source):
     """One document per record of all files, which have one format. Ids are those of the records.
 
-    A folder named `key=value` gives its records the field `key`, as a text.
+    An entry of a zip or tar file is read from a temporary file. A folder named `key=value` gives its records the field
+    `key`, as a text.
     """
 
     name: ClassVar[str] = "shards"
-    summary: ClassVar[str] = "a folder of JSON lines, JSON, CSV or Parquet files: the records of all files"
+    summary: ClassVar[str] = "a folder, or a zip or tar file, of JSON lines, JSON, CSV or Parquet: all records"
     settings: ClassVar[frozenset[str]] = frozenset({"encoding", "has_header"})
 
     def __init__(self, path: Path, fields: Fields = USUAL) -> None:
@@ -42,24 +48,28 @@ class Sharded(Source):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Whether most of the first files of a folder are of one of the formats."""
-        if not path.is_dir():
-            return False
-        found = [_format(file.path) for file in islice(walk(path, SkipReport()), SURVEYED)]
+        """Whether most of the first files of a folder, or of the entries of a container, are of one of the formats."""
+        if path.is_file():
+            kind = container_kind(path)
+            if kind is None or not kind.has_names:
+                return False
+        with closing(_files(path, SkipReport(), None)) as files:
+            found = [_format(file.path) for file in islice(files, SURVEYED if path.is_dir() else SURVEYED_ENTRIES)]
         return sum(name is not None for name in found) > len(found) / 2
 
     def __iter__(self) -> Iterator[Document]:
-        files = list(self.files())
+        number = 0
+        for _, shard in self.files():
+            number += 1
+            yield from shard
         if not self._told:
             self._told = True
-            log.info("%s: reading the records of %d files", shown(self.path), len(files))
-        for _, shard in files:
-            yield from shard
+            log.info("%s: read the records of %d files", shown(self.path), number)
 
     def files(self) -> Iterator[tuple[Found, Records]]:
         """Yield each file with its reader. Raises DataError if there is none, or if their formats differ."""
         skips, format = SkipReport(), ""
-        for found in walk(self.path, skips, self.left_out):
+        for found in _files(self.path, skips, self.left_out):
             name = _format(found.path)
             if name is None or not found.bytes:
                 skips.skip(found.path, "no records" if found.bytes else "empty", named=True)
@@ -98,6 +108,24 @@ class Sharded(Source):
                 if document.id in found:
                     found[document.id].append(file.id)
         return found
+
+
+def _files(path: Path, skips: SkipReport, left_out: Path | None) -> Generator[Found]:
+    """Yield the files of a folder, or the entries of a container, each in a file that is there until the next one."""
+    if path.is_dir():
+        yield from walk(path, skips, left_out)
+        return
+    with tempfile.TemporaryDirectory(prefix="hashret-") as folder:
+        for number, entry in enumerate(entries(path)):
+            id = f"{portable(path.name)}{MARK}{entry.name}"
+            if entry.reason:
+                skips.fail(id, entry.reason)
+                continue
+            suffixes = [suffix.lower() for suffix in Path(entry.name).suffixes[-2:]]
+            copy = Path(folder) / "".join([str(number), *(suffix for suffix in suffixes if suffix in KEPT)])
+            copy.write_bytes(entry.raw)
+            yield Found(copy, id, len(entry.raw), 0)
+            copy.unlink()
 
 
 def _format(path: Path) -> str | None:
