@@ -160,7 +160,7 @@ def test_values_of_forms_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["start", "table", "end", "junk"])
-def test_a_damaged_table_of_objects_is_made_again(tmp_path: Path, damage: str) -> None:
+def test_a_pdf_with_a_damaged_end_is_read(tmp_path: Path, damage: str) -> None:
     raw = pdf(lines("first"), lines("second"))
     raw = {
         "start": b"junk\n" * 20 + raw,
@@ -169,6 +169,50 @@ def test_a_damaged_table_of_objects_is_made_again(tmp_path: Path, damage: str) -
         "junk": raw + bytes(2000),
     }[damage]
     assert only(tmp_path, raw) == "first\n\nsecond"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text", "missing"),
+    [
+        (b"12 0 obj\n<< /Type /Page", b"12 0 obj\n<< /Type /Pxge", "first\n\nthird", "1 of 3 pages cannot be read"),
+        (b"/Kids [10 0 R 12 0 R", b"/Kids [10 0 R 99 0 R", "first\n\nthird", "1 of 3 pages cannot be read"),
+        (b"/Contents 13", b"/Contents 99", "first\n\nthird", "1 of 3 pages has no text"),
+        (b"/Count 3", b"/Count 9", "first\n\nsecond\n\nthird", "6 of 9 pages cannot be read"),
+        (b"/MediaBox [0 0 612 792]", b"/MxdiaBox [0 0 612 792]", "first\n\nsecond\n\nthird", ""),
+        (b"/Type /Font ", b"/Txpe /Fxnt ", "first\n\nsecond\n\nthird", ""),
+    ],
+)
+def test_a_damaged_page_costs_that_page(
+    tmp_path: Path, old: bytes, new: bytes, text: str, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = pdf(lines("first"), lines("second"), lines("third"))
+    assert old in raw
+    assert only(tmp_path, raw.replace(old, new)) == text
+    assert (f"read 1 file in part: file ({missing})" if missing else "") in caplog.text
+
+
+def test_tags_in_a_pdf_are_text(tmp_path: Path) -> None:
+    text = "see <https://example.org> for\n<a><b/></a> 1 < 2"
+    assert only(tmp_path, pdf(lines(*text.split("\n")))) == text
+
+
+def test_characters_without_a_meaning_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert only(tmp_path, pdf(lines("first"), lines("sec\x01\x07ond"))).startswith("first\n\nsec")
+    assert "file (1 of 2 pages has characters that cannot be read)" in caplog.text
+
+
+def test_comments_and_attached_files_of_a_pdf(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    objects = [
+        b"<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (a comment) >>",
+        b"<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /Contents (a link) >>",
+        b"<< /Type /Filespec /F (a.txt) /EF << /F 13 0 R >> >>",
+        b"<< /Type /EmbeddedFile /Length 4 >>\nstream\ntext\nendstream",
+    ]
+    names = b"/Names << /EmbeddedFiles << /Names [(a.txt) 12 0 R] >> >>"
+    assert only(tmp_path, pdf(lines("text"), objects=objects, page=b"/Annots [10 0 R 11 0 R]", form=names)) == (
+        "text\na comment"
+    )
+    assert "attachments that were not read: 1" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -186,14 +230,14 @@ def test_a_damaged_table_of_objects_is_made_again(tmp_path: Path, damage: str) -
     ],
 )
 def test_words_that_a_line_end_breaks_are_joined(written: str, text: str) -> None:
-    from hashret.worker.office import mended
+    from hashret.worker.pdf import mended
 
     assert mended(written) == text
 
 
 @given(st.text(alphabet="ab-\n\xad A1é."))
 def test_joining_loses_no_letters(text: str) -> None:
-    from hashret.worker.office import mended
+    from hashret.worker.pdf import mended
 
     def letters(text: str) -> str:
         return "".join(filter(str.isalnum, text))
@@ -203,12 +247,11 @@ def test_joining_loses_no_letters(text: str) -> None:
 
 def test_broken_words_and_ligatures_of_a_pdf(tmp_path: Path) -> None:
     assert only(tmp_path, pdf(lines("the commission exam-", "ined it"))) == "the commission examined it"
-    names = b"/Encoding << /Type /Encoding /Differences [97 /f_i /fi] >>"
     mapped = b"1 beginbfchar\n<61> <FB01>\nendbfchar\n"
     table = b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap\n1 begincodespacerange <00> <ff> "
     table += b"endcodespacerange\n" + mapped + b"endcmap end end"
     stream = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(table), table)
-    raw = pdf(lines("a"), objects=[stream], font=names + b" /ToUnicode 10 0 R")
+    raw = pdf(lines("a"), objects=[stream], font=b"/ToUnicode 10 0 R")
     assert only(tmp_path, raw) == "fi"
 
 
@@ -256,7 +299,7 @@ def test_a_mail_has_a_title_and_the_texts_that_are_attached(tmp_path: Path, capl
     )
     assert document.metadata["title"] == "The harvest"
     assert document.metadata["date"] == "2026-01-05T10:00:00+01:00"
-    assert "attachments of mails that were not read: 1" in caplog.text
+    assert "attachments that were not read: 1" in caplog.text
     assert "read 2 files in part: a.eml!/bad.pdf (" in caplog.text
     assert "a.eml!/scan.pdf (pages without text, such as scans)" in caplog.text
 
@@ -268,7 +311,7 @@ def test_mails_in_mails_are_read_to_a_depth(tmp_path: Path, caplog: pytest.LogCa
         outer.add_attachment(mail)
         mail = outer
     assert only(tmp_path, mail.as_bytes(), "a.eml").count("Dear all") == 6
-    assert "attachments of mails that were not read: 1" in caplog.text
+    assert "attachments that were not read: 1" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -298,9 +341,10 @@ def test_documents_without_the_extra_are_skipped(
     mail.add_attachment(FILES["pdf"][0], maintype="application", subtype="pdf", filename="a.pdf")
     (tmp_path / "b.eml").write_bytes(mail.as_bytes())
     monkeypatch.setitem(sys.modules, "xberg", None)
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
     assert [document.content for document in read(tmp_path)] == ["The harvest\nDear all"]
     assert "skipped 1 file (missing package: pip install 'hashret[documents]'): .pdf 1" in caplog.text
-    assert "b.eml!/a.pdf (reading documents needs xberg" in caplog.text
+    assert "b.eml!/a.pdf (reading PDF needs pypdfium2" in caplog.text
     with pytest.raises(DataError, match=r"pip install 'hashret\[documents\]'"):
         list(read(tmp_path / "a.pdf"))
 

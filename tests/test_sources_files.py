@@ -184,6 +184,7 @@ def test_a_mixed_folder_is_what_most_of_it_is(tmp_path: Path, caplog: pytest.Log
 
 
 def test_what_is_no_text_is_told_once_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "hashret")
     write(tmp_path, a_txt="text", b_bin=b"\0\1\2", c_bin=b"\x7fELF\0", d_exe=b"MZ\0", e_txt="", f_txt=" \n")
     source = read(tmp_path)
     assert next(iter(source)).id == "a.txt"
@@ -204,6 +205,7 @@ def test_a_text_with_some_control_characters_is_a_text(tmp_path: Path) -> None:
 
 @posix_only("names of two lines")
 def test_a_log_line_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", "hashret")
     write(tmp_path, a_txt="text")
     (tmp_path / "x.new\nline").write_bytes(b"\0")
     for number in range(9):

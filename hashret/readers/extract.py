@@ -9,7 +9,7 @@ from hashret.errors import DataError, MissingExtra
 from hashret.readers.decode import HEAD_BYTES, decode
 from hashret.readers.magic import kind_of
 from hashret.readers.mail import Attachment, read_mail
-from hashret.readers.office import text_of_document
+from hashret.readers.office import ATTACHED, text_of_document, text_of_pdf
 from hashret.readers.page import text_of_page
 from hashret.readers.skip_report import Skip, SkipReport
 
@@ -43,6 +43,8 @@ def extract(
         mail = read_mail(raw, skips, settle, encoding)
         own = _Attachments(name, skips, settle, encoding, depth + 1)
         text, metadata = "\n\n".join(filter(None, [mail.text, *map(own.text, mail.attachments)])), mail.metadata
+    elif kind == "pdf":
+        text = text_of_pdf(raw, name, skips)
     else:
         text, metadata = text_of_document(raw, kind, name, skips)
     if metadata.get("title"):
@@ -64,7 +66,7 @@ class _Attachments:
         raw, name = attachment.raw, attachment.name
         kind = "mail" if attachment.type == "message/rfc822" else kind_of(raw, raw[:HEAD_BYTES], name)
         if kind is None or self.depth > MAX_DEPTH or not self.left:
-            self.skips.note("attachments of mails that were not read")
+            self.skips.note(ATTACHED)
             return ""
         where = f"{self.name}!/{name or attachment.type}"
         try:

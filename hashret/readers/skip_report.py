@@ -46,8 +46,9 @@ class SkipReport:
         self.parts[f"{shown(name)} ({shown(missing)})"] += 1
 
     def note(self, what: str, number: int = 1) -> None:
-        """Count something else to report, such as "documents with an empty text"."""
-        self.notes[what] += number
+        """Count something else to report, such as "documents with an empty text"; nothing for 0."""
+        if number:
+            self.notes[what] += number
 
     def leave(self, kind: str) -> None:
         """Count a file or folder that is left out by rule, such as "hidden"."""

@@ -21,6 +21,7 @@ FUNCTIONS = frozenset(
         "hashret.worker.office:text",
         "hashret.worker.page:text",
         "hashret.worker.parquet:arrow_rows",
+        "hashret.worker.pdf:text",
         "hashret.worker.parquet:count",
         "hashret.worker.parquet:rows",
     }

@@ -1,4 +1,4 @@
-"""Extract the text of PDF, office files, books and mails of Outlook with xberg. Runs in a worker."""
+"""Extract the text of office files, books and mails of Outlook with xberg. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from hashret.errors import need
 from hashret.worker.frames import Refused
 
-xberg = need("xberg", "documents", "reading documents")
+xberg = need("xberg", "documents", "reading office files")
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN = "application/vnd.oasis.opendocument."
 TYPES = {
-    "pdf": "application/pdf",
+    "pdf": "application/pdf",  # only those that PDFium refuses
     "docx": _OFFICE + "wordprocessingml.document",
     "pptx": _OFFICE + "presentationml.presentation",
     "xlsx": _OFFICE + "spreadsheetml.sheet",
@@ -31,10 +31,6 @@ TYPES = {
 }
 MAX_NUMBER = 10_000_000  # cells of tables, steps; time and memory are limited by the worker
 
-_BROKEN = re.compile(r"(\w*[^\W\d_A-Z])(-|\u00ad)[ \t]*\n[ \t]*([^\W\d_]\w*)")
-_WORD = re.compile(r"\w+(?:-\w+)*")
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
-_KEPT = ("well", "self")  # first parts of many words that are written with a hyphen
 _PLACEHOLDER = {  # what the library writes for what has no text
     "rtf": re.compile(r"^\[Image: image\]$", re.MULTILINE),
     "docx": re.compile(r"\[\^\d+\]"),
@@ -44,10 +40,10 @@ _BLANK = re.compile(r"\n{3,}")
 
 
 def text(raw: bytes, kind: str, most: int) -> tuple[Any, bytes]:
-    """Return {"metadata", "notes", "pages", "blank"} of a document and its text as UTF-8.
+    """Return {"metadata", "hidden", "notes"} of a document and its text as UTF-8.
 
-    `pages` and `blank` are the number of pages of a PDF and of those without text; `notes` say what could not be read.
-    Raises Refused if a zip file unpacks to more than `most` bytes.
+    `hidden` says whether there are hidden sheets, and `notes` what could not be read. Raises Refused if a zip file
+    unpacks to more than `most` bytes.
     """
     try:
         result = asyncio.run(_extract(raw, kind, most))
@@ -58,15 +54,10 @@ def text(raw: bytes, kind: str, most: int) -> tuple[Any, bytes]:
     (document,) = result.results[:1]
     found, about = document.content.replace("\r\n", "\n"), document.metadata
     hidden = (about.additional or {}).get("hidden_sheets")
-    pages = document.pages if kind == "pdf" and document.pages else []
-    if kind == "pdf":
-        found = mended(found.translate(_LIGATURES))
-    elif kind in _PLACEHOLDER:
+    if kind in _PLACEHOLDER:
         found = _PLACEHOLDER[kind].sub("", found)
     facts: dict[str, Any] = {
         "metadata": {"title": about.title} if kind == "epub" and about.title else {},
-        "pages": len(pages),
-        "blank": sum(not page.content.strip() for page in pages),
         "hidden": bool(hidden),
         "notes": [own.message for own in document.processing_warnings if own.source != "ocr"],
     }
@@ -89,9 +80,6 @@ async def _extract(raw: bytes, kind: str, most: int) -> Any:
     config = xberg.ExtractionConfig(
         use_cache=False,
         disable_ocr=True,
-        # tables of a PDF would come a second time, with their text mixed
-        pdf_options=xberg.PdfConfig(extract_tables=False, extract_metadata=False),
-        pages=xberg.PageConfig(extract_pages=True) if kind == "pdf" else None,
         security_limits=limits,
         concurrency=xberg.ConcurrencyConfig(max_threads=1),
     )
@@ -111,27 +99,6 @@ def _mail(about: Any) -> dict[str, str]:
         "date": about.created_at,
     }
     return {name: value for name, value in named.items() if value}
-
-
-def mended(text: str) -> str:
-    """Join words that a line end breaks: "exam-", "ined". A hyphen that belongs to the word stays.
-
-    It belongs to the word if the text has the word with a hyphen elsewhere, or has both parts as words but not both
-    together, or if the second part begins with a capital letter.
-    """
-    words = set(_WORD.findall(_BROKEN.sub(" ", text).lower()))
-
-    def join(found: re.Match[str]) -> str:
-        first, mark, second = found.groups()
-        one, other = first.lower(), second.lower()
-        whole, parted = one + other in words, f"{one}-{other}" in words
-        if mark == "-" and (
-            second[0].isupper() or parted or (not whole and (one in _KEPT or (one in words and other in words)))
-        ):
-            return f"{first}-{second}"
-        return first + second
-
-    return _BROKEN.sub(join, text)
 
 
 def _reason(message: str) -> str:
