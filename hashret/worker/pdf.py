@@ -19,14 +19,14 @@ _BROKEN = re.compile(r"(\w*[^\W\d_A-Z])(-|\u00ad)[ \t]*\n[ \t]*([^\W\d_]\w*)")
 _WORD = re.compile(r"\w+(?:-\w+)*")
 _KEPT = ("well", "self")  # first parts of many words that are written with a hyphen
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
-_UNREADABLE = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd\ufffe\uffff\ue000-\uf8ff]+")
+_UNREADABLE = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd\ufffe\uffff]+")
 
 
 def text(raw: bytes) -> tuple[Any, bytes]:
     """Return numbers, and the text of all pages as UTF-8. Values of form fields and comments follow the text of a page.
 
-    The numbers: "pages", those that are "damaged", "blank" or "unreadable" (they have characters without a meaning, from
-    a damaged font or stream), "attachments", and 1 for "refused" if PDFium cannot open the file.
+    The numbers are "pages", those that are "damaged" or "blank" or have "unreadable" characters, "attachments", and 1
+    for "refused" if PDFium cannot open the file.
     """
     counts = dict.fromkeys(("pages", "damaged", "blank", "unreadable", "attachments", "refused"), 0)
     try:
