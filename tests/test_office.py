@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from email.message import EmailMessage
 from pathlib import Path
@@ -113,6 +114,17 @@ def test_all_texts_of_a_word_file(tmp_path: Path) -> None:
     files = {"word/footnotes.xml": notes, "word/_rels/document.xml.rels": relations({"footnotes": "footnotes.xml"})}
     words = only(tmp_path, docx(body, files)).split()
     assert words == ["control", "inserted", "linked", "field", "merged", "noted", "footnote"]
+
+
+def test_headings_images_and_notes_of_a_word_file_are_their_text_only(tmp_path: Path) -> None:
+    names = f'xmlns:w="{SCHEMAS}/wordprocessingml/2006/main"'
+    style = '<w:style w:type="paragraph" w:styleId="Heading1"><w:name w:val="heading 1"/></w:style>'
+    files = {
+        "word/styles.xml": f"{HEAD}<w:styles {names}>{style}</w:styles>",
+        "word/_rels/document.xml.rels": relations({"styles": "styles.xml"}),
+    }
+    heading = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>A heading (one)</w:t></w:r></w:p>'
+    assert only(tmp_path, docx(heading + paragraphs("text"), files)).split() == ["A", "heading", "(one)", "text"]
 
 
 # Sheets
@@ -263,13 +275,14 @@ def test_the_code_page_of_a_font_counts(tmp_path: Path) -> None:
     assert only(tmp_path, raw) == "мир"
 
 
-def test_a_mail_of_outlook_has_its_headers_as_metadata(tmp_path: Path) -> None:
-    attached = {"a.txt": b"attached text", "b.docx": docx(paragraphs("inside"))}
+def test_a_mail_of_outlook_has_its_headers_as_metadata(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    attached = {"a.txt": b"attached text", "b.docx": docx(paragraphs("inside")), "c.bin": b"\0\1"}
     (tmp_path / "a.msg").write_bytes(msg("The subject", "Dear all", attached))
     (document,) = read(tmp_path)
     assert document.metadata["title"] == "The subject"
     assert document.metadata["from"] == "Anna <anna@example.org>"
     assert {"attached", "inside"} <= set(str(document.content).split())
+    assert "attachments that were not read: 1" in caplog.text
 
 
 def eml() -> EmailMessage:
@@ -396,6 +409,16 @@ def test_nothing_is_written_or_printed(
     assert len(list(read(files))) == len(FILES)
     assert list(home.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_quiet_run_prints_nothing(tmp_path: Path) -> None:
+    for kind, (raw, _) in FILES.items():
+        (tmp_path / f"a.{kind}").write_bytes(raw)
+        (tmp_path / f"damaged.{kind}").write_bytes(raw[: len(raw) // 2] + bytes(20) + raw[len(raw) // 2 :])
+        (tmp_path / f"cut.{kind}").write_bytes(raw[:-30])
+    command = [sys.executable, "-m", "hashret", "index", str(tmp_path), "-i", str(tmp_path / "index"), "--quiet"]
+    done = subprocess.run([*command, "--encoder", "lsh", "--bits", "8"], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_no_document_is_fetched_from_a_network(tmp_path: Path) -> None:

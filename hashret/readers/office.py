@@ -50,6 +50,7 @@ def text_of_document(raw: bytes, kind: str, name: str, skips: SkipReport) -> tup
     about, text = worker.call("hashret.worker.office:text", len(raw), raw, kind=kind, most=MAX_UNPACKED)
     if about["hidden"]:
         skips.note("files with hidden sheets, which were read too")
+    skips.note(ATTACHED, about["attachments"])
     for note in about["notes"]:
         skips.part(name, note)
     return text.decode(), about["metadata"]

@@ -29,21 +29,24 @@ TYPES = {
     "xls": "application/vnd.ms-excel",
     "msg": "application/vnd.ms-outlook",
 }
+SHEETS = ("xlsx", "xls", "ods")
 MAX_NUMBER = 10_000_000  # cells of tables, steps; time and memory are limited by the worker
 
-_PLACEHOLDER = {  # what the library writes for what has no text
-    "rtf": re.compile(r"^\[Image: image\]$", re.MULTILINE),
-    "docx": re.compile(r"\[\^\d+\]"),
-}
+_ADDED = (  # what the library adds to the text, and what stays of it
+    (re.compile(r" \(style_name: [^\n]*\)$", re.MULTILINE), ""),
+    (re.compile(r"^\[Image: image\]$", re.MULTILINE), ""),
+    (re.compile(r"^\[Image: (.*)\]$", re.MULTILINE), r"\1"),  # the description of an image
+    (re.compile(r"\[\^\d+\]"), ""),  # the number of a footnote
+)
 _HEADERS = re.compile(r"\A(?:(?:Subject|From|To|CC|BCC|Date): .*\n?)+", re.IGNORECASE)
 _BLANK = re.compile(r"\n{3,}")
 
 
 def text(raw: bytes, kind: str, most: int) -> tuple[Any, bytes]:
-    """Return {"metadata", "hidden", "notes"} of a document and its text as UTF-8.
+    """Return {"metadata", "hidden", "attachments", "notes"} of a document and its text as UTF-8.
 
-    `hidden` says whether there are hidden sheets, and `notes` what could not be read. Raises Refused if a zip file
-    unpacks to more than `most` bytes.
+    `hidden` says whether there are hidden sheets, `attachments` how many of a mail were not read, and `notes` what else
+    could not be read. Raises Refused if a zip file unpacks to more than `most` bytes.
     """
     try:
         result = asyncio.run(_extract(raw, kind, most))
@@ -54,18 +57,21 @@ def text(raw: bytes, kind: str, most: int) -> tuple[Any, bytes]:
     (document,) = result.results[:1]
     found, about = document.content.replace("\r\n", "\n"), document.metadata
     hidden = (about.additional or {}).get("hidden_sheets")
-    if kind in _PLACEHOLDER:
-        found = _PLACEHOLDER[kind].sub("", found)
+    found = "\n".join(line.strip() for line in found.split("\n"))
     facts: dict[str, Any] = {
         "metadata": {"title": about.title} if kind == "epub" and about.title else {},
         "hidden": bool(hidden),
+        "attachments": 0,
         "notes": [own.message for own in document.processing_warnings if own.source != "ocr"],
     }
     if kind == "msg":
         found = _HEADERS.sub("", found)
         facts["metadata"] = _mail(about)
-    if kind in ("xlsx", "xls", "ods", "msg"):
-        found = "\n".join(line.strip() for line in found.split("\n"))
+        names = json.loads(str(about.format)).get("attachments") or []
+        facts["attachments"] = sum(f"\n{name}\n" not in found for name in names)
+    elif kind not in SHEETS:
+        for pattern, rest in _ADDED:
+            found = pattern.sub(rest, found)
     return facts, _BLANK.sub("\n\n", found).strip().encode("utf-8", "replace")
 
 
