@@ -14,11 +14,13 @@ import gzip
 import io
 import json
 import logging
+import lzma
 import os
 import random
 import resource
 import signal
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
@@ -70,6 +72,12 @@ def samples() -> list[Sound]:
         "i.eml": _mail(),
         "j-images-idx3-ubyte": b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (2, 4, 4)) + bytes(32),
     }
+    containers = {
+        "k.zip": office.packed({"a.txt": "one two", "b/c.html": page, "d.zip": office.packed({"e.txt": "three"})}),
+        "l.tar.gz": _tar({"a.txt": b"one two", "b.eml": _mail()}),
+        "m.mbox": b"From a@example.org Mon Jan  5 10:00:00 2026\n" + _mail() + b"\n",
+        "n.txt.xz": lzma.compress(b"one two three"),
+    }
     documents = {
         "docx": office.docx(office.paragraphs("R&D", "second") + "<w:tbl><w:tr><w:tc/></w:tr></w:tbl>"),
         "pptx": office.pptx(["first", "second"], notes="notes"),
@@ -82,7 +90,13 @@ def samples() -> list[Sound]:
         "xls": office.xls([["a", "b"]], hidden="c"),
         "msg": office.msg("subject", "body", {"a.txt": b"attached", "b.docx": office.docx(office.paragraphs("in"))}),
     }
-    found = {**texts, **{f"document.{kind}": raw for kind, raw in documents.items()}, **_images(), **_arrays()}
+    found = {
+        **texts,
+        **containers,
+        **{f"document.{kind}": raw for kind, raw in documents.items()},
+        **_images(),
+        **_arrays(),
+    }
     return [Sound(name, raw) for name, raw in found.items()]
 
 
@@ -96,6 +110,16 @@ def _mail() -> bytes:
     mail.add_attachment(b"attached", maintype="text", subtype="plain", filename="ü.txt")
     mail.add_attachment(inner)
     return mail.as_bytes()
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, raw in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(raw)
+            archive.addfile(entry, io.BytesIO(raw))
+    return out.getvalue()
 
 
 def _images() -> dict[str, bytes]:

@@ -275,6 +275,11 @@ def test_the_code_page_of_a_font_counts(tmp_path: Path) -> None:
     assert only(tmp_path, raw) == "мир"
 
 
+def test_an_rtf_file_may_have_bytes_that_are_not_ascii(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert only(tmp_path, rb"{\rtf1\ansi\ansicpg1252 " + "Grüße".encode("cp1252") + b"}") == "Grüße"
+    assert "in part" not in caplog.text
+
+
 def test_a_mail_of_outlook_has_its_headers_as_metadata(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     attached = {"a.txt": b"attached text", "b.docx": docx(paragraphs("inside")), "c.bin": b"\0\1"}
     (tmp_path / "a.msg").write_bytes(msg("The subject", "Dear all", attached))

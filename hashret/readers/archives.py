@@ -150,7 +150,7 @@ def _entries(stream: IO[bytes], prefix: str, budget: _Budget, depth: int) -> Ite
         yield from _inside(READERS[str(kind)](stream, budget), prefix, budget, depth)
     except Exhausted:
         raise
-    except _ERRORS as error:
+    except Exception as error:  # noqa: BLE001  damage may make the libraries raise anything
         yield Entry(prefix, reason=_reason(error))
 
 

@@ -48,6 +48,8 @@ def text(raw: bytes, kind: str, most: int) -> tuple[Any, bytes]:
     `hidden` says whether there are hidden sheets, `attachments` how many of a mail were not read, and `notes` what else
     could not be read. Raises Refused if a zip file unpacks to more than `most` bytes.
     """
+    if kind == "rtf" and b"\\bin" not in raw:  # the library replaces what is not ASCII
+        raw = re.sub(rb"[\x80-\xff]", lambda found: b"\\'%02x" % found[0][0], raw)
     try:
         result = asyncio.run(_extract(raw, kind, most))
     except RuntimeError as error:
