@@ -191,6 +191,8 @@ def test_the_figures_are_those_of_the_runs() -> None:
     assert (ROOT / "docs" / "durability.md").read_text("utf-8").endswith(f"\n{store.summary(read_runs(store.RUNS))}\n")
     files = import_module("bench_files")
     assert (ROOT / "docs" / "files.md").read_text("utf-8").endswith(f"\n{files.summary(read_runs(files.RUNS))}\n")
+    soak = import_module("soak_readers")
+    assert (ROOT / "docs" / "limits.md").read_text("utf-8").endswith(f"\n{soak.summary(read_runs(soak.RUNS))}\n")
     quality = import_module("bench_quality")
     assert quality.summary(read_runs(quality.RUNS)) in (ROOT / "README.md").read_text("utf-8")
 
