@@ -116,11 +116,14 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         read(tmp_path, label="folder")
 
 
-def test_a_folder_of_texts_stays_one(tmp_path: Path) -> None:
+def test_a_folder_of_texts_stays_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.txt", "b.md", "c.txt"):
         (tmp_path / name).write_text("wheat, barley\nand rye")
     (tmp_path / "d.csv").write_text("id,text\n1,wheat\n")
-    assert hashret.read(tmp_path).name == "texts"
+    source = hashret.read(tmp_path)
+    assert source.name == "texts"
+    assert len(list(source)) == 4
+    assert "files of records, each read as one text; read them by themselves" in caplog.text
 
 
 def test_records_of_a_zip_or_tar_file(tmp_path: Path) -> None:

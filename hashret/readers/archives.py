@@ -1,4 +1,4 @@
-"""Read the entries of containers: zip, tar and mbox, also compressed and inside each other, and compressed files.
+"""Read the entries of containers: zip, tar, mbox, feeds and BibTeX, also inside each other, and compressed files.
 
 An entry is read into memory, one at a time, in the order of the container. Nothing is unpacked to disk. What comes out
 of a container is limited in number, depth and bytes, whatever the container says about itself.
@@ -10,10 +10,11 @@ import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
+from hashret import worker
 from hashret.errors import DataError, MissingExtra
 from hashret.readers import compressed, encodings
 from hashret.readers.base import portable
@@ -29,8 +30,17 @@ MAX_DIRECTORY = 64 << 20  # bytes of the directory of a zip file
 STEP, READ = 1 << 20, 1 << 16
 COMPRESSIONS = tuple(compressed.MAGICS.values())
 
-_FIRST = {b"P", b"F", *(magic[:1] for magic in compressed.MAGICS)}  # first bytes of the formats but tar
+_FIRST = {*(bytes([own]) for own in b"PF<@%\xef\n "), *(magic[:1] for magic in compressed.MAGICS)}  # but of tar
 _FROM = re.compile(rb"From \S+ .{0,80}\d\d:\d\d.{0,40}\d{4}")  # the line before a message in an mbox
+_FEED = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s{0,8}(?:<\?xml[^>]{0,200}>\s{0,8})?(?:<(?:!--[^>]{0,200}|\?xml-stylesheet[^>]{0,200})>\s{0,8}){0,3}"
+    rb"<(?:rss\b|feed\b[^>]{0,400}http://www\.w3\.org/2005/Atom|rdf:RDF\b[^>]{0,400}http://purl\.org/rss/)"
+)
+_BIBTEX = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|%[^\n]{0,200}\n){0,20}@(?:comment|string|preamble|article|book|booklet|conference|inbook|"
+    rb"incollection|inproceedings|manual|mastersthesis|misc|online|phdthesis|proceedings|techreport|unpublished)\s{0,4}[{(]",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _ID = re.compile(rb"^message-id:\s*<?([^<>\s]{1,200})>?\s*$", re.IGNORECASE | re.MULTILINE)
 
@@ -55,6 +65,7 @@ class Entry(NamedTuple):
     raw: bytes = b""
     reason: str = ""
     suffix: str = ""  # of what it is, if its name does not have it
+    metadata: Mapping[str, Any] = {}
 
 
 class Exhausted(DataError):
@@ -129,7 +140,9 @@ def _format(start: bytes) -> str | None:
         return "zip"
     if start[257:262] == b"ustar":
         return "tar"
-    return "mbox" if _FROM.match(start) else None
+    if _FROM.match(start):
+        return "mbox"
+    return "feed" if _FEED.match(start) else "bibtex" if _BIBTEX.match(start) else None
 
 
 def _entries(stream: IO[bytes], prefix: str, budget: _Budget, depth: int) -> Iterator[Entry]:
@@ -258,6 +271,26 @@ def _message(raw: bytes, number: int) -> Entry:
     return Entry(name, _QUOTED.sub(rb"\1", raw), suffix=".eml")
 
 
+def _feed(stream: IO[bytes], budget: _Budget) -> Iterator[Entry]:
+    """Yield the items of a feed as pages."""
+    worker.require("feedparser", "documents", "reading feeds")
+    raw = _read(stream, budget)
+    for number, item in enumerate(worker.call("hashret.worker.feed:items", len(raw), raw)[0], 1):
+        yield Entry(item["name"] or str(number), item["page"].encode("utf-8", "replace"), "", ".html", item["metadata"])
+
+
+def _bibtex(stream: IO[bytes], budget: _Budget) -> Iterator[Entry]:
+    """Yield the entries of a BibTeX file."""
+    worker.require("bibtexparser", "documents", "reading BibTeX")
+    raw = _read(stream, budget)
+    text = raw.decode(encodings.encoding_of(raw, complete=True).name, "replace").encode("utf-8", "replace")
+    found = worker.call("hashret.worker.bibtex:entries", len(text), text)[0]
+    for entry in found["entries"]:
+        yield Entry(entry["name"], entry["text"].encode("utf-8", "replace"), metadata=entry["metadata"])
+    if found["failed"]:
+        raise DataError(f"{found['failed']} entries cannot be read")
+
+
 def _read(stream: IO[bytes], budget: _Budget) -> bytes:
     """Return the bytes of an entry. Raises DataError if they are too many."""
     parts, size = list[bytes](), 0
@@ -323,4 +356,10 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-READERS: dict[str, Callable[[IO[bytes], _Budget], Iterator[Entry]]] = {"zip": _zip, "tar": _tar, "mbox": _mbox}
+READERS: dict[str, Callable[[IO[bytes], _Budget], Iterator[Entry]]] = {
+    "zip": _zip,
+    "tar": _tar,
+    "mbox": _mbox,
+    "feed": _feed,
+    "bibtex": _bibtex,
+}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hashret import worker
 from hashret.errors import DataError, MissingExtra
 from hashret.readers.decode import HEAD_BYTES, decode
 from hashret.readers.magic import kind_of
 from hashret.readers.mail import Attachment, read_mail
+from hashret.readers.notebook import text_of_notebook
 from hashret.readers.office import ATTACHED, text_of_document, text_of_pdf
 from hashret.readers.page import text_of_page
 from hashret.readers.skip_report import Skip, SkipReport
@@ -43,6 +45,10 @@ def extract(
         mail = read_mail(raw, skips, settle, encoding)
         own = _Attachments(name, skips, settle, encoding, depth + 1)
         text, metadata = "\n\n".join(filter(None, [mail.text, *map(own.text, mail.attachments)])), mail.metadata
+    elif kind == "notebook":
+        text = text_of_notebook(raw)
+    elif kind == "subtitles":
+        text = text_of_subtitles(decode(raw, skips, settle, encoding))
     elif kind == "pdf":
         text = text_of_pdf(raw, name, skips)
     else:
@@ -50,6 +56,13 @@ def extract(
     if metadata.get("title"):
         text = f"{metadata['title']}\n{text}".rstrip()
     return text, metadata
+
+
+def text_of_subtitles(text: str) -> str:
+    """Return what is said. Raises worker.Unreadable with the reason, MissingExtra without pysubs2."""
+    worker.require("pysubs2", "documents", "reading subtitles")
+    raw = text.encode("utf-8", "replace")
+    return worker.call("hashret.worker.subtitles:text", len(raw), raw)[1].decode()
 
 
 class _Attachments:

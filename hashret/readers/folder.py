@@ -132,6 +132,7 @@ class Folder(Source):
                 read = lambda found=found, raw=entry.raw: self.entry(raw, found, skips)  # noqa: E731
                 content = self._content(found, read, skips)
                 if content is not None:
+                    content = (content[0], {**content[1], **entry.metadata})
                     inside = Path(entry.name.rpartition(MARK)[2])
                     yield self._document(found, content, inside if inside.parent.name else file.path)
         except (DataError, OSError) as error:

@@ -15,6 +15,7 @@ import ijson
 from hashret.errors import DataError
 from hashret.readers.base import shown
 from hashret.readers.decode import HEAD_BYTES, encoding_of, head, open_bytes, reading
+from hashret.readers.magic import NOTEBOOK
 from hashret.readers.records import MAX_DEPTH, Records, deeper, twice
 from hashret.readers.rules import Record
 from hashret.readers.skip_report import SkipReport
@@ -22,7 +23,6 @@ from hashret.readers.skip_report import SkipReport
 LOOK = 1 << 20  # bytes in which the array is searched for
 MAX_ITEM = 64 << 20  # bytes of one item
 CONTENT = frozenset({"text", "title", "image", "vector"})
-NOTEBOOK = ".ipynb"
 
 
 class Json(Records):

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 from hashret.documents import Document
 from hashret.errors import DataError
 from hashret.images import decoded
-from hashret.readers.base import USUAL, Fields, Source, no_fields, portable, shown
+from hashret.readers.base import USUAL, Fields, Source, log, no_fields, portable, shown
 from hashret.readers.decode import encoding_of, head, lines, looks_like_text
+from hashret.readers.magic import NOTEBOOK
 from hashret.readers.rules import Record, Rules
 from hashret.readers.skip_report import SkipReport
 from hashret.readers.spool import Spool
@@ -91,6 +92,8 @@ class JsonLines(Records):
             return False
         if SUFFIXES & {suffix.lower() for suffix in path.suffixes[-2:]}:  # also if the first line is not JSON
             return looks_like_text(head(path))
+        if path.suffix.lower() == NOTEBOOK:
+            return False
         start = head(path)
         return _OBJECT.match(start.decode(encoding_of(start[:64], complete=False), "replace")) is not None
 
@@ -123,6 +126,7 @@ class Lines(Source):
                 yield Document(f"{name}:{number}", text)
         if not self._told:
             self._told = True
+            log.info("%s: read by lines, each is a document", shown(self.path))
             skips.tell(self.path)
 
 

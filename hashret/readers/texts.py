@@ -15,6 +15,7 @@ from hashret.readers.magic import kind_of
 from hashret.readers.skip_report import Skip, SkipReport
 
 SURVEYED_TEXTS = 500  # files of a folder that settle an unsure encoding
+RECORDS = (".jsonl", ".ndjson", ".csv", ".tsv")  # suffixes of files that hold many documents
 MAX_BYTES = 256 * 2**20  # larger files are skipped, because a file is read in one piece
 
 
@@ -23,8 +24,9 @@ class Texts(Folder):
 
     name: ClassVar[str] = "texts"
     summary: ClassVar[str] = (
-        "a folder at any depth, one document per file: text, HTML, mail (EML); with the extra `documents` also PDF, "
-        "Word, Excel, PowerPoint, OpenDocument, EPUB, RTF and mail of Outlook (MSG)"
+        "a folder at any depth, one document per file: text, HTML, mail (EML), notebooks; the entries of zip, tar and "
+        "mbox files; with the extra `documents` also PDF, Word, Excel, PowerPoint, OpenDocument, EPUB, RTF, mail of "
+        "Outlook (MSG), subtitles, and the entries of feeds (RSS, Atom) and BibTeX"
     )
     holds: ClassVar[str] = "text"
     settings: ClassVar[frozenset[str]] = frozenset({"encoding"})
@@ -53,6 +55,8 @@ class Texts(Folder):
         return self._extracted(raw, self._kind(raw, raw[:HEAD_BYTES], found.path.name), found, skips)
 
     def _extracted(self, raw: bytes, kind: str, found: Found, skips: SkipReport) -> Read:
+        if found.id.endswith(RECORDS):
+            skips.note("files of records, each read as one text; read them by themselves for a document per record")
         text, metadata = extract(raw, kind, found.id, skips, self._settled, self.fields.encoding)
         if not text.strip() and found.id not in self._empty:
             raise Skip("no words")

@@ -13,7 +13,9 @@ _LENGTHS = struct.Struct("<QQ")  # lengths in bytes of the header and of the raw
 FUNCTIONS = frozenset(
     {
         "hashret.store.hdf5:places",
+        "hashret.worker.bibtex:entries",
         "hashret.worker.faiss:rows",
+        "hashret.worker.feed:items",
         "hashret.worker.hdf5:arrays",
         "hashret.worker.hdf5:rows",
         "hashret.worker.image:decode",
@@ -24,6 +26,7 @@ FUNCTIONS = frozenset(
         "hashret.worker.pdf:text",
         "hashret.worker.parquet:count",
         "hashret.worker.parquet:rows",
+        "hashret.worker.subtitles:text",
     }
 )
 
