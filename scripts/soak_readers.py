@@ -83,6 +83,7 @@ def samples() -> list[Sound]:
         "pptx": office.pptx(["first", "second"], notes="notes"),
         "xlsx": office.xlsx({"A": [["name", "007"]], "B": [["x"]]}, hidden=["B"]),
         "odt": office.opendocument("text", "<text:p>R&amp;D</text:p>"),
+        "odp": office.opendocument("presentation", "<draw:page><text:p>R&amp;D</text:p></draw:page>"),
         "epub": office.epub({"a": "one<br/>two", "b": "three"}, ["b", "a"]),
         "rtf": office.rtf("Grüße\nmore"),
         "pdf": office.pdf(office.lines("exam-", "ined"), office.lines("second")),

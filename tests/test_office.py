@@ -26,7 +26,9 @@ from .office import (
     epub,
     lines,
     msg,
+    ole,
     opendocument,
+    packed,
     paragraphs,
     pdf,
     pptx,
@@ -47,7 +49,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "docx": (docx(paragraphs("R&D costs 7>2", "and <more>")), "R&D costs 7>2\n\nand <more>"),
     "pptx": (pptx(["First R&D", "Second"], notes="spoken"), "First R&D\n\nNotes:\n\nspoken\n\nSecond"),
     "xlsx": (xlsx({"Sheet": CELLS}), "Sheet\nname 007\nwheat R&D NA"),
-    "odt": (opendocument("text", "<text:p>R&amp;D</text:p><text:p>text</text:p>"), "R&D\n\ntext"),
+    "odt": (opendocument("text", "<text:p>R&amp;D</text:p><text:p>text</text:p>"), "R&D\ntext"),
     "ods": (opendocument("spreadsheet", SHEET), "Sheet\nR&D"),
     "odp": (
         opendocument(
@@ -55,7 +57,7 @@ FILES: dict[str, tuple[bytes, str]] = {
             '<draw:page draw:name="one"><draw:frame><draw:text-box><text:p>R&amp;D</text:p></draw:text-box>'
             "</draw:frame></draw:page>",
         ),
-        "one\n\nR&D",
+        "R&D",
     ),
     "rtf": (rtf("Grüße aus Köln\nR&D"), "Grüße aus Köln\n\nR&D"),
     "pdf": (pdf(lines("Grüße aus Köln", "R&D 7>2")), "Grüße aus Köln\nR&D 7>2"),
@@ -125,6 +127,49 @@ def test_headings_images_and_notes_of_a_word_file_are_their_text_only(tmp_path: 
     }
     heading = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>A heading (one)</w:t></w:r></w:p>'
     assert only(tmp_path, docx(heading + paragraphs("text"), files)).split() == ["A", "heading", "(one)", "text"]
+
+
+# OpenDocument
+
+
+def test_all_texts_of_an_opendocument_text(tmp_path: Path) -> None:
+    body = (
+        "<text:tracked-changes><text:deletion><text:p>deleted</text:p></text:deletion></text:tracked-changes>"
+        "<text:p>one <text:s/>two<text:tab/>three<text:line-break/>four \n  <text:span>fi</text:span>ve<text:note>"
+        "<text:note-citation>1</text:note-citation><text:note-body><text:p>note</text:p></text:note-body></text:note>.</text:p>"
+        "<text:p>be<office:annotation><text:p>comment</text:p></office:annotation>fore<draw:frame><draw:text-box>"
+        "<text:p>boxed</text:p></draw:text-box></draw:frame></text:p>loose"
+        "<table:table><table:table-row><table:table-cell><text:p>cell</text:p></table:table-cell></table:table-row></table:table>"
+    )
+    text = "one  two\tthree\nfour five.\nnote\nbefore\ncomment\nboxed\ncell"
+    assert only(tmp_path, opendocument("text", body)) == text
+
+
+def test_shapes_and_notes_of_a_presentation(tmp_path: Path) -> None:
+    body = (
+        '<draw:page draw:name="page1"><draw:frame><draw:text-box><text:p>boxed</text:p></draw:text-box></draw:frame>'
+        "<draw:custom-shape><text:p>shape</text:p></draw:custom-shape>"
+        "<presentation:notes><text:p>spoken</text:p></presentation:notes></draw:page>"
+    )
+    assert only(tmp_path, opendocument("presentation", body)) == "boxed\nshape\nspoken"
+
+
+def test_opendocument_that_is_locked_damaged_or_too_large(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mime = "application/vnd.oasis.opendocument.text"
+    locked = {"mimetype": mime, "content.xml": "x", "META-INF/manifest.xml": "<manifest:encryption-data/>"}
+    (tmp_path / "a.odt").write_bytes(packed(locked, first_stored=True))
+    (tmp_path / "b.odt").write_bytes(opendocument("text", "<text:p>no end"))
+    (tmp_path / "c.odt").write_bytes(opendocument("text", "<text:p>" + "a" * 20_000 + "</text:p>"))
+    (tmp_path / "d.odt").write_bytes(opendocument("text", "<text:p>" * 200_000 + "deep" + "</text:p>" * 200_000))
+    monkeypatch.setattr("hashret.readers.office.MAX_UNPACKED", 20_000)
+    assert only(tmp_path, b"text") == "text"
+    for reason in ("a.odt (protected by a password)", "b.odt (ExpatError: mismatched", "c.odt (unpacks to more than"):
+        assert reason in caplog.text
+    monkeypatch.undo()
+    (deep,) = read(tmp_path / "d.odt")
+    assert deep.content == "deep"
 
 
 # Sheets
@@ -368,8 +413,6 @@ def test_documents_without_the_extra_are_skipped(
 
 
 def test_damaged_and_locked_documents_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from .office import ole, packed
-
     (tmp_path / "a.pdf").write_bytes(b"%PDF-1.4\n" + bytes(range(256)) * 4)
     (tmp_path / "b.docx").write_bytes(packed({"word/document.xml": "<no xml"}))
     (tmp_path / "c.docx").write_bytes(ole({"EncryptedPackage": b"x" * 100, "EncryptionInfo": b"x"}))

@@ -87,8 +87,9 @@ def is_pdf(start: bytes) -> bool:
 def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
     """Return what kind of text a file is, or None if it has none that can be read.
 
-    The kinds are "text", "html", "mail", "notebook", "subtitles", those of `hashret.worker.office.TYPES`, and "locked"
-    for an encrypted office file. `start` are the first bytes of the content, and `name` is the name of the file.
+    The kinds are "text", "html", "mail", "notebook", "subtitles", "odt", "odp", those of `hashret.worker.office.TYPES`,
+    and "locked" for an encrypted office file. `start` are the first bytes of the content, and `name` is the name of the
+    file.
     """
     if is_pdf(start):
         return "pdf"

@@ -46,6 +46,8 @@ def text_of_document(raw: bytes, kind: str, name: str, skips: SkipReport) -> tup
     """
     if kind == "locked":
         raise worker.Unreadable("protected by a password")
+    if kind in ("odt", "odp"):
+        return worker.call("hashret.worker.opendocument:text", len(raw), raw, most=MAX_UNPACKED)[1].decode(), {}
     worker.require("xberg", "documents", "reading office files")
     about, text = worker.call("hashret.worker.office:text", len(raw), raw, kind=kind, most=MAX_UNPACKED)
     if about["hidden"]:

@@ -24,8 +24,8 @@ class Texts(Folder):
 
     name: ClassVar[str] = "texts"
     summary: ClassVar[str] = (
-        "a folder at any depth, one document per file: text, HTML, mail (EML), notebooks; the entries of zip, tar and "
-        "mbox files; with the extra `documents` also PDF, Word, Excel, PowerPoint, OpenDocument, EPUB, RTF, mail of "
+        "a folder at any depth, one document per file: text, HTML, mail (EML), notebooks, OpenDocument; the entries of "
+        "zip, tar and mbox files; with the extra `documents` also PDF, Word, Excel, PowerPoint, EPUB, RTF, mail of "
         "Outlook (MSG), subtitles, and the entries of feeds (RSS, Atom) and BibTeX"
     )
     holds: ClassVar[str] = "text"

@@ -21,6 +21,7 @@ FUNCTIONS = frozenset(
         "hashret.worker.image:decode",
         "hashret.worker.mail:parts",
         "hashret.worker.office:text",
+        "hashret.worker.opendocument:text",
         "hashret.worker.page:text",
         "hashret.worker.parquet:arrow_rows",
         "hashret.worker.pdf:text",

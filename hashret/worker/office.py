@@ -13,15 +13,12 @@ from hashret.worker.frames import Refused
 xberg = need("xberg", "documents", "reading office files")
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-_OPEN = "application/vnd.oasis.opendocument."
 TYPES = {
     "pdf": "application/pdf",  # only those that PDFium refuses
     "docx": _OFFICE + "wordprocessingml.document",
     "pptx": _OFFICE + "presentationml.presentation",
     "xlsx": _OFFICE + "spreadsheetml.sheet",
-    "odt": _OPEN + "text",
-    "odp": _OPEN + "presentation",
-    "ods": _OPEN + "spreadsheet",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
     "epub": "application/epub+zip",
     "rtf": "application/rtf",
     "doc": "application/msword",
