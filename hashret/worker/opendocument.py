@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from contextlib import suppress
 from typing import Any
 from xml.parsers import expat
 
@@ -21,15 +22,19 @@ _SIGNS = {"text:tab": "\t", "text:s": " ", "text:line-break": "\n"}
 def text(raw: bytes, most: int) -> tuple[Any, bytes]:
     """Return the text of all paragraphs as UTF-8, a line each. Raises Refused if there are more than `most` bytes."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        if "META-INF/manifest.xml" in archive.namelist() and b"encryption-data" in archive.read(
-            "META-INF/manifest.xml"
-        ):
+        if _is_locked(archive):
             raise Refused("protected by a password")
         if archive.getinfo("content.xml").file_size > most:
             raise Refused(f"unpacks to more than {most:,} bytes")
         with archive.open("content.xml") as stream:
             found = _Text().of(stream)
     return None, found.encode("utf-8", "replace")
+
+
+def _is_locked(archive: zipfile.ZipFile) -> bool:
+    with suppress(KeyError), archive.open("META-INF/manifest.xml") as stream:
+        return b"encryption-data" in stream.read(1 << 20)
+    return False
 
 
 class _Text:
