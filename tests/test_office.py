@@ -387,9 +387,10 @@ def test_mails_in_mails_are_read_to_a_depth(tmp_path: Path, caplog: pytest.LogCa
         ("a.txt", "Note: this is text\nFrom here on\n", "text"),
         ("a.txt", "From: someone\nMessage-ID\n", "text"),
         ("a.eml", "no headers", "text"),
+        ("a.txt", "a PDF begins with %PDF-1.7", "text"),
     ],
 )
-def test_what_is_a_mail(name: str, text: str, kind: str) -> None:
+def test_what_is_a_mail_and_what_a_text(name: str, text: str, kind: str) -> None:
     assert kind_of(text.encode(), text.encode(), name) == kind
 
 

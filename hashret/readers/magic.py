@@ -80,8 +80,10 @@ def is_html(start: bytes, name: str) -> bool:
 
 
 def is_pdf(start: bytes) -> bool:
-    """Whether it is a PDF, which may have some bytes before its signature."""
-    return b"%PDF-" in start[:1024] and not start.startswith(b"PK")
+    """Whether it is a PDF, which may have some bytes before its signature, but not a text that mentions it."""
+    if start.startswith(b"%PDF-"):
+        return True
+    return b"%PDF-" in start[:1024] and b" obj" in start and not start.startswith(b"PK")
 
 
 def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
