@@ -18,6 +18,7 @@ from hashret.address import is_address
 from hashret.analyzer import checked_language
 from hashret.documents import Document, Documents, Records, Sample, as_ids, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UsageError
+from hashret.explaining import Explaining
 from hashret.hasher import BATCH, Hasher
 from hashret.ingest import (
     BATCH_BYTES,
@@ -40,7 +41,6 @@ from hashret.quantizer import checked_kind, checked_rescore
 from hashret.readers import as_source
 from hashret.readers.base import Source, Stamped
 from hashret.reading import kind_of
-from hashret.searching import Searching
 from hashret.shards import Job, in_order
 from hashret.snapshot import Made, become, snapshot
 from hashret.store import Derived, Record, Store, Transaction
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hashret")
 
 
-class Index(Searching):
+class Index(Explaining):
     """An open index. Make one with `create`, open one with `open`; usable in a `with` statement.
 
     Example:
@@ -315,7 +315,7 @@ class Index(Searching):
         with self._changing() as (change, now):
             if now.store.manifest.generation != before:
                 raise StoreError("another process changed the index during training; refit again")
-            about = dict(now.store.manifest.about) | parts.about() | {"words": {}}
+            about = dict(now.store.manifest.about) | parts.about() | {"words": {}, "ones": {}}
             change.start_over(hasher.bits, hasher.fingerprint, about, hasher.files() | parts.files, new=False)
             for records in batches(track(now.store.records(), "encoding", len(now)), BATCH):
                 append(change, hasher, parts, list(now._inputs(records, pretrained)), records, "fitted")

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from hashret.codes import Codes
+from hashret.codes import Codes, unpack
 from hashret.documents import Content, Document
 from hashret.errors import DuplicateIds
 from hashret.hasher import Hasher
@@ -212,15 +212,24 @@ def append(
 ) -> None:
     """Encode a batch of documents and append codes, records and derived parts.
 
-    Also updates the counts of all words and of words unknown to the vectorizer.
+    Also updates the counts of all words and of words unknown to the vectorizer, and of the ones of each bit.
     """
     features = hasher.vectorizer.transform(documents).input
     derived = parts.derive(hasher.vectorizer.for_vectors(features), records)
     words, unseen = parts.unseen(derived.words)
     counted = dict(change.about.get("words") or {})
     before = counted.get(when, [0, 0])
-    change.about = {**change.about, "words": {**counted, when: [before[0] + words, before[1] + unseen]}}
-    change.add(hasher.program.encode(features), records, derived)
+    codes = hasher.program.encode(features)
+    ones = add_ones(change.about, when, len(documents), unpack(codes, hasher.bits).sum(axis=0).tolist())
+    change.about = {**change.about, "words": {**counted, when: [before[0] + words, before[1] + unseen]}, "ones": ones}
+    change.add(codes, records, derived)
+
+
+def add_ones(about: Mapping[str, Any], when: str, documents: int, ones: Sequence[int]) -> dict[str, list[int]]:
+    """Return the entry `ones` of a manifest with more documents: by when, their number and the ones of each bit."""
+    counted = dict(about.get("ones") or {})
+    before = counted.get(when) or [0] * (1 + len(ones))
+    return {**counted, when: [a + b for a, b in zip(before, [documents, *ones], strict=True)]}
 
 
 def as_record(document: Document, root: str) -> Record:

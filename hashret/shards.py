@@ -32,7 +32,7 @@ from hashret.documents import Document, batches, bytes_of
 from hashret.errors import DataError, HashretError
 from hashret.files import Root
 from hashret.hasher import BATCH, Hasher
-from hashret.ingest import BATCH_BYTES, append, as_record
+from hashret.ingest import BATCH_BYTES, add_ones, append, as_record
 from hashret.parts import Parts, vocabulary_of
 from hashret.plan import Plan, Shard, line_of
 from hashret.readers.archives import container_ids
@@ -233,7 +233,12 @@ class Job:
                 change.add(codes[rows], segment.some(rows), derived.take(rows))
         counted, own = dict(change.about.get("words") or {}), store.manifest.about["words"]["fitted"]
         before = counted.get("fitted", [0, 0])
-        change.about = {**change.about, "words": {**counted, "fitted": [before[0] + own[0], before[1] + own[1]]}}
+        many, *each = store.manifest.about["ones"]["fitted"]
+        change.about = {
+            **change.about,
+            "words": {**counted, "fitted": [before[0] + own[0], before[1] + own[1]]},
+            "ones": add_ones(change.about, "fitted", many, each),
+        }
         store.close()
 
     def remove(self) -> None:

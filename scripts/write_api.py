@@ -29,7 +29,7 @@ Written by `scripts/write_api.py` from the docstrings; a test compares it and ru
 is NumPy and `Path` is `pathlib.Path`. Importing hashret loads neither PyTorch nor scikit-learn.
 
 """
-SPLIT = ("hashret.searching", "hashret.reading")  # modules of the classes that Index is made of
+SPLIT = ("hashret.explaining", "hashret.searching", "hashret.reading")  # modules of the classes that Index is made of
 
 
 def names() -> list[str]:

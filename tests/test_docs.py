@@ -46,6 +46,7 @@ PAGES = {
     "bench_scale": "scale.md",
     "bench_encodings": "text-encodings.md",
     "bench_large": "scaling.md",
+    "bench_explain": "explain.md",
 }
 FIRST = "# data of the commands below\n"  # a line of examples that run before the commands of a page
 

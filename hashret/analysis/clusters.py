@@ -13,13 +13,12 @@ import numpy as np
 from hashret import tokens
 from hashret.analysis.base import grouped
 from hashret.errors import UsageError, whole_number
-from hashret.features import CSRMatrix
+from hashret.explanation.contrast import distinctive, summed
 from hashret.index import Index
 from hashret.options import MAX_SEED
 from hashret.progress import track
 
 VOCABULARY = 20_000  # words considered as characteristic words
-PRIOR = 0.01  # strength of the prior, as a share of the word counts of the corpus
 
 
 @dataclass(frozen=True)
@@ -59,29 +58,12 @@ def clusters(
 
 
 def telling(index: Index, members: list[np.ndarray], top: int) -> list[list[str]]:
-    """Return the characteristic words of each group of documents.
-
-    Words are ranked by the z-score of their log odds in the group against the rest, with the counts of the corpus as
-    prior (Monroe, Colaresi & Quinn 2008).
-    """
+    """Return the characteristic words of each group of documents, see `hashret/explanation/contrast.py`."""
     texts = [str(document.content) for document in track(index.documents(), "reading", len(index))]
     kept, _ = tokens.vocabulary(texts, VOCABULARY, 2, 0.5)
     counts = tokens.count(texts, {word: column for column, word in enumerate(kept)})
     inside = np.stack([summed(counts.take(rows)) for rows in members])  # [groups, words]
-    everywhere = inside.sum(axis=0)
-    prior = PRIOR * everywhere + 1e-9
-    found = []
-    for own in inside:
-        a, b = own + prior, everywhere - own + prior
-        odds = np.log(a / (a.sum() - a + 1)) - np.log(b / (b.sum() - b + 1))
-        score = odds / np.sqrt(1 / a + 1 / b)
-        found.append([kept[column] for column in np.argsort(-score, kind="stable")[:top] if own[column]])
-    return found
-
-
-def summed(counts: CSRMatrix) -> np.ndarray:
-    """Return the total count of each word, with at most three per document, float64 [words]."""
-    return np.bincount(counts.indices, np.minimum(counts.data, 3), counts.width)
+    return distinctive(inside, kept, top)
 
 
 def write(found: Sequence[Cluster], index: Index, folder: Path) -> None:

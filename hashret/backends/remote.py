@@ -136,6 +136,18 @@ class RemoteIndex(RemoteSearching):
         """Not available: pull the index into a folder."""
         raise self._in_a_folder("export")
 
+    def explain(self, *arguments: Any, **keywords: Any) -> Any:
+        """Not available: pull the index into a folder."""
+        raise self._in_a_folder("explain")
+
+    def explain_bits(self) -> Any:
+        """Not available: pull the index into a folder."""
+        raise self._in_a_folder("explain_bits")
+
+    def health(self, *arguments: Any, **keywords: Any) -> Any:
+        """Not available: pull the index into a folder."""
+        raise self._in_a_folder("health")
+
     def _in_a_folder(self, what: str) -> UsageError:
         return UsageError(f"{what} is for an index in a folder; pull this index into one")
 

@@ -45,6 +45,7 @@ MODULES = {
     "build": ("index", "fit", "refit", "add", "delete", "compact", "verify", "repair"),
     "ask": ("query", "show", "info"),
     "browse": ("outliers", "clusters", "map"),
+    "explain": ("explain", "bits", "health"),
     "measure": ("eval", "compare"),
     "quantize": ("quantize",),
     "tables": ("sql", "export"),

@@ -73,6 +73,7 @@ class Scored:
     known_terms: int = 0
     found: Mask | None = None  # by words alone only documents with one of the words are found; None: all are
     exact: bool = True  # False if only some documents were scored by their original features
+    factors: Mapping[str, float] = field(default_factory=dict)  # by part: its weight by its deviation, 0 if that is 0
 
     def top(self, k: int, allowed: Mask | None = None) -> tuple[np.ndarray, int]:
         """The positions of the k best that are allowed, ties by position, and how many have the last one's score."""
@@ -105,16 +106,18 @@ class Ranking:
         scores = np.zeros(len(self.codes.codes))
         absent = None if self.vectors is None else self.vectors.absent
         deviations: dict[str, float] = {}
+        factors: dict[str, float] = {}
         for name, raw in values.items():
             sign = -1.0 if name == "codes" else 1.0  # a distance
             weight = sign * float(chosen[name])
             deviations[name] = loops.standardize(raw, None if name == "words" else absent, weight, scores)
+            factors[name] = weight / deviations[name] if deviations[name] else 0.0
         found = values["words"] > 0 if list(by) == ["words"] and "words" in values else None
         exact = True
         if scoring.oversample and deviations.get("vectors"):
             factor = float(chosen["vectors"]) / deviations["vectors"]
             exact = self._rescore(question, scores, values["vectors"], factor, scoring.oversample)
-        return Scored(scores, values, known_terms, found, exact)
+        return Scored(scores, values, known_terms, found, exact, factors)
 
     def _rescore(self, question: Question, scores: Doubles, cosines: Doubles, factor: float, oversample: int) -> bool:
         """Replace the cosines of the best documents by those of their original features. Returns whether all were."""

@@ -63,6 +63,15 @@ class QuantizedVectors:
         norms = self.vectors.norms.astype(np.float64)
         return np.asarray(self._exact(query) / np.where(norms > 0, norms, np.inf))
 
+    def decoded(self, position: int, original: bool = False) -> Doubles:
+        """The features [dim] of length 1 that a document's vector stands for, or its original features."""
+        rows = np.array([position], np.int64)
+        if original and self.originals is not None:
+            values = self.originals.read(rows)
+            vectors = Vectors(values, np.linalg.norm(values.astype(np.float32), axis=1))
+            return np.asarray(self.originals.quantizer.decode(vectors)[0], np.float64)
+        return np.asarray(self.quantizer.decode(self.vectors.take(rows))[0], np.float64)
+
     def _exact(self, query: Doubles) -> Doubles:
         """Products with values as they are. Of whole numbers they are exact; of others each is a sum of its own."""
         step = 1.0

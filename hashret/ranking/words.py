@@ -144,3 +144,23 @@ class Words:
         if self.titles.fields:
             known |= self.titles.scores(terms, [], TITLES, scores)
         return scores if self.live.all() else scores[self.live], len(known)
+
+    def contributions(self, terms: Sequence[str], position: int) -> list[tuple[tuple[str, ...], float]]:
+        """The summands of the BM25 of one document: terms, with what titles add, and pairs of terms.
+
+        `position` counts documents that are not deleted.
+        """
+        row = int(np.flatnonzero(self.live)[position])
+        found: list[tuple[tuple[str, ...], float]] = []
+        for term, count in Counter(terms).items():
+            scores = np.zeros(len(self.live))
+            self.text.scores([term] * count, [], 1.0, scores)
+            if self.titles.fields:
+                self.titles.scores([term] * count, [], TITLES, scores)
+            found.append(((term,), float(scores[row])))
+        placed = [term for term in terms if term not in self.stop_terms]
+        for pair, count in Counter(pairwise(placed)).items():
+            scores = np.zeros(len(self.live))
+            self.text.scores([], [pair] * count, 1.0, scores)
+            found.append((pair, float(scores[row])))
+        return found

@@ -174,6 +174,7 @@ ABOUT: Mapping[str, Any] = {
     "analyzer": dict,
     "vectors": dict,
     "words": dict,
+    "ones": dict,
 }
 
 
@@ -186,6 +187,8 @@ def _check_about(about: Any) -> None:
     counts = about.get("words", {}).values()
     if not all(isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair) for pair in counts):
         raise ValueError("about.words must contain pairs of integers")
+    if not all(isinstance(own, list) and all(type(n) is int for n in own) for own in about.get("ones", {}).values()):
+        raise ValueError("about.ones must contain lists of integers")
     fields, texts = about.get("fields") or {}, [*about.get("sources", ()), *about.get("prefixes", ())]
     texts += [fields[name] for name in ("id", "label") if fields.get(name) is not None]
     if not all(isinstance(text, str) for text in [*texts, *(fields.get("text") or ())]):
