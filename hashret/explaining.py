@@ -47,10 +47,10 @@ class Explaining(Searching):
             DataError: The query has another type than the index.
 
         Example:
-            >>> index = hashret.Index.open("indexes/mine")
+            >>> index = hashret.Index.create("indexes/why", ["the harvest of that year", "wheat was dear"], bits=16)
             >>> why = index.explain("wheat was dear", "1")
-            >>> why.shares[0].part, why.shares[0].what
-            ('words', 'wheat was')
+            >>> why.shares[0].part, sorted(share.what for share in why.shares[:3])
+            ('words', ['dear', 'was', 'wheat'])
             >>> bool(abs(sum(share.share for share in why.shares) - why.score) < 1e-6)
             True
         """
@@ -114,7 +114,7 @@ class Explaining(Searching):
         """Describe each bit of the codes: balance, entropy, correlation, and what documents with a 1 or a 0 have.
 
         Example:
-            >>> index = hashret.Index.open("indexes/mine")
+            >>> index = hashret.Index.create("indexes/bit", ["the harvest of that year", "wheat was dear"], bits=16)
             >>> bit = index.explain_bits()[0]
             >>> bit.number, bit.balance
             (0, 0.5)
@@ -148,7 +148,8 @@ class Explaining(Searching):
             UsageError: A limit has an unknown name.
 
         Example:
-            >>> health = hashret.Index.open("indexes/mine").health(limits={"correlation": 1})
+            >>> index = hashret.Index.create("indexes/well", ["the harvest of that year", "wheat was dear"], bits=16)
+            >>> health = index.health(limits={"correlation": 1})
             >>> health.findings[3].check, health.findings[3].ok
             ('largest bucket', True)
         """

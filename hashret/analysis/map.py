@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from hashret.analysis.base import able, grouped, signs
+from hashret.codes import unpack
 from hashret.encoders.base import Projects
 from hashret.errors import DataError, UsageError, need, whole_number
 from hashret.features import Floats
 from hashret.index import Index
 from hashret.options import MAX_SEED
+from hashret.progress import report
+from hashret.search import searcher
 from hashret.store import Record
 
 PERPLEXITY = 30  # of t-SNE, about the number of neighbours of a point
@@ -35,6 +38,9 @@ COLOURS = (  # distinct colours of the largest groups; the others are grey
 )
 # fmt: on
 GREY = "#bbbbbb"
+NEAR = 3  # sampled documents that a document is placed at the mean of
+JITTER = 0.003  # of a map, so that documents with the same code do not hide each other
+AT_ONCE = 10_000  # documents placed between two reports of progress
 FEWEST = 5  # distinct codes; with fewer, t-SNE is not used and points are placed in a row
 LONGEST = 80  # characters of a label in a legend
 UNDRAWN = ("Cc", "Cs", "Cn", "Zl", "Zp")  # control characters, surrogates, unassigned, line and paragraph separators
@@ -59,11 +65,13 @@ def plane(
     count: int = 10,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    sample: int | None = None,
 ) -> list[Point]:
     """Return all documents as points with coordinates from -1 to 1.
 
     Coordinates come from t-SNE of the codes (van der Maaten & Hinton 2008), or from an encoder with `project`. `color`
-    is "label", "cluster", or "auto", which uses labels if there are any. Raises UsageError for invalid arguments and
+    is "label", "cluster", or "auto", which uses labels if there are any. With `sample`, t-SNE places so many documents,
+    and each other one near those with the nearest codes. Raises UsageError for invalid arguments and
     DataError if coordinates are not finite.
     """
     if color not in ("auto", "label", "cluster"):
@@ -72,7 +80,7 @@ def plane(
     if not len(index):
         return []
     if encoder is None:
-        places = tsne(signs(index), seed)
+        places = tsne(signs(index), seed) if sample is None else sampled(index, sample, seed)
     else:
         fitted, features = able(index, encoder, Projects, options, seed)
         places = fitted.project(features)
@@ -98,6 +106,22 @@ def tsne(rows: Floats, seed: int) -> Floats:
     library = need("openTSNE", "map", "a map by t-SNE")
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     return np.asarray(library.TSNE(perplexity=perplexity, random_state=seed, n_jobs=-1).fit(rows), np.float32)
+
+
+def sampled(index: Index, sample: int, seed: int) -> Floats:
+    """Return points [n, 2]: t-SNE of evenly spread documents, the others at the mean of the NEAR nearest by code."""
+    codes = index.codes
+    if len(codes) <= sample:
+        return tsne(signs(index), seed)
+    rows = np.arange(sample) * len(codes) // sample
+    known = tsne(np.where(unpack(codes[rows], index.bits), np.float32(1), np.float32(-1)), seed)
+    found, by = np.zeros((len(codes), 2), np.float32), searcher(codes[rows], index.bits)
+    for start in range(0, len(codes), AT_ONCE):
+        near = by.search(codes[start : start + AT_ONCE], NEAR)
+        found[start : start + AT_ONCE] = known[near.positions].mean(axis=1)
+        report("placing", min(start + AT_ONCE, len(codes)), len(codes))
+    jitter = np.random.default_rng(seed).standard_normal(found.shape) * (np.ptp(known, axis=0) * JITTER)
+    return np.asarray(found + jitter, np.float32)
 
 
 def draw(points: Sequence[Point], path: str | Path, index: Index | None = None) -> None:

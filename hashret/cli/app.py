@@ -46,6 +46,7 @@ MODULES = {
     "ask": ("query", "show", "info"),
     "browse": ("outliers", "clusters", "map"),
     "explain": ("explain", "bits", "health"),
+    "serve": ("serve",),
     "measure": ("eval", "compare"),
     "quantize": ("quantize",),
     "tables": ("sql", "export"),
