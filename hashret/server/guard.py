@@ -18,14 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hashret.server.errors import FAILED, Refused, json_error
 from hashret.server.metrics import Metrics
+from hashret.server.policy import POLICY
 from hashret.server.settings import Settings
 
 log = logging.getLogger("hashret")
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"same-origin",

@@ -27,6 +27,7 @@ from hashret.server.api import Served, Serving
 from hashret.server.ask import Ask
 from hashret.server.drawing import bits_of, heat_of, histogram_of, pieces, waterfall
 from hashret.server.errors import Refused
+from hashret.server.policy import POLICY
 from hashret.server.settings import Settings
 from hashret.server.thumbnails import picture
 
@@ -41,6 +42,8 @@ TEMPLATES = Environment(
 MOST_LABELS = 300  # suggested for the filter
 NEIGHBOURS = 8  # on the page of a document
 LONGEST = 100_000  # characters of a text that a page shows
+MAP_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'; worker-src blob:")
+"""regl, which draws the map, compiles its own code, and regl-scatterplot starts a worker from a blob."""
 FEW_WORDS = 12  # words with most effect on the page of an explanation
 PARTS = ("words", "codes", "vectors")
 
@@ -254,9 +257,9 @@ async def explain_page(
 
 @router.get("/i/{index}/map")
 async def map_page(request: Request, one: Served, serving: Serving) -> Response:
-    """The map of the documents. Its policy allows what regl needs, see `docs/server.md`."""
+    """The map of the documents."""
     values = await serving.work.search(lambda: _about(one, one.index()))
-    return page(request, "map.html", **values)
+    return page(request, "map.html", headers={"Content-Security-Policy": MAP_POLICY}, **values)
 
 
 @router.get("/i/{index}/about")

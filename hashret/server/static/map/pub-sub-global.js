@@ -1,0 +1,3 @@
+import createPubSub from "./pub-sub-es.js";
+
+globalThis.createPubSub = createPubSub; // regl-scatterplot expects it there
