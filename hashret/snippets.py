@@ -58,7 +58,7 @@ def _matches(line: str, terms: frozenset[str], analyzer: Analyzer) -> list[tuple
     plain: dict[str, frozenset[str]] = {}  # the terms that find a plain word; texts repeat their words
     for run in re.finditer(f"[{re.escape(inside)}]+", line):
         word = run[0]
-        if word.isascii() and (word[1:].islower() or len(word) == 1 or word.isdigit()):
+        if word.isascii() and word[1:] == word[1:].lower():
             if word not in plain:
                 plain[word] = terms & {analyzer.term(word.lower())}
             if plain[word]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from typing import Annotated
 
@@ -68,7 +69,8 @@ def serve(
     paths = [str(o.find_index(own)) for own in index] if index else [str(o.find_index(None))]
     hosts = (*(allow_host or ()), *(() if host in WILDCARDS else (host,)))
     logging.getLogger("hashret").setLevel(logging.ERROR)  # what is asked does not belong into the log
-    settings = Settings(named(paths), token, hosts, root_path.rstrip("/"))
+    running = max(1, (os.cpu_count() or 1) // workers)
+    settings = Settings(named(paths), token, hosts, root_path.rstrip("/"), running=running)
     serve(settings, host, port, workers, open_)
 
 

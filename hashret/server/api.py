@@ -82,10 +82,8 @@ async def search_many(one: Served, serving: Serving, body: SearchBody) -> Respon
         raise Refused(422, f"queries must be 1 to {serving.settings.most_queries}")
 
     def act() -> dict[str, Any]:
-        import numpy as np
-
         index = one.index()
-        queries = [own if isinstance(own, str) else np.array(own, np.float32) for own in body.queries]
+        queries = [own if isinstance(own, str) else asking.as_vector(own) for own in body.queries]
         found = asking.search(index, queries, ask)
         texts = [own if isinstance(own, str) else None for own in body.queries]
         return {"answers": [hits_as_json(index, hits, text) for hits, text in zip(found, texts, strict=True)]}

@@ -46,6 +46,14 @@ class Ask:
             raise Refused(422, "radius must be 0 to the length of the codes")
 
 
+def as_vector(values: Sequence[float]) -> np.ndarray:
+    """A vector from numbers. Raises DataError for numbers that are not finite in float32."""
+    vector = np.array(values, np.float64)
+    if not (np.abs(vector) <= np.finfo(np.float32).max).all():
+        raise DataError("the numbers of a vector must be finite, at most 3.4e38")
+    return vector.astype(np.float32)
+
+
 def search(index: Index, queries: Sequence[Any], ask: Ask) -> list[Hits]:
     """Return the results of queries: the k best, or the k nearest of all within the radius."""
     if ask.radius is not None:

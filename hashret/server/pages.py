@@ -42,8 +42,8 @@ TEMPLATES = Environment(
 MOST_LABELS = 300  # suggested for the filter
 NEIGHBOURS = 8  # on the page of a document
 LONGEST = 100_000  # characters of a text that a page shows
-MAP_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'; worker-src blob:")
-"""regl, which draws the map, compiles its own code, and regl-scatterplot starts a worker from a blob."""
+MAP_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
+"""regl, which draws the map, compiles its own code. Texts of documents come into this page as JSON only."""
 FEW_WORDS = 12  # words with most effect on the page of an explanation
 PARTS = ("words", "codes", "vectors")
 

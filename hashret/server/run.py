@@ -82,7 +82,8 @@ def _run_several(config: Any, bound: socket.socket) -> None:
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens at an address. Raises UsageError if that is impossible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small parts of answers at once only on sockets that say that they are TCP
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
@@ -14,6 +13,7 @@ from hashret.errors import DataError
 from hashret.index import Index
 from hashret.server.answers import answer
 from hashret.server.api import PROBLEMS, Served, Serving
+from hashret.server.ask import as_vector
 from hashret.server.errors import Refused
 from hashret.server.models import AddBody, Changed, NewDocument, Problem
 from hashret.server.state import state_of
@@ -68,7 +68,7 @@ def _document(given: NewDocument, holds: str) -> Document:
     if holds == "text" and given.text is not None:
         return Document(given.id, given.text, tuple(given.labels), given.metadata)
     if holds == "vector" and given.vector is not None:
-        return Document(given.id, np.array(given.vector, np.float32), tuple(given.labels), given.metadata)
+        return Document(given.id, as_vector(given.vector), tuple(given.labels), given.metadata)
     if holds == "image":
         raise DataError("images cannot be added over HTTP; use hashret add on the server")
     raise DataError(f"this index holds {holds}s, so each document needs the field {holds!r}")

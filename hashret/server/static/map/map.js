@@ -45,7 +45,7 @@ function draw() {
     pointSize: many > 200000 ? 1.5 : many > 20000 ? 3 : 5, opacity: many > 200000 ? 0.5 : 0.85,
     backgroundColor: getComputedStyle(document.body).backgroundColor === "rgb(255, 255, 255)" ? "#ffffff" : "#16181b",
     pointColorActive: "#d00000", pointColorHover: "#d00000", lassoOnLongPress: false, lassoInitiator: false,
-    spatialIndexUseWorker: many > 100000,
+    spatialIndexUseWorker: false,
   });
   plot.subscribe("pointOver", point => { if (!hidden.has(data.label[point])) show(point); });
   return plot.draw({ x: data.x, y: data.y, valueA: data.label }, { zDataType: "categorical" });
