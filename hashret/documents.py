@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +54,11 @@ class Document:
     def kind(self) -> str:
         """The kind of the content: "text", "image" or "vector"."""
         return kind_of(self.content)
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook."""
+        text: str = import_module("hashret.display").document_html(self)
+        return text
 
 
 Documents = Iterable[Document | Content] | Document | Content

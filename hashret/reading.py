@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,9 +34,24 @@ class Reading:
         self._made = Made()
         self._way: dict[str, Any] = {}
 
+    @property
+    def _closed(self) -> bool:
+        return self.store.closed
+
     def __repr__(self) -> str:
-        what = "closed" if self.store.closed else f"{len(self):,} documents, {self.bits} bits"
+        what = "closed" if self._closed else f"{len(self):,} documents, {self.bits} bits"
         return f"{type(self).__name__}({self.store.name!r}, {what})"
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook."""
+        facts: dict[str, Any] = {"index": self.name}
+        if not self._closed:
+            settings = self._settings()
+            facts |= {"documents": f"{len(self):,}", "bits": self.bits}
+            facts |= {name: settings[name] for name in ("holds", "encoder", "vectorizer", "language")}
+            facts["parts"] = ", ".join(settings["parts"])
+        text: str = import_module("hashret.display").facts_html(facts)
+        return text
 
     def __contains__(self, id: object) -> bool:
         return self.store.find(as_id(id)) is not None

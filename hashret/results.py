@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from hashret.documents import Document
@@ -59,8 +60,23 @@ class Hits(list[Hit]):
         (True, 1, ['1'])
     """
 
-    def __init__(self, hits: Iterable[Hit], exact: bool, searcher: str, ties_at_k: int | None = None) -> None:
+    def __init__(
+        self,
+        hits: Iterable[Hit],
+        exact: bool,
+        searcher: str,
+        ties_at_k: int | None = None,
+        terms: Sequence[str] = (),
+        language: str | None = None,
+    ) -> None:
         super().__init__(hits)
         self.exact = exact
         self.searcher = searcher
         self.ties_at_k = ties_at_k
+        self.terms = tuple(terms)  # of the query in this language, to mark words
+        self.language = language
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook."""
+        text: str = import_module("hashret.display").hits_html(self)
+        return text

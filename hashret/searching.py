@@ -270,7 +270,8 @@ class Searching(Reading):
                 )
                 for rank, (position, distance) in enumerate(each, 1)
             ]
-            answers.append(Hits(hits, scored.exact, "ranking", ties))
+            terms = question.terms if "words" in scoring.parts else ()
+            answers.append(Hits(hits, scored.exact, "ranking", ties, terms, self.language))
             known.append(question.known or (scored.known_terms > 0 and "words" in scoring.parts))
         return without_unknown(answers, known)
 

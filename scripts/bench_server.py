@@ -207,7 +207,7 @@ def memory(address: str, paths: Sequence[str], processes: list[psutil.Process], 
     """MiB of all processes of the server, at the start and after each tenth of many requests."""
 
     def used() -> float:
-        return round(sum(own.memory_info().rss for own in processes if own.is_running()) / 2**20, 1)
+        return float(round(sum(own.memory_info().rss for own in processes if own.is_running()) / 2**20, 1))
 
     rate = load(address, paths, 2)["per_second"]
     begun, found, done = used(), [], 0.0

@@ -31,9 +31,9 @@ class RemoteReading(Index):
         self._cache: dict[str, Any] = {}  # values computed once per generation, used inside of `engine.run` only
         self._approximate = engine.address.approximate
 
-    def __repr__(self) -> str:
-        what = "closed" if self.engine.closed else f"{len(self):,} documents, {self.bits} bits"
-        return f"{type(self).__name__}({self.name!r}, {what})"
+    @property
+    def _closed(self) -> bool:
+        return self.engine.closed
 
     def __len__(self) -> int:
         return self.engine.run(self._count)

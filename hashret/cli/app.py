@@ -47,6 +47,7 @@ MODULES = {
     "browse": ("outliers", "clusters", "map"),
     "explain": ("explain", "bits", "health"),
     "serve": ("serve",),
+    "mcp": ("mcp",),
     "measure": ("eval", "compare"),
     "quantize": ("quantize",),
     "tables": ("sql", "export"),

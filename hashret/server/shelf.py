@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from hashret.address import is_address
 from hashret.errors import HashretError, IndexNotFound
 from hashret.index import Index
-from hashret.server.errors import Refused
 
 R = TypeVar("R")
 Stamp = tuple[int, int, int] | None
@@ -102,7 +101,7 @@ class Shelf:
 
     def __getitem__(self, name: str) -> Served:
         if name not in self.served:
-            raise Refused(404, f"no such index; there are: {', '.join(self.served)}")
+            raise IndexNotFound(f"no such index; there are: {', '.join(self.served)}", path=name)
         return self.served[name]
 
     def __iter__(self) -> Any:

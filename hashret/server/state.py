@@ -29,5 +29,5 @@ def state_of(request: Request) -> State:
 
 
 def served(request: Request, index: str) -> Served:
-    """The index that a path names. Raises Refused with status 404 if there is none."""
+    """The index that a path names. Raises IndexNotFound if there is none."""
     return state_of(request).shelf[index]
