@@ -47,6 +47,7 @@ PAGES = {
     "bench_encodings": "text-encodings.md",
     "bench_large": "scaling.md",
     "bench_explain": "explain.md",
+    "bench_server": "server-speed.md",
 }
 FIRST = "# data of the commands below\n"  # a line of examples that run before the commands of a page
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from hashret.index import Index
 from hashret.server.app import create_app
 from hashret.server.points import Points, file_of, whole
 from hashret.server.settings import Settings, named
+from hashret.server.texts import text_query
 
 from .conftest import make_texts
 from .serving import HOSTILE, TOKEN, make_indexes, png
@@ -91,6 +93,27 @@ def test_search_by_a_file(client: TestClient) -> None:
     assert len(image.json()["hits"]) == 3
     text = client.post("/api/texts/search/file", files={"file": ("x", b"a storm in the harbour", "image/png")})
     assert "sea" in text.json()["hits"][1]["labels"]
+
+
+def test_a_text_is_never_the_path_of_an_image(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(png())
+    there = str(tmp_path / "x.png")
+    for path in (there, f"{there}-missing"):
+        found = client.get("/api/images/search", params={"q": path})
+        refused(found, 422, "not searched by texts")
+        refused(client.post("/api/images/search", json={"queries": [path]}), 422, "not searched by texts")
+        refused(client.get("/api/images/explain", params={"q": path, "id": "digit-1"}), 422, "not searched by texts")
+        assert "not searched by texts" in client.get("/i/images", params={"q": path}).text
+        assert path not in found.text
+
+
+def test_a_text_for_a_model_of_images_is_no_path_either(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(png())
+    vectorizer = SimpleNamespace(query_types=("image", "text"))
+    index: Any = SimpleNamespace(hasher=SimpleNamespace(vectorizer=vectorizer, document_type="image"))
+    for text in (str(tmp_path / "x.png"), f" {tmp_path / 'x.png'}\n"):
+        assert not Path(text_query(index, text)).is_file()
+    assert text_query(index, "a red ship").split() == ["a", "red", "ship"]
 
 
 @pytest.mark.parametrize("id", ["a/b?c#d", "..", "a%2Fb", HOSTILE])
@@ -530,12 +553,9 @@ def test_the_map_has_a_point_per_document(client: TestClient, paths: dict[str, s
         for place in (0, 100, 203):
             label = index.labels[place][0]
             assert header["labels"][values[2, place]] == label
-            point = client.get(f"/api/texts/map/point?position={place}", params={"version": header["version"]})
-            assert point.json() == {
-                "id": index.ids[place],
-                "labels": [label],
-                "text": str(index[index.ids[place]].content),
-            }
+            point = client.get("/api/texts/map/point", params={"position": place, "version": header["version"]})
+            document = index[index.ids[place]]
+            assert point.json() == {"id": document.id, "labels": [label], "text": document.content}
         asked = {"q": "harbour", "version": header["version"]}
         found = client.get("/api/texts/map/find", params=asked).json()["positions"]
         assert [index.ids[place] for place in found[:3]] == [hit.id for hit in index.search("harbour", k=3)]

@@ -13,6 +13,7 @@ from hashret.server.ask import Ask
 from hashret.server.errors import Refused
 from hashret.server.models import Answer, Answers, DocumentModel, Explained, Problem, SearchBody
 from hashret.server.state import State, served, state_of
+from hashret.server.texts import text_query
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
@@ -144,7 +145,8 @@ async def explain(one: Served, serving: Serving, q: Q, id: IdOf, likeness: bool 
     """Show what the score of a document is made of. With `likeness`, `q` is the id of another document."""
 
     def act() -> dict[str, Any]:
-        return explanation_as_json(one.index().explain(q, id, likeness=likeness))
+        index = one.index()
+        return explanation_as_json(index.explain(q if likeness else text_query(index, q), id, likeness=likeness))
 
     return answer(await serving.work.think(act))
 

@@ -21,6 +21,7 @@ from hashret.readers import read
 from hashret.results import Hits
 from hashret.server.errors import Refused
 from hashret.server.settings import Settings
+from hashret.server.texts import text_query
 
 OBJECT = re.compile(r" <_io\.BytesIO[^>]*>")  # of a message of Pillow
 
@@ -56,6 +57,7 @@ def as_vector(values: Sequence[float]) -> np.ndarray:
 
 def search(index: Index, queries: Sequence[Any], ask: Ask) -> list[Hits]:
     """Return the results of queries: the k best, or the k nearest of all within the radius."""
+    queries = [text_query(index, own) if isinstance(own, str) else own for own in queries]
     if ask.radius is not None:
         return [_first(hits, ask.k) for hits in index.within(queries, ask.radius, ask.labels, where=ask.where)]
     return index.search(queries, ask.k, ask.labels, where=ask.where, by=ask.by, weights=ask.weights)

@@ -18,6 +18,7 @@ from hashret.server.api import PROBLEMS, Q, Served, Serving
 from hashret.server.errors import Refused
 from hashret.server.models import Lasso
 from hashret.server.points import Points
+from hashret.server.texts import text_query
 
 router = APIRouter(prefix="/api", responses=PROBLEMS, tags=["map"])
 FOUND = 200  # documents that a search in the map marks
@@ -73,7 +74,7 @@ async def find(one: Served, serving: Serving, q: Q, version: Annotated[str, Quer
         index = one.index()
         check_version(points_of(one, index), version)
         place = one.kept("places", index, lambda: {id: number for number, id in enumerate(ids_of(one, index))})
-        return {"positions": [place[hit.id] for hit in index.search(q, FOUND)]}
+        return {"positions": [place[hit.id] for hit in index.search(text_query(index, q), FOUND)]}
 
     return answer(await serving.work.search(act))
 

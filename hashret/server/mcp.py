@@ -16,6 +16,7 @@ from hashret.index import Index
 from hashret.results import Hit, Hits
 from hashret.server.settings import Settings
 from hashret.server.shelf import Served, Shelf
+from hashret.server.texts import text_query
 
 R = TypeVar("R")
 
@@ -70,7 +71,7 @@ class Tools:
 
         def act() -> dict[str, Any]:
             own = self._index(index)
-            hits = own.search(query, _k(k), [label] if label else (), where=where or None, by=by)
+            hits = own.search(text_query(own, query), _k(k), [label] if label else (), where=where or None, by=by)
             return _results(own, hits, query)
 
         return self._tried(act)
@@ -108,15 +109,16 @@ class Tools:
         """Show why a document was found: the largest summands of its score, and the words with most effect."""
 
         def act() -> dict[str, Any]:
-            found = self._index(index).explain(query, id)
+            own = self._index(index)
+            found = own.explain(text_query(own, query), id)
             largest = sorted(found.shares, key=lambda share: -abs(share.share))[:FEW]
             return {
                 "score": found.score,
                 "distance": found.distance,
                 "shares": [{"part": s.part, "what": s.what, "share": s.share} for s in largest],
                 "shares_left_out": len(found.shares) - len(largest),
-                "query_words": {own.word: own.effect for own in found.query_words[:FEW]},
-                "document_words": {own.word: own.effect for own in found.document_words[:FEW]},
+                "query_words": {word.word: word.effect for word in found.query_words[:FEW]},
+                "document_words": {word.word: word.effect for word in found.document_words[:FEW]},
             }
 
         return self._tried(act)

@@ -19,7 +19,6 @@ from starlette.responses import RedirectResponse, Response
 import hashret
 from hashret.documents import Document
 from hashret.index import Index
-from hashret.reading import Reading
 from hashret.results import Hit, Hits
 from hashret.server import ask as asking
 from hashret.server.answers import beginning, document_as_json
@@ -29,6 +28,7 @@ from hashret.server.drawing import bits_of, heat_of, histogram_of, pieces, water
 from hashret.server.errors import Refused
 from hashret.server.policy import POLICY
 from hashret.server.settings import Settings
+from hashret.server.texts import takes_texts, text_query
 from hashret.server.thumbnails import picture
 
 router = APIRouter(include_in_schema=False)
@@ -238,7 +238,7 @@ async def explain_page(
 
     def act() -> dict[str, Any]:
         own = one.index()
-        found = own.explain(like or q, id, likeness=bool(like))
+        found = own.explain(like or text_query(own, q), id, likeness=bool(like))
         document = own.document(id)
         text = document.content if isinstance(document.content, str) else ""
         effects = {"query": found.query_words, "document": found.document_words}
@@ -296,7 +296,7 @@ def results(index: Index, asked: Asked) -> Found:
         hits, code = asking.like(index, asked.like, ask), index.codes_of([asked.like])
     elif asked.q.strip():
         [hits] = asking.search(index, [asked.q], ask)
-        code = index.encode(asked.q) if asked.near else index.codes[:0]
+        code = index.encode(text_query(index, asked.q)) if asked.near else index.codes[:0]
     else:
         return Found()
     counts = asking.counts(index, code) if asked.near else None
@@ -326,7 +326,7 @@ def _marked(index: Index, document: Document, query: str) -> list[tuple[str, boo
     return _pieces(index, Hit(document, 0, 1), query)
 
 
-def _about(one: Any, index: Reading) -> dict[str, Any]:
+def _about(one: Any, index: Index) -> dict[str, Any]:
     """What all pages of an index need."""
     names = one.kept("labels", index, lambda: sorted({name for own in index.labels for name in own}))
     return {
@@ -337,4 +337,5 @@ def _about(one: Any, index: Reading) -> dict[str, Any]:
         "there": index.parts,
         "labels": names[:MOST_LABELS],
         "histogram": histogram_of,
+        "texts": takes_texts(index),
     }
