@@ -123,7 +123,11 @@ class Explaining(Searching):
 
     @property
     def _bits_described(self) -> list[Bit]:
-        return self._made.get("bits", self._describe_bits)
+        made = self._made
+        if "bits" not in made.values:  # not made.get: searches would wait meanwhile
+            made.values["bits"] = self._describe_bits()
+        found: list[Bit] = made.values["bits"]
+        return found
 
     def _describe_bits(self) -> list[Bit]:
         self._check_open()

@@ -356,6 +356,26 @@ def test_searches_go_on_while_documents_are_added(tmp_path: Path) -> None:
     assert failures == []
 
 
+def test_pages_do_not_wait_for_a_map(paths: dict[str, str]) -> None:
+    with client_of(paths) as client:
+        one = client.app.state.hashret.shelf["texts"]  # type: ignore[attr-defined]
+        started, hold = threading.Event(), threading.Event()
+
+        def slow() -> str:
+            started.set()
+            hold.wait(30)
+            return "map"
+
+        thread = threading.Thread(target=lambda: one.kept("map", one.index(), slow))
+        thread.start()
+        started.wait(10)
+        try:
+            assert client.get("/i/texts?q=ship").status_code == 200
+        finally:
+            hold.set()
+            thread.join()
+
+
 def test_a_missing_index_is_reported_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(IndexNotFound):
         create_app(Settings({"gone": str(tmp_path / "gone")}))

@@ -168,7 +168,8 @@ async def health(one: Served, serving: Serving) -> Response:
     """Check the codes of an index."""
 
     def act() -> dict[str, Any]:
-        found = one.index().health()
+        index = one.index()
+        found = one.kept("health", index, index.health)
         return {"ok": found.ok, "findings": [finding.row() for finding in found.findings]}
 
     return answer(await serving.work.think(act))

@@ -73,7 +73,8 @@ async def find(one: Served, serving: Serving, q: Q, version: Annotated[str, Quer
     def act() -> dict[str, Any]:
         index = one.index()
         check_version(points_of(one, index), version)
-        place = one.kept("places", index, lambda: {id: number for number, id in enumerate(ids_of(one, index))})
+        ids = ids_of(one, index)
+        place = one.kept("places", index, lambda: {id: number for number, id in enumerate(ids)})
         return {"positions": [place[hit.id] for hit in index.search(text_query(index, q), FOUND)]}
 
     return answer(await serving.work.search(act))

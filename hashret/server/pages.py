@@ -269,7 +269,7 @@ async def about_page(request: Request, one: Served, serving: Serving) -> Respons
     def act() -> dict[str, Any]:
         own = one.index()
         facts = {name: value for name, value in own.info().items() if name not in ("example_ids", "labels")}
-        health = own.health() if one.local else None
+        health = one.kept("health", own, own.health) if one.local else None
         bits = own.explain_bits() if one.local else []
         return {"facts": facts, "health": health, "bits": bits, **_about(one, own)}
 

@@ -18,6 +18,15 @@ Stamp = tuple[int, int, int] | None
 MANIFEST = "manifest.json"
 
 
+class Kept:
+    """Values of one generation of an index, by key, each with a lock."""
+
+    def __init__(self, generation: tuple[int, str] | None) -> None:
+        self.generation = generation
+        self.values: dict[Any, Any] = {}
+        self.locks: dict[Any, threading.Lock] = {}
+
+
 class Served:
     """One index, by name."""
 
@@ -27,13 +36,12 @@ class Served:
         self._opening, self._changing = threading.Lock(), threading.Lock()
         self._stamp: Stamp = None
         self._index: Index | None = None
-        self._kept: dict[Any, Any] = {}
-        self._keeping = threading.RLock()
+        self._kept, self._keeping = Kept(None), threading.Lock()
 
     def open(self) -> None:
         """Open the index for the first time. Raises HashretError if that fails."""
-        index = self._opened()
-        self._take_up(index, self._now())
+        Index.open(self.path).close()  # its error says more than that of a missing file
+        self._refresh()
 
     def index(self) -> Index:
         """The index at its current generation; opens it again if its files changed. Raises IndexNotFound if gone."""
@@ -49,23 +57,31 @@ class Served:
     def change(self, act: Callable[[Index], R]) -> R:
         """Change the index, and serve the new generation before this returns."""
         with self._changing:
-            own = self._opened()
-            result = act(own)
-            with self._opening:
-                self._take_up(own, self._now())
+            with Index.open(self.path) as own:
+                result = act(own)
+            self._refresh()
             return result
 
+    def _refresh(self) -> None:
+        """Open the index again. What is opened is at least as new as the stamp."""
+        with self._opening:
+            stamp = self._now()
+            self._take_up(self._opened(), stamp)
+
     def kept(self, key: Any, index: Index, make: Callable[[], R]) -> R:
-        """A value of this generation of the index, such as its map, made once."""
-        generation = (index.store.manifest.generation, index.hasher.fingerprint) if self.local else None
-        if generation is None:
+        """A value of this generation of the index, such as its map, made once. Other keys do not wait for it."""
+        if not self.local:
             return make()
+        generation = (index.store.manifest.generation, index.hasher.fingerprint)
         with self._keeping:
-            if self._kept.get("generation") != generation:
-                self._kept = {"generation": generation}
-            if key not in self._kept:
-                self._kept[key] = make()
-            found: R = self._kept[key]
+            if self._kept.generation != generation:
+                self._kept = Kept(generation)
+            kept = self._kept
+            lock = kept.locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in kept.values:
+                kept.values[key] = make()
+            found: R = kept.values[key]
             return found
 
     def _now(self) -> Stamp:
