@@ -197,3 +197,17 @@ def test_documents_of_another_process_are_found(paths: dict[str, str]) -> None:
         with Index.open(paths["texts"]) as index:
             index.add([Document("elsewhere", "quokka")])
         assert json.loads(ask(address, "/api/texts/search?q=quokka")[1])["hits"][0]["id"] == "elsewhere"
+
+
+def test_the_configuration_file_may_name_one_index(
+    paths: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hashret.toml").write_text(f"index = {json.dumps(paths['texts'])}\n")
+    with running([]) as (address, _):
+        assert json.loads(ask(address, "/api")[1])["indexes"][0]["name"] == "texts"
+    (tmp_path / "hashret.toml").write_text('host = "0.0.0.0"\n')
+    command = [sys.executable, "-c", "from hashret.cli import main; main()", "serve", "-i", paths["texts"]]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2
+    assert "cannot set 'host'" in refused.stderr

@@ -32,6 +32,8 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "milvus": ("pymilvus",),
     "map": ("openTSNE", "matplotlib"),
+    "serve": ("fastapi", "uvicorn", "jinja2", "python_multipart", "prometheus_client"),
+    "mcp": ("mcp",),
 }
 EXTRAS["all"] = tuple(module for modules in EXTRAS.values() for module in modules)
 

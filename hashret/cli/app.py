@@ -127,10 +127,18 @@ def defaults(path: Path) -> dict[str, dict[str, Any]]:
             if key not in options[command]:
                 raise unknown("option", key, sorted(CONFIGURED & options[command]), f"{path}, [{command}]")
             _check_configured(key, path)
-    return {
-        command: {key: value for key, value in shared.items() if key in names} | tables.get(command, {})
-        for command, names in options.items()
+    several = {
+        name: {p.name for p in command.params if getattr(p, "multiple", False)}
+        for name, command in group.commands.items()
     }
+    found: dict[str, dict[str, Any]] = {}
+    for command, names in options.items():
+        given = {key: value for key, value in shared.items() if key in names} | tables.get(command, {})
+        lists = {
+            key: [value] for key, value in given.items() if key in several[command] and not isinstance(value, list)
+        }
+        found[command] = given | lists
+    return found
 
 
 def _check_configured(key: str, path: Path) -> None:
