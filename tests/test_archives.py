@@ -283,3 +283,25 @@ def test_workers_read_the_same(tmp_path: Path) -> None:
     ):
         assert one.ids == two.ids
         assert (one.codes == two.codes).all()
+
+
+def test_a_maildir(tmp_path: Path) -> None:
+    def mail(subject: str) -> bytes:
+        return f"From: a@b\nMessage-ID: <{subject}@x>\nSubject: {subject}\n\nWheat {subject}\n".encode()
+
+    source = tmp_path / "mail"
+    for folder in ("", "/.Sent"):
+        for part in ("cur", "new", "tmp"):
+            Path(f"{source}{folder}/{part}").mkdir(parents=True)
+    (source / "new" / "1.host").write_bytes(mail("one"))
+    (source / "cur" / "2.host:2,S").write_bytes(mail("two"))
+    (source / "tmp" / "3.host").write_bytes(mail("three"))
+    (source / ".Sent" / "cur" / "4.host:2,").write_bytes(mail("four"))
+    wanted = {".Sent!/4.host": "four\nWheat four", "2.host": "two\nWheat two", "1.host": "one\nWheat one"}
+    assert texts_of(source) == wanted
+    assert set(texts_of(tmp_path)) == {"mail/.Sent!/4.host", "mail!/2.host", "mail!/1.host"}
+    with Index.create(tmp_path / "index", source, encoder="lsh", bits=16) as index:
+        (source / "new" / "1.host").rename(source / "cur" / "1.host:2,RS")
+        (source / "cur" / "2.host:2,S").unlink()
+        assert index.add(source, replace=True, prune=True) == 0
+        assert sorted(index.ids) == [".Sent!/4.host", "1.host"]

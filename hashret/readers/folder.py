@@ -23,6 +23,7 @@ from hashret.readers.skip_report import Skip, SkipReport
 from hashret.worker import Unreadable
 
 INDEX = ("lock", "manifest.json", "segments", "recovery")  # names that identify the folder of an index
+MAILDIR, FLAGS = ("cur", "new", "tmp"), ":2,"  # folders of a maildir; what separates a file's name from its flags
 OUTSIDE = "link to outside the folder"
 SURVEYED_ENTRIES = 10  # entries of a container examined for the same
 SURVEYED = 200  # files examined to decide whether a folder holds texts or images
@@ -274,6 +275,8 @@ def walk(
         mode = status.st_mode
         if stat.S_ISREG(mode):
             name = entry.path[prefix:] if os.sep == "/" else entry.path[prefix:].replace(os.sep, "/")
+            if FLAGS in name or "/new/" in name or name.startswith("new/"):
+                name = _mail_id(name, path)
             yield Found(path, portable(name), status.st_size, status.st_mtime_ns)
         elif stat.S_ISDIR(mode):
             if _is_index(entry.path, left_out):
@@ -284,13 +287,29 @@ def walk(
             skips.leave("pipe, socket or device")
 
 
+def is_maildir(folder: str | Path) -> bool:
+    """Whether a folder is a maildir, with a file for each mail in `new` or `cur`."""
+    return all(os.path.isdir(os.path.join(folder, name)) for name in MAILDIR)  # noqa: PTH112, PTH118
+
+
+def _mail_id(name: str, path: Path) -> str:
+    """Return the id of a mail of a maildir, which stays when the mail is read: without `new`, `cur` and flags."""
+    folder, _, file = name.rpartition("/")
+    if path.parent.name not in ("new", "cur") or not is_maildir(path.parent.parent):
+        return name
+    above = folder.rpartition("/")[0]
+    return f"{above}{MARK if above else ''}{file.partition(FLAGS)[0]}"
+
+
 def _entries(folder: str, skips: SkipReport, refuse: Callable[[Path, str], None]) -> Iterator[os.DirEntry[str]]:
     visible = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") and not (entry.is_dir() and is_maildir(entry.path)):
                     skips.leave("hidden")
+                elif entry.name == "tmp" and is_maildir(folder):
+                    skips.leave("mail that is not delivered")
                 else:
                     visible.append(entry)
     except OSError as error:
