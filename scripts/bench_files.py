@@ -146,7 +146,7 @@ def main() -> None:
         for row in speeds(Path(folder)):
             add_run(RUNS, row | machine("xberg"))
     before = PAGE.read_text("utf-8").partition("## Speed\n")[0]
-    PAGE.write_text(f"{before}{summary(read_runs(RUNS))}\n", "utf-8")
+    PAGE.write_text(f"{before.rstrip()}\n\n{summary(read_runs(RUNS))}\n", "utf-8")
 
 
 if __name__ == "__main__":

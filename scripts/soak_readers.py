@@ -235,7 +235,7 @@ def main() -> None:
         found = soak(Path(folder), chosen.seconds, chosen.seed, RUNS.parent / "failing.bin")
     add_run(RUNS, {**found, "seconds": round(chosen.seconds), "seed": chosen.seed, "cores": os.cpu_count()})
     before = PAGE.read_text("utf-8").partition("## Damaged files\n")[0]
-    PAGE.write_text(f"{before}{summary(read_runs(RUNS))}\n", "utf-8")
+    PAGE.write_text(f"{before.rstrip()}\n\n{summary(read_runs(RUNS))}\n", "utf-8")
 
 
 if __name__ == "__main__":
