@@ -191,8 +191,8 @@ def beside_writes(address: str, paths: Sequence[str], seconds: float) -> dict[st
             body = {"documents": [{"id": f"new-{added}", "text": f"w{added} w{added + 1} w5"}]}
             connection.request("POST", "/api/texts/documents", json.dumps(body), headers)
             response = connection.getresponse()
-            response.read()
-            assert response.status == 200
+            said = response.read()
+            assert response.status == 200, said
             added += 1
 
     thread = threading.Thread(target=write)
