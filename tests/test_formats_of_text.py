@@ -97,3 +97,26 @@ def test_entries_of_bibtex(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     }
     assert found["refs.bib!/boell1950"].metadata["year"] == "1950"
     assert "refs.bib (1 entries cannot be read)" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-2", "shift_jis"])
+def test_xml_without_its_tags(tmp_path: Path, encoding: str) -> None:
+    word = "収穫" if encoding == "shift_jis" else "žito"
+    text = (
+        f'<?xml version="1.0" encoding="{encoding}"?>\n<!-- no text -->\n<doc lang="en"><p>{word} &amp; rye</p><p>and '
+        f"<b>oats</b></p>\n<![CDATA[1 < 2]]></doc>"
+    )
+    (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+    assert only(tmp_path / "a.xml") == ("a.xml", f"{word} & rye and oats\n1 < 2")
+
+
+def test_xml_that_is_not_well_formed(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text('<?xml version="1.0"?><doc>wheat&nbsp;<b>and rye</doc>')
+    assert only(tmp_path)[1].split() == ["wheat", "and", "rye"]
+
+
+def test_entities_that_grow_take_no_memory(tmp_path: Path) -> None:
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "wheat"}">' for n in range(12))
+    (tmp_path / "a.xml").write_text(f'<?xml version="1.0"?><!DOCTYPE d [{entities}]><d>&e11; rye</d>')
+    (tmp_path / "b.txt").write_text("oats")
+    assert {document.id for document in read(tmp_path)} >= {"b.txt"}

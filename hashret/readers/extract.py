@@ -41,6 +41,8 @@ def extract(
         text = decode(raw, skips, settle, encoding)
     elif kind == "html":
         text = text_of_page(decode(raw, skips, settle, encoding))
+    elif kind == "xml":
+        text = text_of_xml(decode(raw, skips, settle, encoding))
     elif kind == "mail":
         mail = read_mail(raw, skips, settle, encoding)
         own = _Attachments(name, skips, settle, encoding, depth + 1)
@@ -56,6 +58,15 @@ def extract(
     if metadata.get("title"):
         text = f"{metadata['title']}\n{text}".rstrip()
     return text, metadata
+
+
+def text_of_xml(text: str) -> str:
+    """Return the text between the tags of XML; what is not well formed is read as HTML."""
+    raw = text.encode("utf-8", "replace")
+    try:
+        return worker.call("hashret.worker.markup:text", len(raw), raw)[1].decode()
+    except worker.Unreadable:
+        return text_of_page(text)
 
 
 def text_of_subtitles(text: str) -> str:

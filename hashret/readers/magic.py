@@ -50,6 +50,7 @@ _HEADER = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _USUAL = {b"from", b"to", b"subject", b"date", b"received", b"message-id", b"mime-version", b"content-type"}
 _SENT = {b"received", b"message-id", b"mime-version", b"return-path", b"delivered-to"}
 OLE_DIRECTORY = 1 << 16  # bytes of the directory of a compound file that are looked at
+_XML = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,8}<\?xml\s|(?:\xff\xfe<\0\?\0x\0m\0l\0)|(?:\xfe\xff\0<\0\?\0x\0m\0l)")
 _SUBTITLES = re.compile(
     rb"(?:\xef\xbb\xbf)?\s{0,8}(?:WEBVTT\b|\[Script Info\]|\d+\s{1,4}\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s{0,4}-->)"
 )
@@ -89,9 +90,9 @@ def is_pdf(start: bytes) -> bool:
 def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
     """Return what kind of text a file is, or None if it has none that can be read.
 
-    The kinds are "text", "html", "mail", "notebook", "subtitles", "odt", "odp", those of `hashret.worker.office.TYPES`,
-    and "locked" for an encrypted office file. `start` are the first bytes of the content, and `name` is the name of the
-    file.
+    The kinds are "text", "html", "xml", "mail", "notebook", "subtitles", "odt", "odp", those of
+    `hashret.worker.office.TYPES`, and "locked" for an encrypted office file. `start` are the first bytes of the
+    content, and `name` is the name of the file.
     """
     if is_pdf(start):
         return "pdf"
@@ -109,7 +110,9 @@ def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
         return "subtitles"
     if name.lower().endswith(NOTEBOOK) and start.lstrip().startswith(b"{"):
         return "notebook"
-    return "html" if is_html(start, name) else "text"
+    if is_html(start, name):
+        return "html"
+    return "xml" if _XML.match(start) else "text"
 
 
 def is_mail(start: bytes, name: str) -> bool:

@@ -77,7 +77,7 @@ class Texts(Folder):
             kept: list[bytes] = []
             for found in islice(walk(self.path, SkipReport(), self.left_out), SURVEYED_TEXTS):
                 start = raw_head(found.path)
-                if kind_of(found.path, start, found.path.name) not in ("text", "html"):
+                if kind_of(found.path, start, found.path.name) not in ("text", "html", "xml"):
                     continue
                 if encodings.encoding_of(start, complete=found.bytes <= HEAD_BYTES).guessed:
                     kept.append(start)

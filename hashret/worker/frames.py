@@ -23,6 +23,7 @@ FUNCTIONS = frozenset(
         "hashret.worker.office:text",
         "hashret.worker.opendocument:text",
         "hashret.worker.page:text",
+        "hashret.worker.markup:text",
         "hashret.worker.parquet:arrow_rows",
         "hashret.worker.pdf:text",
         "hashret.worker.parquet:count",
