@@ -463,7 +463,7 @@ def test_any_exception_of_a_reader_costs_one_file(
         (tmp_path / name).write_text(name)
     source = read(tmp_path)
 
-    def content(found: Document, skips: object) -> tuple[str, dict[str, str]]:
+    def content(found: Document, *_: object) -> tuple[str, dict[str, str]]:
         if found.id == "b.txt":
             raise ZeroDivisionError("by \x1b[31m zero")
         return "text", {}
