@@ -77,6 +77,11 @@ def samples() -> list[Sound]:
         "l.tar.gz": _tar({"a.txt": b"one two", "b.eml": _mail()}),
         "m.mbox": b"From a@example.org Mon Jan  5 10:00:00 2026\n" + _mail() + b"\n",
         "n.txt.xz": lzma.compress(b"one two three"),
+        "o.rss": b"<rss version='2.0'><channel><item><guid>1</guid><title>one</title></item></channel></rss>",
+        "p.bib": b'@article{a, title = {Gr{\\"o}sse}, year = 1950}\n@book{b, title = {two}}\n',
+        "q.ipynb": b'{"cells": [{"cell_type": "code", "source": ["n = 1"]}], "nbformat": 4}',
+        "r.srt": b"1\n00:00:01,000 --> 00:00:02,000\n<i>one</i>\n\n2\n00:00:03,000 --> 00:00:04,000\ntwo\n",
+        "s.xml": b"<?xml version='1.0' encoding='iso-8859-1'?><doc><p>one</p><![CDATA[two]]></doc>",
     }
     documents = {
         "docx": office.docx(office.paragraphs("R&D", "second") + "<w:tbl><w:tr><w:tc/></w:tr></w:tbl>"),

@@ -116,6 +116,15 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         read(tmp_path, label="folder")
 
 
+def test_strict_refuses_what_would_be_skipped(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_text(lines({"text": "one"}))
+    (tmp_path / "README.md").write_text("What this is.")
+    assert len(list(read(tmp_path))) == 2
+    with pytest.raises(DataError, match=r"cannot read .*README\.md: no records"):
+        list(read(tmp_path, strict=True))
+
+
 def test_a_folder_of_texts_stays_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.txt", "b.md", "c.txt"):
         (tmp_path / name).write_text("wheat, barley\nand rye")

@@ -26,7 +26,7 @@ MAX_DEPTH = 5  # containers inside of containers
 MAX_ENTRIES = 1_000_000  # of a file, at all depths
 MAX_ENTRY = 256 << 20  # bytes
 MAX_TOTAL, MAX_RATIO = 1 << 30, 100  # unpacked bytes of a file: MAX_TOTAL, and MAX_RATIO for each of its bytes
-MAX_DIRECTORY = 64 << 20  # bytes of the directory of a zip file
+MAX_DIRECTORY = 32 << 20  # bytes of the directory of a zip file
 STEP, READ = 1 << 20, 1 << 16
 COMPRESSIONS = tuple(compressed.MAGICS.values())
 

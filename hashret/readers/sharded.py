@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -53,8 +53,8 @@ class Sharded(Source):
             kind = container_kind(path)
             if kind is None or not kind.has_names:
                 return False
-        with closing(_files(path, SkipReport(), None)) as files:
-            found = [_format(file.path) for file in islice(files, SURVEYED if path.is_dir() else SURVEYED_ENTRIES)]
+        with closing(_files(path, SkipReport(), None, most=SURVEYED if path.is_dir() else SURVEYED_ENTRIES)) as files:
+            found = [_format(file.path) for file in files]
         return sum(name is not None for name in found) > len(found) / 2
 
     def __iter__(self) -> Iterator[Document]:
@@ -69,10 +69,12 @@ class Sharded(Source):
     def files(self) -> Iterator[tuple[Found, Records]]:
         """Yield each file with its reader. Raises DataError if there is none, or if their formats differ."""
         skips, format = SkipReport(), ""
-        for found in _files(self.path, skips, self.left_out):
+        for found in _files(self.path, skips, self.left_out, self._refuse):
             name = _format(found.path)
             if name is None or not found.bytes:
-                skips.skip(found.path, "no records" if found.bytes else "empty", named=True)
+                reason = "no records" if found.bytes else "empty"
+                self._refuse(found.path, reason)
+                skips.skip(found.path, reason, named=True)
                 continue
             if format and name != format:
                 raise DataError(f"{shown(self.path)} holds files of {format} and {name}; read them one by one")
@@ -85,6 +87,11 @@ class Sharded(Source):
             raise DataError("; ".join([f"no records in {shown(self.path)}", *skips.lines()]))
         if not self._told:
             skips.tell(self.path)
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        """Raise DataError for a file that would be skipped, if `strict` is set."""
+        if self.strict:
+            raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
 
     def without(self, folder: Path) -> Sharded:
         """Return these shards without the files in `folder`."""
@@ -110,15 +117,22 @@ class Sharded(Source):
         return found
 
 
-def _files(path: Path, skips: SkipReport, left_out: Path | None) -> Generator[Found]:
+def _files(
+    path: Path,
+    skips: SkipReport,
+    left_out: Path | None,
+    refuse: Callable[[Path, str], None] = lambda path, reason: None,
+    most: int | None = None,
+) -> Generator[Found]:
     """Yield the files of a folder, or the entries of a container, each in a file that is there until the next one."""
     if path.is_dir():
-        yield from walk(path, skips, left_out)
+        yield from islice(walk(path, skips, left_out, refuse), most)
         return
     with tempfile.TemporaryDirectory(prefix="hashret-") as folder:
-        for number, entry in enumerate(entries(path)):
+        for number, entry in enumerate(islice(entries(path), most)):
             id = f"{portable(path.name)}{MARK}{entry.name}"
             if entry.reason:
+                refuse(path / entry.name, entry.reason)
                 skips.fail(id, entry.reason)
                 continue
             suffixes = [suffix.lower() for suffix in Path(entry.name).suffixes[-2:]]
