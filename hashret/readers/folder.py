@@ -8,6 +8,7 @@ import stat
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, ClassVar, NamedTuple, Self, TypeVar
@@ -203,7 +204,17 @@ class Folder(Source):
 
 
 def majority(path: Path) -> str | None:
-    """Return "text" or "image", whichever most of the first files are; None if there are neither."""
+    """Return "text" or "image", whichever most of the first files or entries are; None if there are neither."""
+    status = path.stat()
+    return _counted(path) if path.is_dir() else _counted_once(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)  # a container is asked by several sources, and its directory may be long
+def _counted_once(path: Path, size: int, modified: int) -> str | None:
+    return _counted(path)
+
+
+def _counted(path: Path) -> str | None:
     votes = {"text": 0, "image": 0}
 
     def vote(content: Path | bytes, start: bytes, name: str) -> None:
