@@ -199,6 +199,27 @@ class Index(Explaining):
             index.search_by(search, threads)
         return index
 
+    def reopened(self) -> Self:
+        """Return the index at its newest generation, without reading again what has not changed.
+
+        This object keeps its generation. Another process may have changed the index, or built it again.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> len(index.reopened()) == len(index)
+            True
+        """
+        try:
+            store = Store.open(self.path)
+            if store.manifest.hasher != self.store.manifest.hasher:
+                return type(self).open(self.path)
+            index = type(self)(store, self.hasher, self._parts)
+            index._follow()
+        except HashretError:  # the index was built again in between, or is damaged
+            return type(self).open(self.path)
+        index._way = dict(self._way)
+        return index
+
     def verify(self) -> list[Problem]:
         """Check all files of the index. Returns the problems found, or [] if there are none."""
         return verify(self.path)

@@ -211,12 +211,26 @@ class Searching(Reading):
             >>> index.snippet(index.search("wheat", k=1)[0], "wheat")
             Snippet(text='wheat was dear', marks=[(0, 5)])
         """
-        text = hit.document.content
-        if self._parts.analyzer is None or not isinstance(text, str):
-            return Snippet("", [])
-        title = hit.metadata.get("title")
-        terms = self._parts.analyzer.query(query)
-        return snippet(text, terms, self._parts.analyzer, title if isinstance(title, str) else "")
+        return self.snippets([hit], query)[0]
+
+    def snippets(self, hits: Iterable[Hit], query: str) -> list[Snippet]:
+        """Return an excerpt for each hit of a query, as `snippet` does.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> len(index.snippets(index.search("wheat", k=2), "wheat"))
+            2
+        """
+        analyzer = self._parts.analyzer
+        terms = [] if analyzer is None else analyzer.query(query)
+        found = []
+        for hit in hits:
+            text, title = hit.document.content, hit.metadata.get("title")
+            if analyzer is None or not isinstance(text, str):
+                found.append(Snippet("", []))
+            else:
+                found.append(snippet(text, terms, analyzer, title if isinstance(title, str) else ""))
+        return found
 
     def _make_ranking(self) -> Ranking:
         self._check_open()

@@ -14,6 +14,7 @@ LENGTH = 200  # characters of a snippet
 BEFORE = 24  # of them before the first match
 TITLE = 80  # of them for the title
 WINDOW = 1 << 18  # characters of a text that are looked at
+ASCII_RUN = re.compile("[0-9A-Za-z]+")
 NEAR = 16  # how far a cut moves to fall between two words
 
 Mark = tuple[int, int]
@@ -51,12 +52,15 @@ def _matches(line: str, terms: frozenset[str], analyzer: Analyzer) -> list[tuple
     """Where words of the line are found by one of the terms, and by which."""
     if not terms:
         return []
-    inside = "".join(filter(_in_word, set(line)))
-    if not inside:
+    if line.isascii():
+        runs = ASCII_RUN.finditer(line)
+    elif inside := "".join(filter(_in_word, set(line))):
+        runs = re.finditer(f"[{re.escape(inside)}]+", line)
+    else:
         return []
     found = []
     plain: dict[str, frozenset[str]] = {}  # the terms that find a plain word; texts repeat their words
-    for run in re.finditer(f"[{re.escape(inside)}]+", line):
+    for run in runs:
         word = run[0]
         if word.isascii() and word[1:] == word[1:].lower():
             if word not in plain:

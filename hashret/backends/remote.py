@@ -136,6 +136,10 @@ class RemoteIndex(RemoteSearching):
         """Not available: pull the index into a folder."""
         raise self._in_a_folder("export")
 
+    def reopened(self) -> Self:
+        """Not needed: each call sees the newest generation."""
+        raise self._in_a_folder("reopened")
+
     def explain(self, *arguments: Any, **keywords: Any) -> Any:
         """Not available: pull the index into a folder."""
         raise self._in_a_folder("explain")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hashret.documents import Document
 from hashret.explanation import Explanation
 from hashret.index import Index
 from hashret.results import Hit, Hits
+from hashret.snippets import Snippet
 
 SHOWN = 200  # characters of a document whose query is no text
 MOST_METADATA = 20  # fields of a hit
@@ -38,16 +40,18 @@ def _finite(value: Any) -> Any:
 
 def hits_as_json(index: Index, hits: Hits, query: str | None) -> dict[str, Any]:
     """The results of one query; `query` is its text, to mark words."""
-    return {"exact": hits.exact, "hits": [hit_as_json(index, hit, query) for hit in hits]}
+    excerpts: Sequence[Snippet | None] = [None] * len(hits)
+    if query and index.hasher.document_type == "text":
+        excerpts = index.snippets(hits, query)
+    return {"exact": hits.exact, "hits": [hit_as_json(*pair) for pair in zip(hits, excerpts, strict=True)]}
 
 
-def hit_as_json(index: Index, hit: Hit, query: str | None) -> dict[str, Any]:
+def hit_as_json(hit: Hit, shown: Snippet | None) -> dict[str, Any]:
     """One result, with a part of its text."""
     found: dict[str, Any] = {"rank": hit.rank, "id": hit.id, "distance": hit.distance, "labels": list(hit.labels)}
     if hit.score is not None:
         found["score"] = hit.score
-    if query and isinstance(hit.document.content, str):
-        shown = index.snippet(hit, query)
+    if shown is not None:
         found |= {"text": shown.text, "marks": shown.marks}
     else:
         found["text"] = beginning(hit.document)

@@ -57,8 +57,8 @@ class Served:
     def change(self, act: Callable[[Index], R]) -> R:
         """Change the index, and serve the new generation before this returns."""
         with self._changing:
-            with Index.open(self.path) as own:
-                result = act(own)
+            own = self.index().reopened() if self.local else Index.open(self.path)
+            result = act(own)
             self._refresh()
             return result
 
@@ -97,7 +97,7 @@ class Served:
 
     def _opened(self) -> Index:
         """Open the index, and load what the first query needs."""
-        index = Index.open(self.path)
+        index = self._index.reopened() if self.local and self._index is not None else Index.open(self.path)
         if len(index):
             with suppress(HashretError):
                 index.search_codes(index.codes[:1], k=1)
