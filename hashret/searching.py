@@ -223,13 +223,14 @@ class Searching(Reading):
         """
         analyzer = self._parts.analyzer
         terms = [] if analyzer is None else analyzer.query(query)
-        found = []
+        found, plain = list[Snippet](), dict[str, frozenset[str]]()
         for hit in hits:
             text, title = hit.document.content, hit.metadata.get("title")
             if analyzer is None or not isinstance(text, str):
                 found.append(Snippet("", []))
             else:
-                found.append(snippet(text, terms, analyzer, title if isinstance(title, str) else ""))
+                title = title if isinstance(title, str) else ""
+                found.append(snippet(text, terms, analyzer, title, plain=plain))
         return found
 
     def _make_ranking(self) -> Ranking:

@@ -27,13 +27,21 @@ class Snippet(NamedTuple):
     marks: list[Mark]
 
 
-def snippet(text: str, terms: Collection[str], analyzer: Analyzer, title: str = "", length: int = LENGTH) -> Snippet:
+def snippet(
+    text: str,
+    terms: Collection[str],
+    analyzer: Analyzer,
+    title: str = "",
+    length: int = LENGTH,
+    plain: dict[str, frozenset[str]] | None = None,
+) -> Snippet:
     """The part of a text with most of the terms, white space collapsed; the beginning if none of them is in it.
 
-    The title comes first, if the text begins with it and the part does not.
+    The title comes first, if the text begins with it and the part does not. `plain` keeps which terms find a word, for
+    other texts and the same terms.
     """
-    line = " ".join(text[:WINDOW].split())
-    found = _matches(line, frozenset(terms), analyzer)
+    line, plain = " ".join(text[:WINDOW].split()), {} if plain is None else plain
+    found = _matches(line, frozenset(terms), analyzer, plain)
     start = _best(found, length)
     start = _cut(line, max(0, start - BEFORE)) if start > BEFORE else 0
     head = " ".join(title.split())
@@ -42,13 +50,15 @@ def snippet(text: str, terms: Collection[str], analyzer: Analyzer, title: str = 
     body = line[start:stop].rstrip()
     opening = f"{head} … " if head else "… " if start else ""
     shown = opening + body + (" …" if start + len(body) < len(line) else "")
-    marks = [(a, b) for a, b, _ in _matches(head, frozenset(terms), analyzer)] if head else []
+    marks = [(a, b) for a, b, _ in _matches(head, frozenset(terms), analyzer, plain)] if head else []
     shift = len(opening) - start
     marks += [(a + shift, min(b, start + len(body)) + shift) for a, b, _ in found if start <= a < start + len(body)]
     return Snippet(shown, _disjoint(marks))
 
 
-def _matches(line: str, terms: frozenset[str], analyzer: Analyzer) -> list[tuple[int, int, frozenset[str]]]:
+def _matches(
+    line: str, terms: frozenset[str], analyzer: Analyzer, plain: dict[str, frozenset[str]]
+) -> list[tuple[int, int, frozenset[str]]]:
     """Where words of the line are found by one of the terms, and by which."""
     if not terms:
         return []
@@ -59,14 +69,14 @@ def _matches(line: str, terms: frozenset[str], analyzer: Analyzer) -> list[tuple
     else:
         return []
     found = []
-    plain: dict[str, frozenset[str]] = {}  # the terms that find a plain word; texts repeat their words
     for run in runs:
         word = run[0]
-        if word.isascii() and word[1:] == word[1:].lower():
-            if word not in plain:
-                plain[word] = terms & {analyzer.term(word.lower())}
-            if plain[word]:
-                found.append((run.start(), run.end(), plain[word]))
+        known = plain.get(word)  # texts repeat their words
+        if known is None and word.isascii() and word[1:] == word[1:].lower():
+            known = plain[word] = terms & {analyzer.term(word.lower())}
+        if known is not None:
+            if known:
+                found.append((run.start(), run.end(), known))
             continue
         for part in _scripts(word):
             start = run.start() + part.start()
