@@ -5,7 +5,7 @@
 The server runs as `hashret serve --workers 2` in processes of its own, clients as one more process. A FastAPI
 application with a handler that does nothing is measured in the same way. The map is opened in chromium, if playwright
 and chromium are installed. Each run is appended to docs/figures/server.jsonl; docs/server-speed.md is written from the
-last one.
+last one; memory is that of the run with most requests.
 """
 
 from __future__ import annotations
@@ -289,7 +289,8 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         *(f"| {name} | {own['per_second']:,.0f} | {own['p50_ms']:.1f} | {own['p99_ms']:.1f} |" for name, own in rows),
         f"\n{run['search_and_writes']['written']} documents were added meanwhile, one a transaction.\n",
     ]
-    used, points = run["memory"], run["map"]
+    used = max((own["memory"] for own in runs), key=lambda own: float(own["requests"]))
+    points = run["map"]
     lines.append(
         f"Memory of all processes over {used['requests']:,} requests: {used['begun_mib']:.0f} MiB at the start, "
         f"{used['half_mib']:.0f} MiB in the middle, {used['ended_mib']:.0f} MiB at the end.\n"
