@@ -292,7 +292,7 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
     used = max((own["memory"] for own in runs), key=lambda own: float(own["requests"]))
     points = run["map"]
     lines.append(
-        f"Memory of all processes over {used['requests']:,} requests: {used['begun_mib']:.0f} MiB at the start, "
+        f"Memory of all processes over {used['requests']:,.0f} requests: {used['begun_mib']:.0f} MiB at the start, "
         f"{used['half_mib']:.0f} MiB in the middle, {used['ended_mib']:.0f} MiB at the end.\n"
     )
     lines.append(f"The map of {points['points']:,} points is {points['bytes'] / 1e6:.1f} MB.")
