@@ -40,7 +40,7 @@ class Reading:
 
     def __repr__(self) -> str:
         what = "closed" if self._closed else f"{len(self):,} documents, {self.bits} bits"
-        return f"{type(self).__name__}({self.store.name!r}, {what})"
+        return f"{type(self).__name__}({self.name!r}, {what})"
 
     def _repr_html_(self) -> str:
         """A table for a notebook."""

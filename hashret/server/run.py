@@ -57,6 +57,7 @@ def _config(app: Any, settings: Settings, workers: int) -> Any:
         app,
         factory=workers > 1,
         workers=workers,
+        loop="hashret.server.loop:FairLoop",
         http=DeadlineProtocol,
         ws="none",
         access_log=False,
