@@ -44,13 +44,19 @@ def browser() -> Iterator[Any]:
 
 @contextmanager
 def page_of(browser: Any, address: str, **options: Any) -> Iterator[Any]:
-    """A new page. At its end: no message in the console, no request to another host, nothing ran."""
+    """A new page. At its end: no error or warning in the console, no request to another host, nothing ran."""
     context = browser.new_context(**({"viewport": {"width": 1000, "height": 800}} | options))
     page = context.new_page()
     problems: list[str] = []
     expected: list[str] = []
     page.expected = expected
-    page.on("console", lambda message: problems.append(message.text))
+
+    def heard(message: Any) -> None:
+        # chromium informs of an autofocus that comes after a test has focused an element
+        if message.type in ("error", "warning"):
+            problems.append(message.text)
+
+    page.on("console", heard)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("dialog", lambda dialog: problems.append(dialog.message))
 

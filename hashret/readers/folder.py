@@ -145,7 +145,7 @@ class Folder(Source):
         """Return the content, or None if it cannot be read for any reason; raise DataError if `strict` is set."""
         stamp = (found.bytes, found.modified)
         try:
-            if self._failed.get(found.id, ((), ""))[0] == stamp:
+            if self._failed and self._failed.get(found.id, ((), ""))[0] == stamp:
                 raise Unreadable(self._failed[found.id][1])
             return read()
         except Skip as skip:

@@ -55,6 +55,7 @@ _SUBTITLES = re.compile(
     rb"(?:\xef\xbb\xbf)?\s{0,8}(?:WEBVTT\b|\[Script Info\]|\d+\s{1,4}\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s{0,4}-->)"
 )
 NOTEBOOK = ".ipynb"
+PAGES = (".html", ".htm", ".xhtml")
 MAX_DIRECTORY = 4 << 20  # bytes of the directory of a zip file, about 50,000 names
 
 
@@ -75,9 +76,7 @@ def is_image(start: bytes) -> bool:
 
 def is_html(start: bytes, name: str) -> bool:
     """Whether it starts like an HTML page, or is text with the suffix of one."""
-    return _HTML.match(start) is not None or (
-        name.lower().endswith((".html", ".htm", ".xhtml")) and looks_like_text(start)
-    )
+    return _HTML.match(start) is not None or (name.lower().endswith(PAGES) and looks_like_text(start))
 
 
 def is_pdf(start: bytes) -> bool:
@@ -106,6 +105,8 @@ def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
         return None
     if is_mail(start, name):
         return "mail"
+    if start[:1].isalpha() and not start.startswith(b"WEBVTT") and not name.lower().endswith(PAGES):
+        return "text"  # most texts
     if _SUBTITLES.match(start):
         return "subtitles"
     if name.lower().endswith(NOTEBOOK) and start.lstrip().startswith(b"{"):
