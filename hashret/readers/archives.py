@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from hashret import worker
-from hashret.errors import DataError, MissingExtra
+from hashret.errors import DataError
 from hashret.readers import compressed, encodings
 from hashret.readers.base import portable
 from hashret.readers.magic import kind_of
@@ -43,19 +43,6 @@ _BIBTEX = re.compile(
 )
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _ID = re.compile(rb"^message-id:\s*<?([^<>\s]{1,200})>?\s*$", re.IGNORECASE | re.MULTILINE)
-
-_ERRORS = (
-    *compressed.DAMAGED,
-    DataError,
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-    ValueError,
-    OverflowError,
-    MissingExtra,
-)
 
 
 class Entry(NamedTuple):
@@ -200,7 +187,7 @@ def _zip(stream: IO[bytes], budget: _Budget) -> Iterator[Entry]:
                     raw = _read(inner, budget)
             except Exhausted:
                 raise
-            except _ERRORS as error:
+            except Exception as error:  # noqa: BLE001
                 yield Entry(name, reason=_reason(error))
                 continue
             yield Entry(name, raw)
@@ -227,9 +214,9 @@ def _tar(stream: IO[bytes], budget: _Budget) -> Iterator[Entry]:
                 assert inner is not None
                 try:
                     raw = _read(inner, budget)
+                except Exhausted:
+                    raise
                 except DataError as error:
-                    if isinstance(error, Exhausted):
-                        raise
                     yield Entry(name, reason=str(error))
                     continue
                 yield Entry(name, raw)

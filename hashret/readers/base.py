@@ -96,6 +96,11 @@ class Source(ABC):
         """Return this source without the files in `folder`, the folder of the index that is being written."""
         return self
 
+    def _refuse(self, path: Path, reason: str) -> None:
+        """Raise DataError for a file that would be skipped, if `strict` is set."""
+        if self.strict:
+            raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 

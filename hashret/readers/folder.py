@@ -171,11 +171,6 @@ class Folder(Source):
         skips.fail(found.id, reason)
         return None
 
-    def _refuse(self, path: Path, reason: str) -> None:
-        """Raise DataError for a file that would be skipped, if `strict` is set."""
-        if self.strict:
-            raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
-
     def stamps(self) -> Iterator[tuple[str, dict[str, int]]]:
         """Yield each file's id and its {"bytes", "modified"}, without reading the file."""
         for found in walk(self.path, SkipReport(), self.left_out):

@@ -88,11 +88,6 @@ class Sharded(Source):
         if not self._told:
             skips.tell(self.path)
 
-    def _refuse(self, path: Path, reason: str) -> None:
-        """Raise DataError for a file that would be skipped, if `strict` is set."""
-        if self.strict:
-            raise DataError(f"cannot read {shown(path)}: {shown(reason)}")
-
     def without(self, folder: Path) -> Sharded:
         """Return these shards without the files in `folder`."""
         view = Sharded(self.path, self.fields)
