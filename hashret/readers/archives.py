@@ -18,7 +18,7 @@ from hashret import worker
 from hashret.errors import DataError
 from hashret.readers import compressed, encodings
 from hashret.readers.base import portable
-from hashret.readers.magic import kind_of
+from hashret.readers.magic import kind_of, open_zip
 
 MARK = "!/"  # between a container and the path inside it
 LOOK = 512  # bytes that decide what a container is
@@ -175,7 +175,7 @@ def _inside(found: Iterator[Entry], prefix: str, budget: _Budget, depth: int) ->
 
 
 def _zip(stream: IO[bytes], budget: _Budget) -> Iterator[Entry]:
-    with zipfile.ZipFile(cast("IO[bytes]", _Limited(stream))) as archive:
+    with open_zip(stream, MAX_DIRECTORY) as archive:
         files = [info for info in archive.infolist() if not info.is_dir()]
         names = _zip_names(files)
         for info, name in zip(files, names, strict=True):
@@ -311,30 +311,6 @@ class _Peeked(io.BufferedIOBase):
         if found.endswith(b"\n") or len(found) == size:
             return found
         return found + self.stream.readline(size - len(found) if size >= 0 else -1)
-
-
-class _Limited(io.BufferedIOBase):
-    """A zip file; zipfile reads its directory in one piece, whose size is limited."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self.stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.stream.tell()
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size > MAX_DIRECTORY:
-            raise zipfile.BadZipFile(f"a directory of {size:,} bytes, more than {MAX_DIRECTORY:,}")
-        return self.stream.read(-1 if size is None else size)
 
 
 def _reason(error: Exception) -> str:

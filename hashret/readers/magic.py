@@ -184,9 +184,9 @@ def _root_names(directory: bytes) -> Iterator[bytes]:
 
 
 @contextmanager
-def open_zip(content: Path | bytes) -> Iterator[zipfile.ZipFile]:
-    """Open a zip file, from a path or its bytes; raises BadZipFile if its directory is larger than MAX_DIRECTORY."""
-    with _ZipStream(content) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
+def open_zip(content: Path | bytes | IO[bytes], limit: int = MAX_DIRECTORY) -> Iterator[zipfile.ZipFile]:
+    """Open a zip file: a path, bytes or a stream. Raises BadZipFile if its directory is larger than `limit` bytes."""
+    with _ZipStream(content, limit) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
         stream.limit = -1
         yield archive
 
@@ -194,15 +194,18 @@ def open_zip(content: Path | bytes) -> Iterator[zipfile.ZipFile]:
 class _ZipStream(io.BufferedIOBase):
     """A file that limits the size of a read: zipfile reads the directory in one piece when it opens a file."""
 
-    limit = MAX_DIRECTORY
-
-    def __init__(self, content: Path | bytes) -> None:
-        self.stream = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+    def __init__(self, content: Path | bytes | IO[bytes], limit: int) -> None:
+        self.limit = limit
+        self.stream: IO[bytes]
+        if isinstance(content, bytes):
+            self.stream = io.BytesIO(content)
+        else:
+            self.stream = content.open("rb") if isinstance(content, Path) else content
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > self.limit >= 0:
             raise zipfile.BadZipFile(f"a directory of {size:,} bytes, more than {self.limit:,}")
-        return self.stream.read(size)
+        return self.stream.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self.stream.seek(offset, whence)
