@@ -148,15 +148,17 @@ def _remarks(quiet: bool, debug: bool) -> Iterator[None]:
     if not debug:
         for name, value in SILENCE.items():
             os.environ.setdefault(name, value)
-    handler, root = _Remarks(debug), logging.getLogger()
+    handler, root, log = _Remarks(debug), logging.getLogger(), logging.getLogger(LOG)
+    level = log.level
     root.addHandler(handler)
-    logging.getLogger(LOG).setLevel(logging.ERROR if quiet else logging.INFO)
+    log.setLevel(logging.ERROR if quiet else logging.INFO)
     logging.captureWarnings(True)  # warnings go to the logger py.warnings
     try:
         yield
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)
+        log.setLevel(level)  # commands change it
 
 
 @contextmanager
