@@ -57,7 +57,7 @@ def _config(app: Any, settings: Settings, workers: int) -> Any:
         app,
         factory=workers > 1,
         workers=workers,
-        loop="hashret.server.loop:FairLoop",
+        loop="hashret.server.loop:FairLoop" if workers > 1 else "asyncio",
         http=DeadlineProtocol,
         ws="none",
         access_log=False,
