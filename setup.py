@@ -12,7 +12,7 @@ setup(
             py_limited_api=True,
             optional=True,
         )
-        for name in ("_kernel", "_ranking", "_codebooks")
+        for name in ("_kernel", "_ranking", "_codebooks", "_pairs")
     ],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

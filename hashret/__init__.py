@@ -15,6 +15,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hashret.deduplication.documents import duplicates
+    from hashret.deduplication.results import Duplicates
     from hashret.documents import Document
     from hashret.errors import (
         CorruptIndex,
@@ -46,6 +48,8 @@ _ERRORS = (
 )
 _HOME = {
     "Document": "hashret.documents",
+    "Duplicates": "hashret.deduplication.results",
+    "duplicates": "hashret.deduplication.documents",
     "Hasher": "hashret.hasher",
     "Hit": "hashret.results",
     "Hits": "hashret.results",
@@ -63,6 +67,7 @@ __all__ = [
     "DataError",
     "Document",
     "DuplicateIds",
+    "Duplicates",
     "FormatTooNew",
     "GateError",
     "Hasher",
@@ -78,6 +83,7 @@ __all__ = [
     "StoreError",
     "UnknownId",
     "UsageError",
+    "duplicates",
     "evaluate",
     "read",
     "repair",

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from hashret.address import is_address
 from hashret.analyzer import checked_language
+from hashret.cleaning import DIFFERENT, Cleaning
 from hashret.documents import Document, Documents, Records, Sample, as_ids, batches, bytes_of
 from hashret.errors import CorruptIndex, DataError, HashretError, StoreError, UsageError
-from hashret.explaining import Explaining
 from hashret.hasher import BATCH, Hasher
 from hashret.ingest import (
     BATCH_BYTES,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hashret")
 
 
-class Index(Explaining):
+class Index(Cleaning):
     """An open index. Make one with `create`, open one with `open`; usable in a `with` statement.
 
     Example:
@@ -291,6 +291,30 @@ class Index(Explaining):
             rows = {now._row(id) for id in as_ids(ids)}
             change.delete(sorted(rows))
             return len(rows)
+
+    def mark_different(self, first: str, second: str, *, different: bool = True) -> None:
+        """Remember that two documents are not duplicates, so that `duplicates` does not group one with the other.
+
+        Args:
+            first, second: The ids of the documents.
+            different: If not set, forget it.
+
+        Raises:
+            UnknownId: An id is not in the index.
+            UsageError: The two ids are the same.
+            IndexLocked: Another process is changing the index.
+
+        Example:
+            >>> hashret.Index.open("indexes/mine").mark_different("0", "1")
+        """
+        pair = sorted(as_ids([first, second]))
+        if pair[0] == pair[1]:
+            raise UsageError(f"a document cannot be different from itself: {first!r}")
+        with self._changing() as (change, now):
+            for id in pair:
+                now._row(id)
+            others = [own for own in change.about.get(DIFFERENT) or () if own != pair]
+            change.about = {**change.about, DIFFERENT: [*others, pair] if different else others}
 
     def compact(self) -> None:
         """Merge segments and free the space of deleted documents. Search results do not change."""

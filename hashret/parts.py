@@ -13,13 +13,17 @@ import numpy as np
 
 from hashret import quantizer
 from hashret.analyzer import Analyzer, checked_language, detect_language
+from hashret.codes import Codes
 from hashret.documents import Document
 from hashret.errors import StoreError
 from hashret.features import CSRMatrix, Floats, stacked
 from hashret.files import sha256_of
 from hashret.hasher import Hasher, tensors_in
+from hashret.image_sketch import image_sketches
+from hashret.images import load
 from hashret.postings import Occurrences
 from hashret.quantizer import Quantizer
+from hashret.sketches import sketches_of_texts, sketches_of_vectors
 from hashret.store import Derived, Record
 
 SAMPLE = 10_000  # documents that the quantizer is fitted to, and the language detected from
@@ -83,9 +87,10 @@ class Parts:
         if self.original is not None and features is not None:
             originals = self.original.encode(features).values
         if self.analyzer is None:
-            return Derived(vectors, originals=originals)
+            return Derived(vectors, originals=originals, sketches=sketches_of(features, records))
         words = self.analyzer.occurrences(record.content for record in records)
-        return Derived(vectors, words, self.analyzer.occurrences(map(title_of, records)), originals)
+        titles = self.analyzer.occurrences(map(title_of, records))
+        return Derived(vectors, words, titles, originals, sketches_of_texts(words))
 
     def about(self) -> dict[str, Any]:
         """What the manifest says of the parts."""
@@ -127,6 +132,13 @@ class Parts:
                 f"the parts of the index cannot be read ({error!r:.200}); build the index again"
             ) from error
         return cls(analyzer, made, vocabulary, original)
+
+
+def sketches_of(features: Floats | CSRMatrix | None, records: Sequence[Record]) -> Codes | None:
+    """The sketches of images, by their thumbnails, or of vectors, by features; None if there are neither."""
+    if all(record.thumbnail for record in records):
+        return image_sketches([np.asarray(load(record.thumbnail, record.id)) for record in records])
+    return None if features is None else sketches_of_vectors(features)
 
 
 def vocabulary_of(hasher: Hasher) -> Sequence[str]:

@@ -232,7 +232,7 @@ def rows_of(index: Index) -> Iterator[Row]:
 def derived(rows: Sequence[Row], parts: Parts, words: bool) -> Derived:
     """The parts of documents: the stored vectors, and words made from the texts."""
     made = parts.derive(None, [row.record for row in rows]) if words else Derived()
-    return Derived(_vectors(rows, parts.quantizer), made.words, made.titles)
+    return Derived(_vectors(rows, parts.quantizer), made.words, made.titles, sketches=made.sketches)
 
 
 def _vectors(rows: Sequence[Row], quantizer: Quantizer | None) -> Vectors | None:

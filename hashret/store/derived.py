@@ -1,4 +1,4 @@
-"""Vectors, words, titles and original features of documents, which an index stores for ranking."""
+"""Vectors, words, titles, original features and sketches of documents, which an index stores beside their codes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret import loops, postings
+from hashret.codes import Codes
 from hashret.features import Vectors, concatenate_vectors
 from hashret.postings import Occurrences, concatenate_occurrences
 
@@ -19,16 +20,18 @@ VECTORS = ("vectors/uint8", "vectors/int8", "vectors/float32")
 """Possible names of the array of vectors, one per dtype."""
 ORIGINALS = ("originals/int8", "originals/float32")
 """Possible names of the array of features that vectors were made of."""
+SKETCHES = "sketches"
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What is stored of n documents for ranking. Parts that the index does not store are None."""
+    """What is stored of n documents for ranking and for duplicates. Parts that the index does not store are None."""
 
     vectors: Vectors | None = None
     words: Occurrences | None = None
     titles: Occurrences | None = None
     originals: npt.NDArray[Any] | None = None  # features [n, dim], int8 or float32, to score the best documents again
+    sketches: Codes | None = None  # uint8 [n, 16], see hashret/sketches.py
 
     def take(self, rows: npt.NDArray[Any]) -> Derived:
         """Return the documents at these rows, in this order."""
@@ -37,6 +40,7 @@ class Derived:
             None if self.words is None else self.words.take(rows),
             None if self.titles is None else self.titles.take(rows),
             None if self.originals is None else self.originals[rows],
+            None if self.sketches is None else self.sketches[rows],
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -46,6 +50,8 @@ class Derived:
             found |= {f"vectors/{self.vectors.values.dtype}": self.vectors.values, "vectors/norms": self.vectors.norms}
         if self.originals is not None:
             found[f"originals/{self.originals.dtype}"] = self.originals
+        if self.sketches is not None:
+            found[SKETCHES] = self.sketches
         for name, own in zip(FIELDS, (self.words, self.titles), strict=True):
             if own is not None:
                 found |= {f"{name}/{key}": array for key, array in postings.arrays(own).items()}
@@ -53,16 +59,18 @@ class Derived:
 
 
 def concatenate_derived(parts: Sequence[Derived]) -> Derived:
-    """Concatenate documents. All `parts` must have the same parts set."""
+    """Concatenate documents. All `parts` must have the same parts set; only sketches are left out if one lacks them."""
     vectors = [part.vectors for part in parts if part.vectors is not None]
     words = [part.words for part in parts if part.words is not None]
     titles = [part.titles for part in parts if part.titles is not None]
     originals = [part.originals for part in parts if part.originals is not None]
+    sketches = [part.sketches for part in parts if part.sketches is not None]
     return Derived(
         concatenate_vectors(vectors) if vectors else None,
         concatenate_occurrences(words) if words else None,
         concatenate_occurrences(titles) if titles else None,
         np.concatenate(originals) if originals else None,
+        np.concatenate(sketches) if len(sketches) == len(parts) else None,  # made again when they are needed
     )
 
 

@@ -6,6 +6,7 @@
     lookup                          group: hashes uint64 [n], ascending, rows int64 [n]
     vectors                         group: uint8 [n, bytes], int8 or float32 [n, dim], and norms float32 [n]
     originals                       group: int8 or float32 [n, dim]
+    sketches                        uint8 [n, 16]
     columns                         group: index uint8 (JSON) and data uint8, see hashret/columns.py
     words, titles                   groups of postings, see hashret/postings.py
 
@@ -32,7 +33,7 @@ import numpy.typing as npt
 from hashret import columns
 from hashret.codes import Codes
 from hashret.errors import DataError
-from hashret.store.derived import ORIGINALS, VECTORS, Derived
+from hashret.store.derived import ORIGINALS, SKETCHES, VECTORS, Derived
 from hashret.store.manifest import Place
 from hashret.store.segment import DTYPES, PIECE, Record, hash_id, label_names
 
@@ -57,7 +58,7 @@ def image(codes: Codes, records: Sequence[Record], derived: Derived) -> tuple[by
             file[f"{name}/offsets"] = _offsets([len(value) for value in strings])
             file[f"{name}/pieces"] = np.ones((-(-sum(map(len, strings)) // PIECE), 2), np.int64)  # filled below
         arrays = derived.arrays()
-        for name in sorted(arrays.keys() & {*VECTORS, "vectors/norms", *ORIGINALS}):
+        for name in sorted(arrays.keys() & {*VECTORS, "vectors/norms", *ORIGINALS, SKETCHES}):
             file[name] = arrays.pop(name)
         for name, values in _strings("thumbnails", [record.thumbnail for record in records]).items():
             file[name] = values

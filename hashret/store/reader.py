@@ -99,6 +99,11 @@ class Generation:
             words = f"index {self.name!r} is damaged: its original features differ in size"
             raise CorruptIndex(words, path=self.name) from error
 
+    def sketches(self) -> Codes | None:
+        """Return the sketches of all rows, including deleted rows, uint8 [rows, 16], or None if a segment has none."""
+        parts = [own for segment in self.segments if (own := segment.sketches()) is not None]
+        return np.concatenate(parts) if parts and len(parts) == len(self.segments) else None
+
     def fields(self, name: str) -> list[Postings]:
         """Return the postings of "words" or "titles", one item per segment, or [] if the index has none."""
         parts = [segment.field(name) for segment in self.segments]

@@ -22,7 +22,7 @@ from hashret.errors import CorruptIndex, IndexNotFound, StoreError
 from hashret.files import BLOCK, Memory, Root
 from hashret.store import deletions, recovery
 from hashret.store.check import Problem, changed, problems, second_manifest
-from hashret.store.derived import FIELDS, Derived
+from hashret.store.derived import FIELDS, SKETCHES, Derived
 from hashret.store.lock import locked
 from hashret.store.manifest import (
     NAME,
@@ -320,7 +320,10 @@ class Saved:
         if originals is None and self.segment.original_array:
             originals = self.segment.originals(rows)
         words, titles = (self.segment.field(name) is not None for name in FIELDS)
-        return Derived(vectors, made.words if words else None, made.titles if titles else None, originals)
+        sketches = made.sketches if SKETCHES in self.arrays else None
+        if sketches is None and SKETCHES in self.arrays and not self._items(SKETCHES).any():
+            sketches = self.segment.array(SKETCHES).reshape(self.rows, -1)[rows]
+        return Derived(vectors, made.words if words else None, made.titles if titles else None, originals, sketches)
 
     def _items(self, name: str) -> Mask:
         """Return which items of an array are in damaged blocks. Arrays in `recovery.KEPT` have a copy, so none."""

@@ -26,7 +26,7 @@ from hashret.codes import Codes, check_codes, width
 from hashret.errors import CorruptIndex, StoreError
 from hashret.features import Vectors
 from hashret.files import Reader
-from hashret.store.derived import FIELDS, ORIGINALS, VECTORS, Derived, Postings
+from hashret.store.derived import FIELDS, ORIGINALS, SKETCHES, VECTORS, Derived, Postings
 from hashret.store.manifest import Place
 
 PIECE = 1 << 13  # bytes per compressed chunk; reading one record decompresses one or two
@@ -35,6 +35,7 @@ DOCUMENT_BYTES = 64 << 20  # limit for the content, and for the metadata, of one
 UNPACKED = 4 * DOCUMENT_BYTES  # limit for all contents, and for all metadata, of a segment; hashret never writes more
 STRINGS = ("ids", "contents", "thumbnails", "metadata", "labels/names")
 PACKED = ("contents", "metadata")
+SKETCH_BYTES = 16
 DTYPES: dict[str, type[np.generic]] = {
     "codes": np.uint8,
     **{f"{name}/bytes": np.uint8 for name in STRINGS},
@@ -47,11 +48,12 @@ DTYPES: dict[str, type[np.generic]] = {
     "lookup/rows": np.int64,
     **{name: np.dtype(name.rpartition("/")[2]).type for name in (*VECTORS, *ORIGINALS)},
     "vectors/norms": np.float32,
+    SKETCHES: np.uint8,
     **{f"{field}/{name}": dtype for field in FIELDS for name, dtype in postings.DTYPES.items()},
 }
 
 
-OPTIONAL = frozenset(name for name in DTYPES if name.split("/")[0] in ("vectors", "originals", *FIELDS))
+OPTIONAL = frozenset(name for name in DTYPES if name.split("/")[0] in ("vectors", "originals", SKETCHES, *FIELDS))
 
 
 def _of_field(name: str) -> set[str]:
@@ -107,6 +109,7 @@ class Segment:
         wanted |= {"codes": rows * width(self.bits), "lookup/hashes": rows, "lookup/rows": rows}
         each = ("vectors/norms", *(f"{field}/{name}" for field in FIELDS for name in ("lengths", "pairs")))
         wanted |= {name: rows for name in each if name in self.places}
+        wanted |= {SKETCHES: rows * SKETCH_BYTES} if SKETCHES in self.places else {}
         for name, items in wanted.items():
             if self.places[name][1] != items:
                 raise ValueError(f"{name} has {self.places[name][1]} items, not {items}")
@@ -170,6 +173,13 @@ class Segment:
             found = [self.items(name, row * dim, (row + 1) * dim) for row in rows.tolist()]
             return np.stack(found) if found else np.zeros((0, dim), DTYPES[name])
 
+    def sketches(self) -> Codes | None:
+        """Return all sketches, uint8 [rows, 16], or None if the segment has none."""
+        if SKETCHES not in self.places:
+            return None
+        with self._reading():
+            return self.items(SKETCHES).reshape(self.rows, SKETCH_BYTES)
+
     def field(self, name: str) -> Postings | None:
         """Return the postings of "words" or "titles", or None if the segment has none."""
         if f"{name}/lengths" not in self.places:
@@ -182,13 +192,13 @@ class Segment:
         return Postings(self.rows, read)
 
     def derived(self) -> Derived:
-        """Return vectors, words, titles and original features of all rows."""
+        """Return vectors, words, titles, original features and sketches of all rows."""
         with self._reading():
             words, titles = (None if (own := self.field(name)) is None else own.occurrences() for name in FIELDS)
             originals = None
             if name := self.original_array:
                 originals = self.items(name).reshape(self.rows, -1)
-            return Derived(self.vectors(), words, titles, originals)
+            return Derived(self.vectors(), words, titles, originals, self.sketches())
 
     def ids(self) -> list[str]:
         """Return all ids, in order of insertion."""

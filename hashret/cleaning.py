@@ -1,0 +1,86 @@
+"""The part of `Index` that finds near-duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hashret.deduplication import Duplicates, Settings, find
+from hashret.deduplication.collection import Collection, Joined, Read, Stored
+from hashret.documents import Documents, Records
+from hashret.errors import DataError
+from hashret.explaining import Explaining
+from hashret.readers import as_source
+from hashret.readers.base import Source
+from hashret.snapshot import on_snapshot
+
+DIFFERENT = "different"  # the name of the verdicts in the description of an index
+
+
+class Cleaning(Explaining):
+    """Base class of `hashret.Index`, for duplicates."""
+
+    @on_snapshot
+    def duplicates(
+        self,
+        documents: Source | Documents | Records | None = None,
+        *,
+        threshold: str | float = "near",
+        keep: str = "first",
+        radius: int | None = None,
+        verify: bool = True,
+        threads: int | None = None,
+        id: str | None = None,
+        text: str | Sequence[str] | None = None,
+        label: str | None = None,
+    ) -> Duplicates:
+        """Find the groups of near-duplicates in the index, or the documents that are in the index already.
+
+        All pairs whose sketches differ in few bits are found, and each is then verified: texts by their words, images
+        by their thumbnails, vectors by the cosine. The pairs of a large index are kept in a hidden file beside it, so
+        that the next call compares only new documents. Pairs given to `mark_different` are left out.
+
+        Args:
+            documents: Documents to compare with those of the index, such as a path or a list; each group then has one
+                of the index, which is kept, and documents that are new. None compares the index with itself.
+            threshold: "exact" (equal words, pixels or values), "near" (a few words changed; an image saved anew),
+                "similar" (a fifth of the words changed; a part cut off), or the least similarity, above 0 and at most
+                1.
+            keep: Which document of a group to keep: "first", "last", the "longest" text, the "largest" file, or the
+                first with a "label".
+            radius: Bits of 128 in which the sketches of a pair may differ; by default, it follows from the threshold.
+            verify: Compare the contents of each pair. If not set, the sketches decide.
+            threads: Number of threads; by default, one per core.
+            id, text, label: Names of the fields of records, if they differ from the defaults.
+
+        Raises:
+            UsageError: An argument is invalid, or the radius has too many pairs.
+            DataError: The documents have another type than the index, or the index stores nothing to compare.
+
+        Example:
+            >>> texts = ["wheat was dear that year", "a ship sailed north", "Wheat was dear, that year."]
+            >>> index = hashret.Index.create("indexes/twice", texts, bits=16)
+            >>> index.delete(index.duplicates().drop)
+            1
+        """
+        settings, own, border = Settings(threshold, keep, radius, verify, threads), self._collection(), None
+        if documents is not None:
+            named: dict[str, Any] = {"id": id, "text": text, "label": label}
+            source = as_source(documents, **named).without(self.path)
+            new = Read(source, self._parts.analyzer)
+            if len(new) and new.kind != own.kind:
+                raise DataError(f"the index holds documents of type {own.kind}, not {new.kind}; choose another source")
+            own, border = Joined(own, new), len(own)
+        return find(own, settings, different=self._different(), border=border, cache=self._pairs_file())
+
+    def _collection(self) -> Collection:
+        return Stored(self.store, self.hasher.document_type, self._parts.analyzer, self._parts.quantizer)
+
+    def _different(self) -> frozenset[frozenset[str]]:
+        """The pairs of ids that are not duplicates, as `mark_different` stores them."""
+        return frozenset(frozenset(pair) for pair in self._about.get(DIFFERENT) or ())
+
+    def _pairs_file(self) -> Path | None:
+        """The file beside the index that keeps pairs of sketches. It is hidden, so it is not indexed."""
+        return self.path.parent / f".{self.path.name}.pairs"

@@ -1,0 +1,171 @@
+"""Candidates: documents with equal sketches, and all pairs of different sketches within a radius.
+
+The pairs depend on nothing but the sketches, so they can be kept in a file. Then only new sketches are compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.codes import Codes
+from hashret.errors import UsageError
+from hashret.search.join import BITS, MOST, Pairs, pairs_between, pairs_within
+
+SAMPLE = 2000  # sketches, to estimate how many pairs a radius has
+CACHED = 50_000  # different sketches from which the pairs are kept
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Documents by their sketches."""
+
+    members: list[Numbers]
+    """The places of the documents with each sketch, ascending."""
+    pairs: Pairs
+    """Pairs of sketches within the radius."""
+
+
+def candidates(
+    sketches: Codes, radius: int, border: int | None = None, threads: int | None = None, cache: Path | None = None
+) -> Candidates:
+    """Return the candidates among documents with sketches, uint8 [n, 16].
+
+    Args:
+        sketches: The sketches.
+        radius: Pairs of sketches that differ in at most so many bits are returned.
+        border: Compare only documents before this place with those after it.
+        threads: Number of threads; by default, one per core.
+        cache: File of the pairs found before, which is replaced.
+
+    Raises:
+        UsageError: The radius has too many pairs.
+    """
+    keys, inverse = _grouped(sketches)
+    order = np.argsort(inverse, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1) if len(order) else []
+    if not radius:
+        none = np.zeros(0, np.int64)
+        return Candidates(members, Pairs(none, none, none.astype(np.uint16)))
+    _check_radius(keys, radius)
+    if border is None:
+        return Candidates(members, _cached(keys, radius, threads, cache))
+    firsts = np.array([own[0] for own in members], np.int64)
+    lasts = np.array([own[-1] for own in members], np.int64)
+    left, right = np.flatnonzero(firsts < border), np.flatnonzero(lasts >= border)
+    found = pairs_between(keys[right], keys[left], radius, threads)
+    first, second = left[found.second], right[found.first]
+    apart = first != second
+    return Candidates(members, Pairs(first[apart], second[apart], found.distances[apart]))
+
+
+def _grouped(sketches: Codes) -> tuple[Codes, Numbers]:
+    """Return the different sketches [g, 16], in order of their words, and the number of each document's."""
+    words = np.ascontiguousarray(sketches).view(np.uint64)
+    order = np.lexsort((words[:, 1], words[:, 0]))
+    ordered = words[order]
+    new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])[: len(words)]
+    inverse = np.zeros(len(words), np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return np.ascontiguousarray(ordered[new]).view(np.uint8), inverse
+
+
+def _check_radius(keys: Codes, radius: int) -> None:
+    """Raise UsageError if a sample says that far more pairs than can be kept are within the radius."""
+    if len(keys) <= SAMPLE:
+        return
+    drawn = keys[np.random.default_rng(0).choice(len(keys), SAMPLE, replace=False)]
+    share = 2 * len(pairs_within(drawn, radius).first) / (SAMPLE * (SAMPLE - 1))
+    expected = share * len(keys) * (len(keys) - 1) / 2
+    if expected > MOST:
+        raise UsageError(
+            f"about {share:.2%} of all pairs, {expected:,.0f}, are within {radius} of {BITS} bits; at most {MOST:,} "
+            "can be compared; choose a smaller radius or a higher threshold"
+        )
+
+
+def _cached(keys: Codes, radius: int, threads: int | None, cache: Path | None) -> Pairs:
+    """Return the pairs of sketches within the radius; compare only those that the file does not know."""
+    if cache is None or len(keys) < CACHED:
+        return pairs_within(keys, radius, threads)
+    known, before = _read(cache, radius)
+    if before is None:
+        found = pairs_within(keys, radius, threads)
+    else:
+        place = _places(known, keys)  # of each known sketch among those of today, or -1
+        new = np.setdiff1d(np.arange(len(keys)), place)
+        if len(new) == 0 and len(known) == len(keys):
+            return _cut(before, radius)
+        found = _merged(_moved(before, place), _fresh(keys, new, radius, threads))
+    _write(cache, keys, found, radius)
+    return _cut(found, radius)
+
+
+def _moved(pairs: Pairs, place: Numbers) -> Pairs:
+    """Return the pairs of sketches that are still there, by their new numbers."""
+    first, second = place[pairs.first], place[pairs.second]
+    there = (first >= 0) & (second >= 0)
+    return Pairs(first[there], second[there], pairs.distances[there])
+
+
+def _fresh(keys: Codes, new: Numbers, radius: int, threads: int | None) -> Pairs:
+    """Return the pairs that have a new sketch; those of two new ones are found twice and kept once."""
+    found = pairs_between(keys[new], keys, radius, threads)
+    first, second = new[found.first], found.second
+    once = (first != second) & ((first < second) | ~np.isin(second, new))
+    return Pairs(first[once], second[once], found.distances[once])
+
+
+def _merged(*parts: Pairs) -> Pairs:
+    first = np.concatenate([np.minimum(part.first, part.second) for part in parts])
+    second = np.concatenate([np.maximum(part.first, part.second) for part in parts])
+    order = np.lexsort((second, first))
+    return Pairs(first[order], second[order], np.concatenate([part.distances for part in parts])[order])
+
+
+def _cut(pairs: Pairs, radius: int) -> Pairs:
+    near = pairs.distances <= radius
+    return pairs if near.all() else Pairs(pairs.first[near], pairs.second[near], pairs.distances[near])
+
+
+def _places(known: Codes, keys: Codes) -> Numbers:
+    """Return where each of the known sketches is among the keys, or -1. Both are in order of their words."""
+    both = np.concatenate([keys, known])
+    _, inverse = _grouped(both)
+    place = np.full(int(inverse.max(initial=0)) + 1, -1)
+    place[inverse[: len(keys)]] = np.arange(len(keys))
+    return np.asarray(place[inverse[len(keys) :]])
+
+
+def _read(cache: Path, radius: int) -> tuple[Codes, Pairs | None]:
+    """Return the sketches that a file knows and their pairs, or None if it is not there or has a smaller radius."""
+    try:
+        with np.load(cache, allow_pickle=False) as file:
+            keys, pairs, distances = file["sketches"], file["pairs"], file["distances"]
+            fits = keys.dtype == np.uint8 and keys.shape[1:] == (BITS // 8,) and pairs.shape == (len(distances), 2)
+            if fits and int(file["radius"]) >= radius and int(pairs.max(initial=0)) < max(1, len(keys)):
+                first, second = pairs.astype(np.int64).T
+                return keys, Pairs(first, second, distances.astype(np.uint16))
+    except (OSError, ValueError, KeyError, EOFError, IndexError):
+        pass
+    return np.zeros((0, BITS // 8), np.uint8), None
+
+
+def _write(cache: Path, keys: Codes, pairs: Pairs, radius: int) -> None:
+    """Replace the file. If that is impossible, everything is compared again the next time."""
+    part = cache.with_name(f"{cache.name}.{os.getpid()}")
+    try:
+        with part.open("wb") as file:
+            both = np.stack([pairs.first, pairs.second], axis=1).astype(np.uint32)
+            np.savez(file, sketches=keys, pairs=both, distances=pairs.distances, radius=np.int64(radius))
+        part.replace(cache)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,176 @@
+"""The documents to compare: their ids and sketches, which are in memory, and contents, which are read when needed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hashret.analyzer import Analyzer
+from hashret.codes import Codes
+from hashret.documents import Document, batches, bytes_of
+from hashret.image_sketch import image_sketches
+from hashret.images import load, thumbnail
+from hashret.progress import report, track
+from hashret.quantizer import Quantizer
+from hashret.readers.base import Source
+from hashret.sketches import BITS, sketches_of_texts, sketches_of_vectors
+from hashret.store import Record, Store
+
+BATCH, BATCH_BYTES = 1000, 16 << 20
+DENSE = 10  # one row in so many is wanted: read all rows of the stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is compared of a document, and what decides which one to keep."""
+
+    content: Any  # text, image as an array, vector, or None if there is none
+    length: int  # characters of a text, otherwise as `size`
+    size: int  # bytes of its file, if it is one, otherwise of its content
+    labels: int
+
+
+class Collection(ABC):
+    """Documents of one type with their ids and sketches."""
+
+    kind: str
+    ids: Sequence[str]
+    sketches: Codes  # uint8 [n, 16]
+    hint: str = ""  # why there are no contents
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
+        """Yield the documents at these places, which ascend."""
+
+
+class Stored(Collection):
+    """The documents of an index."""
+
+    def __init__(self, store: Store, kind: str, analyzer: Analyzer | None, quantizer: Quantizer | None) -> None:
+        self.store, self.kind = store, kind
+        self.rows = np.flatnonzero(~store.deleted)
+        ids = store.ids()
+        self.ids = [ids[row] for row in self.rows.tolist()]
+        sketches = store.sketches()
+        self.sketches = self._made(analyzer) if sketches is None else sketches[self.rows]
+        self.vectors = _stored_vectors(store, self.rows, quantizer) if kind == "vector" else None
+        if kind == "vector" and self.vectors is None:
+            self.hint = "the index stores no vectors that could be compared; create it with vectors='int8' or 'float'"
+
+    def _made(self, analyzer: Analyzer | None) -> Codes:
+        """Make the sketches of an index that has none."""
+        if self.kind == "vector":
+            vectors = self.store.codes()[self.rows]  # without the vectors, the codes are all that there is
+            return sketches_of_vectors(np.unpackbits(vectors, axis=1).astype(np.float32) - np.float32(0.5))
+        records = track(self.store.records(), "making sketches", len(self.rows))
+        parts = [_sketched(self.kind, [_content(own) for own in part], analyzer) for part in batches(records, BATCH)]
+        return np.concatenate([np.zeros((0, BITS // 8), np.uint8), *parts])
+
+    def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
+        """Yield the documents at these places, which ascend."""
+        for done, record in enumerate(self._records(self.rows[places])):
+            place = int(places[done])
+            content = self.vectors[place] if self.vectors is not None else None
+            yield place, _item(record, content if self.kind == "vector" else _content(record))
+            report("reading candidates", done + 1, len(places))
+
+    def _records(self, rows: npt.NDArray[np.int64]) -> Iterator[Record]:
+        """Yield the records of rows, which ascend: one by one, or all of a stretch in which many are wanted."""
+        starts = np.asarray(self.store.starts)
+        for number, segment in enumerate(self.store.segments):
+            own = rows[(rows >= starts[number]) & (rows < starts[number] + segment.rows)] - starts[number]
+            for start in range(0, segment.rows, BATCH):
+                here = own[(own >= start) & (own < start + BATCH)] if len(own) else own
+                if len(here) * DENSE > BATCH:
+                    yield from segment.some(here)
+                else:
+                    yield from (segment.record(row) for row in here.tolist())
+
+
+class Read(Collection):
+    """The documents of a source, which is read twice, so that their contents need not fit into memory."""
+
+    def __init__(self, source: Source, analyzer: Analyzer | None = None, kind: str | None = None) -> None:
+        self.source, self.kind = source, kind or "text"
+        self.ids, sketches = [], [np.zeros((0, BITS // 8), np.uint8)]
+        read = track(source, "reading documents", source.count())
+        for part in batches(read, BATCH, bytes_of, BATCH_BYTES):
+            self.kind = kind or part[0].kind
+            self.ids += [document.id for document in part]
+            sketches.append(_sketched(self.kind, [_content(own) for own in part], analyzer))
+        self.sketches = np.concatenate(sketches)
+
+    def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
+        """Yield the documents at these places, which ascend."""
+        wanted, done = iter(places.tolist()), 0
+        place = next(wanted, None)
+        for number, document in enumerate(self.source):
+            if place is None:
+                return
+            if number == place:
+                yield place, _item(document, _content(document))
+                place, done = next(wanted, None), done + 1
+                report("reading candidates", done, len(places))
+
+
+class Joined(Collection):
+    """Two collections, one after the other."""
+
+    def __init__(self, first: Collection, second: Collection) -> None:
+        self.first, self.second, self.kind = first, second, first.kind
+        self.ids = [*first.ids, *second.ids]
+        self.sketches = np.concatenate([first.sketches, second.sketches])
+        self.hint = first.hint or second.hint
+
+    def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
+        """Yield the documents at these places, which ascend."""
+        border = len(self.first)
+        yield from self.first.items(places[places < border])
+        for place, item in self.second.items(places[places >= border] - border):
+            yield place + border, item
+
+
+def _content(document: Record | Document) -> Any:
+    """Return a text, the small copy of an image, or a vector."""
+    if isinstance(document, Record):
+        return np.asarray(load(document.thumbnail, document.id)) if document.thumbnail else document.content
+    content: Any = document.content
+    if document.kind == "image":
+        return np.asarray(load(thumbnail(load(content, document.id)), document.id))
+    return content
+
+
+def _item(document: Record | Document, content: Any) -> Item:
+    length = len(content) if isinstance(content, str) else 0
+    size = document.metadata.get("bytes")
+    if not isinstance(size, int):
+        size = (
+            len(content.encode("utf-8", "surrogatepass")) if isinstance(content, str) else getattr(content, "size", 0)
+        )
+    return Item(content, length or size, size, len(document.labels))
+
+
+def _sketched(kind: str, contents: Sequence[Any], analyzer: Analyzer | None) -> Codes:
+    if kind == "text":
+        return sketches_of_texts((analyzer or Analyzer()).occurrences(contents))
+    if kind == "image":
+        return image_sketches(contents)
+    return sketches_of_vectors(np.stack([np.asarray(own, np.float32) for own in contents]))
+
+
+def _stored_vectors(
+    store: Store, rows: npt.NDArray[np.int64], quantizer: Quantizer | None
+) -> npt.NDArray[np.float32] | None:
+    """Return the vectors of an index that stores them well enough to compare them, or None."""
+    vectors = store.vectors()
+    if vectors is None or quantizer is None or quantizer.name == "additive":
+        return None
+    return quantizer.features(vectors.take(rows))

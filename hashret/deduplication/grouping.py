@@ -1,0 +1,92 @@
+"""Groups: each document belongs to the first one to keep with which it was verified, so groups do not chain."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from collections.abc import Collection as Container
+
+from hashret.deduplication.classes import Classes, Facts, Similar
+from hashret.deduplication.results import Group, Member
+
+KEEP: dict[str, Callable[[int, str, Facts], tuple[object, ...]]] = {
+    "first": lambda place, id, facts: (place,),
+    "last": lambda place, id, facts: (-place,),
+    "longest": lambda place, id, facts: (-facts.length, id, place),
+    "largest": lambda place, id, facts: (-facts.size, id, place),
+    "label": lambda place, id, facts: (-min(1, facts.labels), place),
+}
+"""Sort keys by rule; the document with the least is kept."""
+
+Different = Container[frozenset[str]]
+
+
+def grouped(
+    classes: Classes, similar: Sequence[Similar], ids: Sequence[str], keep: str, different: Different
+) -> tuple[list[Group], list[int]]:
+    """Return the groups, in order of the kept documents, and the places of the others.
+
+    In the order of `keep`, each document that is in no group yet takes in all such documents that were verified with
+    it.
+    """
+    near, left = _neighbours(similar), [list(own) for own in classes.members]
+    of = {place: number for number, own in enumerate(classes.members) for place in own}
+    taken, groups, dropped = set[int](), list[tuple[int, Group]](), list[int]()
+    for place in sorted(of, key=lambda place: KEEP[keep](place, ids[place], classes.facts[place])):
+        if place in taken:
+            continue
+        taken.add(place)
+        found = []
+        for number, distance, similarity in [(of[place], 0, 1.0), *near[of[place]]]:
+            rest = []
+            for other in left[number]:
+                if other in taken:
+                    continue
+                if different and frozenset((ids[place], ids[other])) in different:
+                    rest.append(other)
+                else:
+                    found.append((other, distance, similarity))
+            left[number] = rest
+        taken.update(other for other, _, _ in found)
+        if found:
+            groups.append((place, _group(place, found, ids)))
+            dropped += [other for other, _, _ in found]
+    return [group for _, group in sorted(groups, key=lambda own: own[0])], dropped
+
+
+def across(
+    classes: Classes, similar: Sequence[Similar], ids: Sequence[str], keep: str, different: Different, border: int
+) -> tuple[list[Group], list[int]]:
+    """Return the groups of documents before the border, each with those after it that are most similar to it.
+
+    Also returns the places of the latter, counted from the border.
+    """
+    near, best = _neighbours(similar), dict[int, tuple[float, tuple[object, ...], int, int]]()
+    for number, own in enumerate(classes.members):
+        new = [place for place in own if place >= border]
+        for other, distance, similarity in [(number, 0, 1.0), *near[number]] if new else ():
+            for old in (place for place in classes.members[other] if place < border):
+                rank = KEEP[keep](old, ids[old], classes.facts[old])
+                for place in new:
+                    if not (different and frozenset((ids[old], ids[place])) in different):
+                        best[place] = min(best.get(place, (0.0, (), 0, 0)), (-similarity, rank, old, distance))
+    found = defaultdict(list)
+    for place, (similarity, _, old, distance) in sorted(best.items()):
+        found[old].append((place, distance, -similarity))
+    return [_group(old, found[old], ids, border) for old in sorted(found)], [place - border for place in sorted(best)]
+
+
+def _neighbours(similar: Sequence[Similar]) -> defaultdict[int, list[tuple[int, int, float]]]:
+    near: defaultdict[int, list[tuple[int, int, float]]] = defaultdict(list)
+    for pair in similar:
+        near[pair.first].append((pair.second, pair.distance, pair.similarity))
+        near[pair.second].append((pair.first, pair.distance, pair.similarity))
+    return near
+
+
+def _group(place: int, found: list[tuple[int, int, float]], ids: Sequence[str], border: int | None = None) -> Group:
+    others = sorted(found, key=lambda own: (-own[2], own[1], own[0]))
+    members = [
+        Member(ids[other], distance, similarity, new=border is not None) for other, distance, similarity in others
+    ]
+    return Group((Member(ids[place], 0, 1.0, keep=True), *members))
