@@ -8,6 +8,8 @@ from typing import Any
 
 from hashret.deduplication import Duplicates, Settings, find
 from hashret.deduplication.collection import Collection, Joined, Read, Stored
+from hashret.deduplication.files import Done, change_files
+from hashret.deduplication.places import read_places, stored_places
 from hashret.documents import Documents, Records
 from hashret.errors import DataError
 from hashret.explaining import Explaining
@@ -68,11 +70,51 @@ class Cleaning(Explaining):
         if documents is not None:
             named: dict[str, Any] = {"id": id, "text": text, "label": label}
             source = as_source(documents, **named).without(self.path)
-            new = Read(source, self._parts.analyzer)
+            new = Read(source, source.count(), self._parts.analyzer)
             if len(new) and new.kind != own.kind:
                 raise DataError(f"the index holds documents of type {own.kind}, not {new.kind}; choose another source")
             own, border = Joined(own, new), len(own)
         return find(own, settings, different=self._different(), border=border, cache=self._pairs_file())
+
+    def change_files(
+        self,
+        found: Duplicates,
+        action: str,
+        *,
+        into: str | Path | None = None,
+        documents: Source | str | Path | None = None,
+        run: bool = False,
+    ) -> list[Done]:
+        """Delete, link or move the files of the duplicates that `duplicates` found.
+
+        Each file is read again just before. It is left as it is if it, or the file to keep, changed since it was
+        indexed, if it is a link, or if the document is only a part of a file. The index is not changed: `delete`
+        removes documents from it.
+
+        Args:
+            found: The groups.
+            action: "delete"; "link", which replaces a file by a hard link to the one to keep; or "move".
+            into: The folder to which files are moved.
+            documents: The source that was compared with the index, if there was one.
+            run: Change the files. If not set, only the checks are made.
+
+        Returns:
+            What happened to each file, or would happen: `id`, `action` ("left" if it stays), `file`, `keep`, `reason`.
+
+        Raises:
+            UsageError: The action is unknown, or a folder is missing or superfluous.
+
+        Example:
+            >>> index = hashret.Index.open("indexes/mine")
+            >>> index.change_files(index.duplicates(), "delete")
+            []
+        """
+        kept = stored_places(self.store, self._about, [group.keep for group in found])
+        if documents is None:
+            dropped = stored_places(self.store, self._about, found.drop)
+        else:
+            dropped = read_places(as_source(documents), found.drop)
+        return list(change_files(found, dropped, kept, action, None if into is None else Path(into), run))
 
     def _collection(self) -> Collection:
         return Stored(self.store, self.hasher.document_type, self._parts.analyzer, self._parts.quantizer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,7 @@ from hashret.backends.base import Engine, State
 from hashret.backends.engines import engine_of
 from hashret.backends.reading import check_same
 from hashret.backends.searching import RemoteSearching
+from hashret.deduplication.collection import Collection, Read
 from hashret.documents import Document, Documents, Records, as_ids, batches, bytes_of
 from hashret.errors import StoreError, UnknownId, UsageError
 from hashret.hasher import BATCH, Hasher
@@ -152,6 +153,20 @@ class RemoteIndex(RemoteSearching):
         """Not available: pull the index into a folder."""
         raise self._in_a_folder("health")
 
+    def mark_different(self, first: str, second: str, *, different: bool = True) -> None:
+        """Not available: pull the index into a folder."""
+        raise self._in_a_folder("mark_different")
+
+    def change_files(self, *arguments: Any, **keywords: Any) -> Any:
+        """Not available: pull the index into a folder."""
+        raise self._in_a_folder("change_files")
+
+    def _collection(self) -> Collection:
+        return Read(_Again(self.documents), len(self), self._parts.analyzer)
+
+    def _pairs_file(self) -> None:
+        return None
+
     def _in_a_folder(self, what: str) -> UsageError:
         return UsageError(f"{what} is for an index in a folder; pull this index into one")
 
@@ -162,6 +177,16 @@ class RemoteIndex(RemoteSearching):
     def refit(self, **arguments: Any) -> None:
         """Not available: pull the index into a folder, refit it there, and push it."""
         raise UsageError("refit is for an index in a folder; pull this index, refit the folder, and push it")
+
+
+class _Again:
+    """The documents, read anew each time."""
+
+    def __init__(self, documents: Callable[[], Iterator[Document]]) -> None:
+        self.documents = documents
+
+    def __iter__(self) -> Iterator[Document]:
+        return self.documents()
 
 
 class _Dry:

@@ -46,6 +46,7 @@ MODULES = {
     "ask": ("query", "show", "info"),
     "browse": ("outliers", "clusters", "map"),
     "explain": ("explain", "bits", "health"),
+    "duplicates": ("duplicates",),
     "serve": ("serve",),
     "mcp": ("mcp",),
     "measure": ("eval", "compare"),

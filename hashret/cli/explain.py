@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hashret.cli import options as o
-from hashret.cli.output import emit, is_table
+from hashret.cli.output import emit, is_table, replace_file
 from hashret.cli.session import command
 from hashret.errors import GateError, UsageError
 
@@ -124,22 +123,12 @@ def health(
     with Index.open(o.find_index(index)) as opened:
         found = opened.health(asked, limits=limits)
         if report is not None:
-            _replace(report, health_page(found, opened.name))
+            replace_file(report, health_page(found, opened.name))
             log.info(f"wrote {str(report)!r}")
     columns = ("check", "value", "limit", "ok", "what", "advice")
     emit([finding.row() for finding in found.findings], columns, key="check")
     if bad := [finding.check for finding in found.findings if not finding.ok]:
         raise GateError(f"past the limit: {', '.join(bad)}")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file atomically."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _lines(path: Path) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -50,6 +52,16 @@ def write(text: str) -> None:
 def _make_way() -> None:
     if sys.stdout.isatty():
         make_way()
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file atomically."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, "utf-8", "replace")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def counted(number: int, noun: str) -> str:
@@ -160,6 +172,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def is_ids() -> bool:
+    """Whether only ids are printed."""
+    return _chosen == "ids"
 
 
 def is_table() -> bool:

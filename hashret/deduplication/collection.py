@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from hashret.image_sketch import image_sketches
 from hashret.images import load, thumbnail
 from hashret.progress import report, track
 from hashret.quantizer import Quantizer
-from hashret.readers.base import Source
 from hashret.sketches import BITS, sketches_of_texts, sketches_of_vectors
 from hashret.store import Record, Store
 
@@ -98,12 +97,11 @@ class Stored(Collection):
 class Read(Collection):
     """The documents of a source, which is read twice, so that their contents need not fit into memory."""
 
-    def __init__(self, source: Source, analyzer: Analyzer | None = None, kind: str | None = None) -> None:
-        self.source, self.kind = source, kind or "text"
+    def __init__(self, source: Iterable[Document], total: int | None = None, analyzer: Analyzer | None = None) -> None:
+        self.source, self.kind = source, "text"
         self.ids, sketches = [], [np.zeros((0, BITS // 8), np.uint8)]
-        read = track(source, "reading documents", source.count())
-        for part in batches(read, BATCH, bytes_of, BATCH_BYTES):
-            self.kind = kind or part[0].kind
+        for part in batches(track(source, "reading documents", total), BATCH, bytes_of, BATCH_BYTES):
+            self.kind = part[0].kind
             self.ids += [document.id for document in part]
             sketches.append(_sketched(self.kind, [_content(own) for own in part], analyzer))
         self.sketches = np.concatenate(sketches)

@@ -54,4 +54,5 @@ def duplicates(
     """
     settings = Settings(threshold, keep, radius, verify, threads)
     named: dict[str, Any] = {"id": id, "text": text, "label": label}
-    return find(Read(as_source(documents, **named)), settings)
+    source = as_source(documents, **named)
+    return find(Read(source, source.count()), settings)
