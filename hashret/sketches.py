@@ -23,7 +23,6 @@ from hashret.postings import Occurrences
 
 BITS = 128
 LONG = 6  # the weight of a term of 8 characters or more; shorter terms, such as those of grammar, have less
-SEED = 23
 GOLDEN = 0x9E3779B97F4A7C15
 
 _compiled = extension("_pairs")
@@ -50,7 +49,10 @@ def sketches_of_vectors(features: Floats | CSRMatrix) -> Codes:
 
 @lru_cache(4)
 def _directions(dim: int) -> Floats:
-    return np.random.default_rng(SEED).standard_normal((dim, BITS), np.float32)
+    """Sums of eight random bytes, nearly normal. They do not depend on the version of NumPy."""
+    drawn = _mixed(np.arange(1, dim * BITS + 1, dtype=np.uint64) * np.uint64(GOLDEN))
+    sums = drawn.view(np.uint8).reshape(dim, BITS, 8).sum(axis=2, dtype=np.int64)
+    return (sums - 1020).astype(np.float32)
 
 
 def _hash(term: str) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hashret.deduplication.collection import Read
-from hashret.deduplication.find import Settings, find
+from hashret.deduplication.finding import Settings, find
 from hashret.deduplication.results import Duplicates
 from hashret.documents import Documents, Records
 from hashret.readers import as_source

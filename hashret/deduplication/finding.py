@@ -40,9 +40,8 @@ class Settings:
         presets, named = ("exact", "near", "similar"), isinstance(self.threshold, str)
         number = not named and not isinstance(self.threshold, bool) and 0 < float(self.threshold) <= 1
         if not (named and self.threshold in presets) and not number:
-            raise UsageError(
-                f"threshold must be {', '.join(presets)}, or above 0 and at most 1; got {self.threshold!r}"
-            )
+            allowed = f"{', '.join(presets)}, or a number above 0 and at most 1"
+            raise UsageError(f"threshold must be {allowed}; got {self.threshold!r}")
         if self.keep not in KEEP:
             raise UsageError(f"keep must be one of {', '.join(KEEP)}, got {self.keep!r}")
         if self.radius is not None:
