@@ -52,7 +52,7 @@ def _directions(dim: int) -> Floats:
     """Sums of eight random bytes, nearly normal. They do not depend on the version of NumPy."""
     drawn = _mixed(np.arange(1, dim * BITS + 1, dtype=np.uint64) * np.uint64(GOLDEN))
     sums = drawn.view(np.uint8).reshape(dim, BITS, 8).sum(axis=2, dtype=np.int64)
-    return (sums - 1020).astype(np.float32)
+    return np.asarray(sums - 1020, np.float32)
 
 
 def _hash(term: str) -> int:

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hashret.deduplication.report import differences
 from hashret.deduplication.shingles import Shingles
 from hashret.errors import DataError, UnknownId
 from hashret.extensions import extension
-from hashret.search.join import pairs_within
+from hashret.search.join import Pairs, pairs_between, pairs_within
 from hashret.testing.corpora import make_vectors
 
 WORDS = [f"{a}{b}{c}{d}" for a in "bdfgk" for b in "aeiou" for c in "lmnrst" for d in ("ak", "in", "os", "ure")]
@@ -32,7 +33,7 @@ def text_of(seed: int, length: int = 40) -> str:
 def changed(text: str, words: int, seed: int = 0) -> str:
     rng, parts = random.Random(seed), text.split()
     for place in rng.sample(range(len(parts)), words):
-        parts[place] = f"other{rng.randrange(10**6)}x"
+        parts[place] = "".join(rng.choices("pqvwxyz", k=8))
     return " ".join(parts)
 
 
@@ -118,7 +119,7 @@ def test_no_chains() -> None:
     text = text_of(4, 60)
     a, b, c = text, changed(text, 6, 1), changed(changed(text, 6, 1), 6, 2)
     for order in itertools.permutations([("a", a), ("b", b), ("c", c)]):
-        found = duplicates([Document(*own) for own in order], threshold=0.6)
+        found = duplicates([Document(*own) for own in order], threshold=0.65)
         assert {(*sorted((pair.first, pair.second)),) for pair in found.pairs} == {("a", "b"), ("b", "c")}
         assert all({"a", "c"} - set(group) for group in groups_of(found))
 
@@ -131,7 +132,7 @@ def test_nothing_to_compare() -> None:
 
 
 def test_forms_that_differ_in_numbers_stay_apart() -> None:
-    form = "Invoice {} of the carpenter in the old town. We thank you for your order and ask you to pay {}.{:02} crowns soon."
+    form = "Invoice {} of the carpenter in the old town. Thank you for your order; please pay {}.{:02} crowns soon."
     texts = [form.format(1000 + number, 7 * number % 97, number % 60) for number in range(200)]
     found = duplicates(texts, threshold="similar")
     assert not found
@@ -165,7 +166,7 @@ def test_a_radius_beyond_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 def test_wrong_arguments(tmp_path: Path) -> None:
     for threshold in ("close", 0, 1.5, True, "0.5"):
         with pytest.raises(UsageError, match="threshold must be exact, near, similar, or a number"):
-            duplicates(["a"], threshold=threshold)  # type: ignore[arg-type]
+            duplicates(["a"], threshold=threshold)
     with pytest.raises(UsageError, match="keep must be one of first, last"):
         duplicates(["a"], keep="best")
     with pytest.raises(UsageError, match="radius must be 0 to 128"):
@@ -197,10 +198,12 @@ def test_verdicts_are_remembered(many: list[Document], tmp_path: Path) -> None:
 def test_only_new_documents_are_compared(many: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "CACHED", 10)
     compared: list[int] = []
-    between = candidates.pairs_between
-    monkeypatch.setattr(
-        candidates, "pairs_between", lambda new, *rest: compared.append(len(new)) or between(new, *rest)
-    )
+
+    def counted(new: np.ndarray, *rest: Any) -> Pairs:
+        compared.append(len(new))
+        return pairs_between(new, *rest)
+
+    monkeypatch.setattr(candidates, "pairs_between", counted)
     with Index.create(tmp_path / "a", many[:350], bits=16, encoder="itq", language="none") as index:
         assert index.duplicates().rows() == duplicates(many[:350]).rows()
         assert (tmp_path / ".a.pairs").is_file()
@@ -218,14 +221,14 @@ def test_only_new_documents_are_compared(many: list[Document], tmp_path: Path, m
 
 def test_damaged_files_of_pairs(tmp_path: Path) -> None:
     sketches = np.arange(16 * 5, dtype=np.uint8).reshape(5, 16)
-    path, good = tmp_path / "p", {"sketches": sketches, "distances": np.zeros(1, np.uint16), "radius": np.int64(9)}
-    good["pairs"] = np.array([[0, 4]], np.uint32)
+    path, good = tmp_path / "p", {"sketches": sketches, "distances": np.zeros(1, np.uint16)}
+    good |= {"pairs": np.array([[0, 4]], np.uint32), "radius": np.array(9)}
     for wrong in ({"pairs": np.array([[0, 5]], np.uint32)}, {"sketches": sketches[:, :3]}, {"pairs": np.zeros(3)}):
         with path.open("wb") as file:
-            np.savez(file, **{**good, **wrong})
+            np.savez(file, **{**good, **wrong})  # type: ignore[arg-type]
         assert candidates._read(path, 9)[1] is None
     with path.open("wb") as file:
-        np.savez(file, **good)
+        np.savez(file, **good)  # type: ignore[arg-type]
     assert candidates._read(path, 10)[1] is None
     assert candidates._read(path, 9)[1] is not None
 
@@ -241,7 +244,7 @@ def test_vectors(tmp_path: Path) -> None:
     with Index.create(tmp_path / "a", documents, bits=16, encoder="itq", vectors="float") as index:
         assert groups_of(index.duplicates(threshold=0.999)) == groups_of(found)
     with Index.create(tmp_path / "b", documents, bits=16, encoder="itq") as index:
-        with pytest.raises(DataError, match="the index stores no vectors that could be compared.*verify=False"):
+        with pytest.raises(DataError, match=r"the index stores no vectors that could be compared.*verify=False"):
             index.duplicates()
         by_sketches = index.duplicates(verify=False, radius=3)
         assert [base[20].id, "equal"] in groups_of(by_sketches)

@@ -84,9 +84,10 @@ def test_numpy_and_threads_find_the_same(seed: int, n: int, radius: int, threads
 
 def test_too_many_pairs() -> None:
     codes = np.zeros((300, 16), np.uint8)
-    for found in (lambda: pairs_within(codes, 3, most=1000), lambda: pairs_between(codes, codes, 3, most=1000)):
-        with pytest.raises(UsageError, match="more than 1,000 pairs are within the radius"):
-            found()
+    with pytest.raises(UsageError, match="more than 1,000 pairs are within the radius"):
+        pairs_within(codes, 3, most=1000)
+    with pytest.raises(UsageError, match="more than 1,000 pairs are within the radius"):
+        pairs_between(codes, codes, 3, most=1000)
     assert len(pairs_within(codes, 3, most=300 * 299 // 2).first) == 300 * 299 // 2
 
 
@@ -111,10 +112,10 @@ def test_the_kernel_checks_its_arguments() -> None:
     ones = np.array([0, 1], np.int64)
     with pytest.raises(ValueError, match="pairs be of the sets"):
         kernel.shared(np.zeros(1, np.uint64), ones, ones, ones, np.zeros(2, np.int64))
+    terms = np.array([7], np.int32)
     with pytest.raises(ValueError, match="be in the vocabulary"):
-        terms = np.array([7], np.int32)
         kernel.sketch(np.zeros(1, np.uint64), np.ones(1, np.uint8), terms, ones, np.zeros((1, 16), np.uint8))
     starts = np.zeros(65537, np.int64)
+    rows, masks = np.zeros(4, np.uint32), np.zeros(1, np.uint16)
     with pytest.raises(ValueError, match="do not fit"):
-        rows, masks = np.zeros(4, np.uint32), np.zeros(1, np.uint16)
         kernel.join_chunk(words, words, rows, starts, masks, 0, 65536, 0, 0, 3, 10, halt)
