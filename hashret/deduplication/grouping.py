@@ -1,9 +1,9 @@
-"""Groups: each document belongs to the first one to keep with which it was verified, so groups do not chain."""
+"""Groups: a document to keep, and others that are similar to it and to each other, so groups do not chain."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Container
 
 from hashret.deduplication.classes import Classes, Facts, Similar
@@ -18,7 +18,10 @@ KEEP: dict[str, Callable[[int, str, Facts], tuple[object, ...]]] = {
 }
 """Sort keys by rule; the document with the least is kept."""
 
+TRIED = 32  # last parts of a split group that a document may belong to
+
 Different = Container[frozenset[str]]
+Found = tuple[int, int, float]  # place or class, distance, similarity
 
 
 def grouped(
@@ -27,7 +30,7 @@ def grouped(
     """Return the groups, in order of the kept documents, and the places of the others.
 
     In the order of `keep`, each document that is in no group yet takes in all such documents that were verified with
-    it.
+    it. Those that were not verified with each other form several groups with the same document to keep.
     """
     near, left = _neighbours(similar), [list(own) for own in classes.members]
     of = {place: number for number, own in enumerate(classes.members) for place in own}
@@ -49,9 +52,23 @@ def grouped(
             left[number] = rest
         taken.update(other for other, _, _ in found)
         if found:
-            groups.append((place, _group(place, found, ids)))
+            groups += [(place, _group(place, own, ids)) for own in _split(found, of, near)]
             dropped += [other for other, _, _ in found]
     return [group for _, group in sorted(groups, key=lambda own: own[0])], dropped
+
+
+def _split(found: list[Found], of: Mapping[int, int], near: Mapping[int, list[Found]]) -> list[list[Found]]:
+    """Split the documents found for one to keep so that all of a part were verified with each other."""
+    parts: list[tuple[set[int], list[Found]]] = []
+    for own in sorted(found, key=lambda own: (-own[2], own[1], own[0])):
+        number = of[own[0]]
+        known = {number, *(other for other, _, _ in near[number])}
+        part = next((part for part in parts[-TRIED:] if part[0] <= known), None)
+        if part is None:
+            parts.append(part := (set(), []))
+        part[0].add(number)
+        part[1].append(own)
+    return [part for _, part in parts]
 
 
 def across(
@@ -76,15 +93,15 @@ def across(
     return [_group(old, found[old], ids, border) for old in sorted(found)], [place - border for place in sorted(best)]
 
 
-def _neighbours(similar: Sequence[Similar]) -> defaultdict[int, list[tuple[int, int, float]]]:
-    near: defaultdict[int, list[tuple[int, int, float]]] = defaultdict(list)
+def _neighbours(similar: Sequence[Similar]) -> defaultdict[int, list[Found]]:
+    near: defaultdict[int, list[Found]] = defaultdict(list)
     for pair in similar:
         near[pair.first].append((pair.second, pair.distance, pair.similarity))
         near[pair.second].append((pair.first, pair.distance, pair.similarity))
     return near
 
 
-def _group(place: int, found: list[tuple[int, int, float]], ids: Sequence[str], border: int | None = None) -> Group:
+def _group(place: int, found: list[Found], ids: Sequence[str], border: int | None = None) -> Group:
     others = sorted(found, key=lambda own: (-own[2], own[1], own[0]))
     members = [
         Member(ids[other], distance, similarity, new=border is not None) for other, distance, similarity in others
