@@ -81,19 +81,19 @@ def change_files(
 
 def file_of(place: Place, kept: bool = False) -> Path:
     """Return the file of a document, which is as it was when it was read. Raises _Left if not."""
-    what = "the document to keep" if kept else "it"
+    what, document = ("the file to keep", "the document to keep") if kept else ("the file", "the document")
     if container_ids(place.id) or not {"bytes", "modified"} <= place.metadata.keys():
-        raise _Left(f"{what} has no file of its own, but is part of one")
+        raise _Left(f"{document} has no file of its own, but is part of one")
     path = next((own for own in place.paths if os.path.lexists(own)), None)
     if path is None:
-        raise _Left(f"the file of {what} is not there")
+        raise _Left(f"{what} is not there")
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
-        raise _Left(f"the file of {what} is a symbolic link")
+        raise _Left(f"{what} is a symbolic link")
     if not stat.S_ISREG(status.st_mode):
-        raise _Left(f"the file of {what} is not a regular file")
+        raise _Left(f"{what} is not a regular file")
     if (status.st_size, status.st_mtime_ns) != (place.metadata["bytes"], place.metadata["modified"]):
-        raise _Left(f"the file of {what} changed since it was read")
+        raise _Left(f"{what} changed since it was read")
     if _content(path, place) != place.content:
         raise _Left(f"the content of {what} differs from what was read")
     return path
