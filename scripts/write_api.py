@@ -16,12 +16,12 @@ import hashret
 TARGET = Path(__file__).parent.parent / "docs" / "api.md"
 
 ORDER = (
-    *("Index", "Document", "Hit", "Hits", "Hasher"),
+    *("Index", "Document", "Hit", "Hits", "Hasher", "duplicates", "Duplicates"),
     *("read", "verify", "repair", "evaluate", "searcher", "Neighbors"),
     *("HashretError", "UsageError", "MissingExtra", "IndexNotFound", "IndexExists", "DataError", "UnknownId"),
     *("DuplicateIds", "StoreError", "IndexLocked", "CorruptIndex", "FormatTooNew", "GateError"),
 )
-MADE_ELSEWHERE = {"Index", "Hit", "Hits", "Neighbors", "Hasher"}  # users do not call these constructors
+MADE_ELSEWHERE = {"Duplicates", "Index", "Hit", "Hits", "Neighbors", "Hasher"}  # users do not call these constructors
 
 HEAD = """# Python API
 
@@ -29,7 +29,7 @@ Written by `scripts/write_api.py` from the docstrings; a test compares it and ru
 is NumPy and `Path` is `pathlib.Path`. Importing hashret loads neither PyTorch nor scikit-learn.
 
 """
-SPLIT = ("hashret.explaining", "hashret.searching", "hashret.reading")  # modules of the classes that Index is made of
+SPLIT = ("hashret.cleaning", "hashret.explaining", "hashret.searching", "hashret.reading")  # modules of the classes that Index is made of
 
 
 def names() -> list[str]:
