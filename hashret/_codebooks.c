@@ -1,5 +1,6 @@
-/* The inner loop of additive quantization: for each row, an entry of every codebook, chosen by coordinate descent. Each
-   row is worked through alone and in one fixed order, so a row gets the same entries in any batch. */
+/* The inner loops of additive quantization: for each row, an entry of every codebook, chosen by coordinate descent; the sums
+   of entries; how often two entries meet. Each row is worked through alone and in one fixed order, so a row gets the same
+   entries in any batch. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -87,7 +88,68 @@ static PyObject *py_assign(PyObject *self, PyObject *args) {
     return result;
 }
 
+/* out [dim] = the sum of the row's entries, in order of the codebooks. */
+WIDE static void sum_row(const float *entries, const uint8_t *chosen, Py_ssize_t books, Py_ssize_t dim, float *out) {
+    for (Py_ssize_t place = 0; place < dim; place++) out[place] = 0;
+    for (Py_ssize_t book = 0; book < books; book++) {
+        const float *own = entries + (book * ENTRIES + chosen[book]) * dim;
+        for (Py_ssize_t place = 0; place < dim; place++) out[place] += own[place];
+    }
+}
+
+static int codes_fit(const Py_buffer *codes, Py_ssize_t books) { /* sets an error if not */
+    int fits = books > 0 && books <= 1 << 16 && codes->len % books == 0;
+    for (Py_ssize_t place = 0; fits && place < codes->len; place++) fits = ((const uint8_t *)codes->buf)[place] < ENTRIES;
+    if (!fits) PyErr_SetString(PyExc_ValueError, "codes must be less than 16, one for each codebook");
+    return fits;
+}
+
+static PyObject *py_decode(PyObject *self, PyObject *args) {
+    Py_buffer codes, entries, out;
+    Py_ssize_t books, dim;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*y*nnw*", &codes, &entries, &books, &dim, &out)) return NULL;
+    if (codes_fit(&codes, books) && dim >= 0 && dim <= 1 << 24 && holds(&entries, books * ENTRIES * dim, 4, "entries")
+        && holds(&out, codes.len / books * dim, 4, "sums")) {
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t row = 0; row < codes.len / books; row++)
+            sum_row(entries.buf, (const uint8_t *)codes.buf + row * books, books, dim, (float *)out.buf + row * dim);
+        Py_END_ALLOW_THREADS
+        Py_INCREF(Py_None);
+        result = Py_None;
+    }
+    PyBuffer_Release(&codes); PyBuffer_Release(&entries); PyBuffer_Release(&out);
+    return result;
+}
+
+static PyObject *py_meetings(PyObject *self, PyObject *args) {
+    Py_buffer codes, out;
+    Py_ssize_t books;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*nw*", &codes, &books, &out)) return NULL;
+    Py_ssize_t all = books * ENTRIES;
+    if (codes_fit(&codes, books) && holds(&out, all * all, 8, "counts")) {
+        double *counts = out.buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (const uint8_t *row = codes.buf, *end = row + codes.len; row < end; row += books)
+            for (Py_ssize_t first = 0; first < books; first++) {
+                double *line = counts + (first * ENTRIES + row[first]) * all;
+                for (Py_ssize_t second = 0; second < books; second++) line[second * ENTRIES + row[second]]++;
+            }
+        Py_END_ALLOW_THREADS
+        Py_INCREF(Py_None);
+        result = Py_None;
+    }
+    PyBuffer_Release(&codes); PyBuffer_Release(&out);
+    return result;
+}
+
 static PyMethodDef methods[] = {
+    {"decode", py_decode, METH_VARARGS,
+     "decode(codes, entries, books, dim, out): the sums of entries float32 [n, dim] of codes uint8 [n, books]; entries float32\n"
+     "[books, 16, dim]."},
+    {"meetings", py_meetings, METH_VARARGS,
+     "meetings(codes, books, out): add to float64 [16 books, 16 books] how many rows have two entries, of codes uint8 [n, books]."},
     {"assign", py_assign, METH_VARARGS,
      "assign(products, books, gram, lengths, codes, given, sweeps): choose an entry of each codebook for each row, from the\n"
      "products of the rows with all entries float32 [n, 16 books], in place in codes uint8 [n, books]; with `given` they\n"

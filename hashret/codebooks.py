@@ -126,6 +126,10 @@ def _sweep(rest: Floats, gram: Floats, lengths: Floats, chosen: npt.NDArray[np.i
 def decode(codes: Assigned, codebooks: Floats) -> Floats:
     """Return the sums of entries, float32 [n, dim]."""
     decoded = np.zeros((len(codes), codebooks.shape[2]), np.float32)
+    if _compiled is not None:
+        books = np.ascontiguousarray(codebooks, np.float32)
+        _compiled.decode(np.ascontiguousarray(codes), books, len(books), books.shape[2], decoded)
+        return decoded
     for book, entries in zip(codes.T, codebooks, strict=True):
         decoded += entries[book]
     return decoded
@@ -151,13 +155,23 @@ def _one_hot(chosen: npt.NDArray[np.int64]) -> Floats:
 def _solved(x: Floats, codes: Assigned, codebooks: Floats, mean: Floats) -> tuple[Floats, Floats]:
     """Codebooks and mean by least squares, drawn to the present ones where few rows use an entry."""
     ones = np.concatenate([_one_hot(codes.T.astype(np.int64)), np.ones((1, len(x)), np.float32)])
-    products = (ones @ ones.T).astype(np.float64)
+    products = _products(ones, codes)
     entries = np.arange(len(products) - 1)
     products[entries, entries] += RIDGE * len(entries) ** 2 / len(x)
     products[np.diag_indices_from(products)] += 1e-6
     left = x - mean - decode(codes, codebooks)
     step = np.linalg.solve(products, (ones @ left).astype(np.float64)).astype(np.float32)
     return codebooks + step[:-1].reshape(codebooks.shape), mean + step[-1]
+
+
+def _products(ones: Floats, codes: Assigned) -> npt.NDArray[np.float64]:
+    """The products of the rows of `ones` [16 books + 1, n]: how many rows have two entries, and one entry."""
+    if _compiled is None:
+        return (ones @ ones.T).astype(np.float64)
+    products, books = np.zeros((len(ones) - 1, len(ones) - 1)), codes.shape[1]
+    _compiled.meetings(np.ascontiguousarray(codes), books, products)
+    alone = np.append(np.diag(products), ones.shape[1])
+    return np.vstack([np.column_stack([products, alone[:-1]]), alone])
 
 
 def _first(x: Floats, books: int) -> tuple[Floats, Floats]:

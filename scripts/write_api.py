@@ -29,7 +29,13 @@ Written by `scripts/write_api.py` from the docstrings; a test compares it and ru
 is NumPy and `Path` is `pathlib.Path`. Importing hashret loads neither PyTorch nor scikit-learn.
 
 """
-SPLIT = ("hashret.cleaning", "hashret.explaining", "hashret.searching", "hashret.reading")  # modules of the classes that Index is made of
+# modules of the classes that Index is made of
+SPLIT = (
+    "hashret.cleaning",
+    "hashret.explaining",
+    "hashret.searching",
+    "hashret.reading",
+)  # modules of the classes that Index is made of
 
 
 def names() -> list[str]:

@@ -90,3 +90,28 @@ def test_wrong_buffers_are_refused(name: str, value: Any, message: str) -> None:
     }
     with pytest.raises(ValueError, match=message):
         compiled.assign(*(given | {name: value}).values(), True, 1)
+
+
+@needs_kernel
+@pytest.mark.parametrize(("books", "dim"), [(1, 1), (2, 5), (16, 40), (96, 17)])
+def test_sums_and_counts_without_the_kernel(books: int, dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(books)
+    codes = rng.integers(0, 16, (200, books), np.uint8)
+    entries = rng.standard_normal((books, 16, dim)).astype(np.float32)
+    ones = np.concatenate([codebooks._one_hot(codes.T.astype(np.int64)), np.ones((1, 200), np.float32)])
+    sums, counts = codebooks.decode(codes, entries), codebooks._products(ones, codes)
+    monkeypatch.setattr(codebooks, "_compiled", None)
+    assert (sums == codebooks.decode(codes, entries)).all()
+    assert (counts == codebooks._products(ones, codes)).all()
+
+
+@needs_kernel
+def test_the_kernel_checks_codes() -> None:
+    assert compiled is not None
+    codes, entries = np.full((2, 2), 16, np.uint8), np.zeros((2, 16, 3), np.float32)
+    with pytest.raises(ValueError, match="codes must be less than 16"):
+        compiled.decode(codes, entries, 2, 3, np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match="codes must be less than 16"):
+        compiled.meetings(codes, 2, np.zeros((32, 32)))
+    with pytest.raises(ValueError, match="sums must hold 6"):
+        compiled.decode(codes % 16, entries, 2, 3, np.zeros((2, 2), np.float32))
