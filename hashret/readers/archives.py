@@ -82,15 +82,16 @@ class Kind(NamedTuple):
     has_names: bool
 
 
-def container_kind(path: Path, start: bytes | None = None) -> Kind | None:
+def container_kind(path: Path | str, start: bytes | None = None) -> Kind | None:
     """Return what a container is, or None for any other file, such as a document in a zip file.
 
     `start`: the first bytes of the file, at least LOOK; by default they are read.
     """
     try:
-        kind = _format(_start(path, LOOK) if start is None else start)
+        kind = _format(_start(Path(path), LOOK) if start is None else start)
         if kind is None:
             return None
+        path = Path(path)
         if kind in COMPRESSIONS:
             return Kind(_format(compressed.unpacked_start(_start(path, READ), LOOK)) in READERS)
         return None if kind == "zip" and kind_of(path, _start(path, LOOK), path.name) is not None else Kind(True)

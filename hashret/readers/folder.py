@@ -33,17 +33,23 @@ SURVEYED = 200  # files examined to decide whether a folder holds texts or image
 class Found(NamedTuple):
     """A file under a folder."""
 
-    path: Path  # absolute
+    place: str  # absolute path
     id: str  # path relative to the folder, with /
     bytes: int
     modified: int  # nanoseconds
 
+    @property
+    def path(self) -> Path:
+        """The absolute path. It is made when it is asked for, because most texts are read without it."""
+        return Path(self.place)
+
     def entry(self, entry: Entry) -> Found:
         """Return an entry of this container; without a name, the file that is compressed."""
         if entry.name:
-            return self._replace(path=self.path / (entry.name + entry.suffix), id=f"{self.id}{MARK}{entry.name}")
+            place = os.path.join(self.place, entry.name + entry.suffix)  # noqa: PTH118
+            return self._replace(place=place, id=f"{self.id}{MARK}{entry.name}")
         unpacked = self.path.suffix.lower() in SUFFIXES
-        return self._replace(path=self.path.with_suffix("") if unpacked else self.path)
+        return self._replace(place=str(self.path.with_suffix("")) if unpacked else self.place)
 
     def stamp(self) -> dict[str, int]:
         """Size and modification time, which change when the file does."""
@@ -107,16 +113,16 @@ class Folder(Source):
             if isinstance(content, Kind):
                 yield from self._entries(found, skips)
             elif content is not None:
-                yield self._document(found, content, found.path)
+                yield self._document(found, content)
 
     def _opened(self, found: Found, skips: SkipReport) -> Read | Kind:
         """Return the content of a file, or what a container is."""
-        with found.path.open("rb") as stream:
+        with open(found.place, "rb") as stream:  # noqa: PTH123
             start = stream.read(self.head_bytes)
-            return container_kind(found.path, start) or self.content(found, start, stream, skips)
+            return container_kind(found.place, start) or self.content(found, start, stream, skips)
 
-    def _document(self, found: Found, content: Read, path: Path) -> Document:
-        labels = (path.parent.name,) if self.fields.label else ()
+    def _document(self, found: Found, content: Read, path: Path | None = None) -> Document:
+        labels = ((path or found.path).parent.name,) if self.fields.label else ()
         stamp = found.stamp()
         return Document(found.id, content[0], labels, {**content[1], **stamp} if content[1] else stamp)
 
@@ -253,7 +259,7 @@ def walk(
     root = root.absolute()
     if not root.is_dir():
         status = root.stat()
-        yield Found(root, portable(root.name), status.st_size, status.st_mtime_ns)
+        yield Found(str(root), portable(root.name), status.st_size, status.st_mtime_ns)
         return
     real_root = os.path.realpath(root)
     entered: set[str] = set()  # targets of the links that were followed
@@ -264,26 +270,25 @@ def walk(
         if entry is None:
             stack.pop()
             continue
-        path = Path(entry.path)
         try:
             status = entry.stat()
             if entry.is_symlink():
                 if not _inside(entry.path, real_root):
-                    refuse(path, OUTSIDE)
-                    skips.skip(path, OUTSIDE, named=True)
+                    refuse(Path(entry.path), OUTSIDE)
+                    skips.skip(Path(entry.path), OUTSIDE, named=True)
                     continue
                 if not _followed(entry.path, real_root, entered):
                     skips.leave("link inside the folder")
                     continue
         except OSError as error:
-            _failed(path, error, skips, refuse)
+            _failed(Path(entry.path), error, skips, refuse)
             continue
         mode = status.st_mode
         if stat.S_ISREG(mode):
             name = entry.path[prefix:] if os.sep == "/" else entry.path[prefix:].replace(os.sep, "/")
             if FLAGS in name or "/new/" in name or name.startswith("new/"):
-                name = _mail_id(name, path)
-            yield Found(path, portable(name), status.st_size, status.st_mtime_ns)
+                name = _mail_id(name, Path(entry.path))
+            yield Found(entry.path, portable(name), status.st_size, status.st_mtime_ns)
         elif stat.S_ISDIR(mode):
             if _is_index(entry.path, left_out):
                 skips.leave("index")

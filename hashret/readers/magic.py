@@ -86,19 +86,19 @@ def is_pdf(start: bytes) -> bool:
     return b"%PDF-" in start[:1024] and b" obj" in start and not start.startswith(b"PK")
 
 
-def kind_of(content: Path | bytes, start: bytes, name: str) -> str | None:
+def kind_of(content: Path | str | bytes, start: bytes, name: str) -> str | None:
     """Return what kind of text a file is, or None if it has none that can be read.
 
     The kinds are "text", "html", "xml", "mail", "notebook", "subtitles", "odt", "odp", those of
-    `hashret.worker.office.TYPES`, and "locked" for an encrypted office file. `start` are the first bytes of the
-    content, and `name` is the name of the file.
+    `hashret.worker.office.TYPES`, and "locked" for an encrypted office file. `content` is a path or bytes, `start` are
+    its first bytes, and `name` is the name of the file.
     """
     if is_pdf(start):
         return "pdf"
     if start.startswith(_ZIP):
-        return _zip_kind(content, start)
+        return _zip_kind(Path(content) if isinstance(content, str) else content, start)
     if start.startswith(_OLE):
-        return _ole_kind(content, start)
+        return _ole_kind(Path(content) if isinstance(content, str) else content, start)
     if start.startswith(b"{\\rtf"):
         return "rtf"
     if not looks_like_text(start):

@@ -133,7 +133,7 @@ def _files(
             suffixes = [suffix.lower() for suffix in Path(entry.name).suffixes[-2:]]
             copy = Path(folder) / "".join([str(number), *(suffix for suffix in suffixes if suffix in KEPT)])
             copy.write_bytes(entry.raw)
-            yield Found(copy, id, len(entry.raw), 0)
+            yield Found(str(copy), id, len(entry.raw), 0)
             copy.unlink()
 
 

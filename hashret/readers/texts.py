@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import IO, ClassVar
@@ -46,7 +47,7 @@ class Texts(Folder):
         """Return the text of a file, and its title and other metadata if it has them."""
         if found.bytes > MAX_BYTES:
             raise Skip(f"larger than {MAX_BYTES} bytes", named=True)
-        kind = self._kind(found.path, start, found.path.name)
+        kind = self._kind(found.place, start, os.path.basename(found.place))  # noqa: PTH119
         raw = start + stream.read(MAX_BYTES) if len(start) == HEAD_BYTES else start
         return self._extracted(raw, kind, found, skips)
 
@@ -62,7 +63,7 @@ class Texts(Folder):
             raise Skip("no words")
         return text, metadata
 
-    def _kind(self, content: Path | bytes, start: bytes, name: str) -> str:
+    def _kind(self, content: str | bytes, start: bytes, name: str) -> str:
         """Return the kind of a text. Raises Skip if it is none."""
         kind = kind_of(content, start, name) if start else "text"
         if kind is None and looks_like_text(start, self.fields.encoding):
