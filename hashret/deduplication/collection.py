@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hashret.analyzer import Analyzer
 from hashret.codes import Codes
 from hashret.documents import Document, batches, bytes_of
-from hashret.image_sketch import image_sketches
+from hashret.image_sketch import VIEWS, image_sketches, image_views
 from hashret.images import load, thumbnail
 from hashret.progress import report, track
 from hashret.quantizer import Quantizer
@@ -21,6 +21,8 @@ from hashret.sketches import BITS, sketches_of_texts, sketches_of_vectors
 from hashret.store import Record, Store
 
 BATCH, BATCH_BYTES = 1000, 16 << 20
+Views = npt.NDArray[np.uint8]
+
 DENSE = 10  # one row in so many is wanted: read all rows of the stretch
 
 
@@ -48,6 +50,10 @@ class Collection(ABC):
     @abstractmethod
     def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
         """Yield the documents at these places, which ascend."""
+
+    def views(self) -> Views | None:
+        """Return the sketches of parts of images, uint8 [n, VIEWS, 16]; None for other documents."""
+        return None
 
 
 class Stored(Collection):
@@ -81,6 +87,15 @@ class Stored(Collection):
             yield place, _item(record, content if self.kind == "vector" else _content(record))
             report("reading candidates", done + 1, len(places))
 
+    def views(self) -> Views | None:
+        """Read the thumbnails and sketch their parts."""
+        if self.kind != "image":
+            return None
+        found = np.empty((len(self), VIEWS, BITS // 8), np.uint8)
+        for place, item in self.items(np.arange(len(self))):
+            found[place] = image_views([item.content])[0]
+        return found
+
     def _records(self, rows: npt.NDArray[np.int64]) -> Iterator[Record]:
         """Yield the records of rows, which ascend: one by one, or all of a stretch in which many are wanted."""
         starts = np.asarray(self.store.starts)
@@ -100,11 +115,21 @@ class Read(Collection):
     def __init__(self, source: Iterable[Document], total: int | None = None, analyzer: Analyzer | None = None) -> None:
         self.source, self.kind = source, "text"
         self.ids, sketches = [], [np.zeros((0, BITS // 8), np.uint8)]
+        views = [np.zeros((0, VIEWS, BITS // 8), np.uint8)]
         for part in batches(track(source, "reading documents", total), BATCH, bytes_of, BATCH_BYTES):
             self.kind = part[0].kind
             self.ids += [document.id for document in part]
-            sketches.append(_sketched(self.kind, [_content(own) for own in part], analyzer))
-        self.sketches = np.concatenate(sketches)
+            contents = [_content(own) for own in part]
+            if self.kind == "image":
+                views.append(image_views(contents))
+                sketches.append(views[-1][:, 0])
+            else:
+                sketches.append(_sketched(self.kind, contents, analyzer))
+        self.sketches, self._views = np.concatenate(sketches), np.concatenate(views)
+
+    def views(self) -> Views | None:
+        """The sketches that were made when the images were read."""
+        return self._views if self.kind == "image" else None
 
     def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
         """Yield the documents at these places, which ascend."""
@@ -134,6 +159,11 @@ class Joined(Collection):
         yield from self.first.items(places[places < border])
         for place, item in self.second.items(places[places >= border] - border):
             yield place + border, item
+
+    def views(self) -> Views | None:
+        """Those of both."""
+        first, second = self.first.views(), self.second.views()
+        return None if first is None or second is None else np.concatenate([first, second])
 
 
 def _content(document: Record | Document) -> Any:

@@ -15,6 +15,7 @@ from hashret.deduplication.collection import Collection
 from hashret.deduplication.grouping import KEEP, across, grouped
 from hashret.deduplication.results import Duplicates, Pair
 from hashret.deduplication.sameness import KINDS, Sameness, by_sketches
+from hashret.deduplication.views import with_views
 from hashret.errors import DataError, UsageError, whole_number
 from hashret.progress import report
 from hashret.search.base import check_threads
@@ -80,6 +81,8 @@ def find(
         raise DataError(f"{documents.hint}; or set verify=False to compare sketches only")
     radius = sameness.radius(least) if settings.radius is None else settings.radius
     found = candidates(documents.sketches, radius, border, settings.threads, cache)
+    if radius and (views := documents.views()) is not None:
+        found = with_views(found, views, radius, border, settings.threads)
     classes = Classes.read(documents, found, sameness if settings.verify else None)
     similar, apart = _verified(classes, found, sameness, least, settings.verify)
     facts = {
