@@ -154,13 +154,14 @@ def test_only_the_chosen_files_are_read(tmp_path: Path, monkeypatch: pytest.Monk
     write(tmp_path, a_txt="a", b_txt="b", c_txt="c")
     source = read(tmp_path)
     opened = []
-    real = Path.open
+    real = open
 
-    def noted(self: Path, *args: Any, **kwargs: Any) -> Any:
-        opened.append(self.name)
-        return real(self, *args, **kwargs)
+    def noted(path: Any, *args: Any, **kwargs: Any) -> Any:
+        opened.append(Path(path).name)
+        return real(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", noted)
+    monkeypatch.setattr("builtins.open", noted)
     assert isinstance(source, Stamped)
     assert len(list(source.stamps())) == 3
     assert opened == []
@@ -221,14 +222,14 @@ def test_files_that_cannot_be_opened_are_named(
 ) -> None:
     write(tmp_path, a_txt="a", locked_txt="b")
     source = read(tmp_path)
-    real = Path.open
+    real = open
 
-    def guarded(self: Path, *args: Any, **kwargs: Any) -> Any:
-        if self.name == "locked.txt":
-            raise PermissionError(13, "Permission denied", str(self))
-        return real(self, *args, **kwargs)
+    def guarded(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if Path(path).name == "locked.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", guarded)
+    monkeypatch.setattr("builtins.open", guarded)
     assert [document.id for document in source] == ["a.txt"]
     assert "skipped 1 file that cannot be read: locked.txt (Permission denied)" in caplog.text
 
