@@ -117,7 +117,8 @@ class Cleaning(Explaining):
         return list(change_files(found, dropped, kept, action, None if into is None else Path(into), run))
 
     def _collection(self) -> Collection:
-        return Stored(self.store, self.hasher.document_type, self._parts.analyzer, self._parts.quantizer)
+        root = str(self._about.get("root") or ".")
+        return Stored(self.store, self.hasher.document_type, self._parts.analyzer, self._parts.quantizer, root)
 
     def _different(self) -> frozenset[frozenset[str]]:
         """The pairs of ids that are not duplicates, as `mark_different` stores them."""

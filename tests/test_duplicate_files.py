@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from hashret import Index, UsageError
+from hashret import Index, UsageError, duplicates
 from hashret.cli.app import app
 from hashret.deduplication import files
 
@@ -187,6 +187,32 @@ def test_images(tmp_path: Path) -> None:
         assert set(found.drop) == {"b-small.jpg", "b-tiny.png"}
         assert {own.action for own in index.change_files(found, "delete", run=True)} == {"delete"}
     assert names(folder) == {f"{name}.png" for name in "abcdef"}
+
+
+@pytest.mark.parametrize("ending", ["gif", "png", "webp"])
+def test_animations_with_the_same_first_frame(tmp_path: Path, ending: str) -> None:
+    rng, folder = np.random.default_rng(0), tmp_path / "moving"
+    folder.mkdir()
+    frames = [Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)) for _ in range(4)]
+    for name, own in (("a", frames[:2]), ("b", [frames[0], frames[2]]), ("c", frames[:2]), ("still", frames[:1])):
+        own[0].save(folder / f"{name}.{ending}", save_all=True, append_images=own[1:], lossless=True)
+    (folder / "other.png").write_bytes(b"")
+    frames[3].save(folder / "other.png")
+    expected = [[f"a.{ending}", f"c.{ending}"]]
+    for threshold in ("exact", "similar"):
+        found = duplicates(folder, threshold=threshold)
+        assert [[member.id for member in group.members] for group in found] == expected
+    with Index.create(tmp_path / "ix", folder, bits=8, encoder="itq") as index:
+        assert [[member.id for member in group.members] for group in index.duplicates()] == expected
+
+
+def test_opaque_alpha_does_not_matter(tmp_path: Path) -> None:
+    rng, folder = np.random.default_rng(0), tmp_path / "icons"
+    folder.mkdir()
+    image = Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8))
+    image.save(folder / "a.png")
+    image.convert("RGBA").save(folder / "b.png")
+    assert [group.drop for group in duplicates(folder, threshold="exact")] == [["b.png"]]
 
 
 def test_wrong_actions(index: Index, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hashret")
 
+APART = {"text": "they differ mostly in numbers", "image": "they are animations"}
 COLUMNS = ("group", "id", "distance", "similarity", "keep")
 
 
@@ -167,7 +168,7 @@ def _show(found: Duplicates) -> None:
     apart = found.facts["apart"]
     log.info(
         f"{counted(len(found), 'group')}, {counted(len(found.drop), 'duplicate')} of {found.documents:,} documents"
-        + (f"; kept apart, because they differ mostly in numbers: {counted(apart, 'pair')}" if apart else "")
+        + (f"; kept apart, because {APART.get(found.facts['type'])}: {counted(apart, 'pair')}" if apart else "")
     )
 
 

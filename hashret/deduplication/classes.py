@@ -59,13 +59,13 @@ class Classes:
         classes: dict[tuple[int, bytes], int] = {}
         made = cls([], {}, defaultdict(list))
         for place, item in documents.items(np.flatnonzero(sketch >= 0)):
-            key = int(sketch[place]), b"" if sameness is None else sameness.key(item.content)
+            key = int(sketch[place]), b"" if sameness is None else sameness.key(item)
             number = classes.setdefault(key, len(made.members))
             if number == len(made.members):
                 made.members.append([])
                 made.of_sketch[key[0]].append(number)
                 if sameness is not None:
-                    sameness.add(item.content)
+                    sameness.add(item)
             made.members[number].append(place)
             made.facts[place] = _facts(item)
         return made

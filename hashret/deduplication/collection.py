@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from hashret.analyzer import Analyzer
 from hashret.codes import Codes
+from hashret.deduplication.motion import motion_of
 from hashret.documents import Document, batches, bytes_of
 from hashret.image_sketch import VIEWS, image_sketches, image_views
 from hashret.images import load, thumbnail
@@ -34,6 +36,7 @@ class Item:
     length: int  # characters of a text, otherwise as `size`
     size: int  # bytes of its file, if it is one, otherwise of its content
     labels: int
+    motion: bytes = b""  # differs for animations with different files; nothing for other documents
 
 
 class Collection(ABC):
@@ -59,8 +62,10 @@ class Collection(ABC):
 class Stored(Collection):
     """The documents of an index."""
 
-    def __init__(self, store: Store, kind: str, analyzer: Analyzer | None, quantizer: Quantizer | None) -> None:
-        self.store, self.kind = store, kind
+    def __init__(
+        self, store: Store, kind: str, analyzer: Analyzer | None, quantizer: Quantizer | None, root: str = "."
+    ) -> None:
+        self.store, self.kind, self.root = store, kind, root
         self.rows = np.flatnonzero(~store.deleted)
         ids = store.ids()
         self.ids = [ids[row] for row in self.rows.tolist()]
@@ -84,7 +89,7 @@ class Stored(Collection):
         for done, record in enumerate(self._records(self.rows[places])):
             place = int(places[done])
             content = self.vectors[place] if self.vectors is not None else None
-            yield place, _item(record, content if self.kind == "vector" else _content(record))
+            yield place, _item(record, content if self.kind == "vector" else _content(record), self.root)
             report("reading candidates", done + 1, len(places))
 
     def views(self) -> Views | None:
@@ -176,14 +181,23 @@ def _content(document: Record | Document) -> Any:
     return content
 
 
-def _item(document: Record | Document, content: Any) -> Item:
+def _item(document: Record | Document, content: Any, root: str = "") -> Item:
     length = len(content) if isinstance(content, str) else 0
     size = document.metadata.get("bytes")
     if not isinstance(size, int):
         size = (
             len(content.encode("utf-8", "surrogatepass")) if isinstance(content, str) else getattr(content, "size", 0)
         )
-    return Item(content, length or size, size, len(document.labels))
+    motion = motion_of(path) if (path := _path(document, root)) is not None else b""
+    return Item(content, length or size, size, len(document.labels), motion)
+
+
+def _path(document: Record | Document, root: str) -> Path | None:
+    """Return the path of an image, or None."""
+    if isinstance(document, Record):
+        return Path(root) / document.content if document.thumbnail and document.content else None
+    content: Any = document.content
+    return content if isinstance(content, Path) else None
 
 
 def _sketched(kind: str, contents: Sequence[Any], analyzer: Analyzer | None) -> Codes:
