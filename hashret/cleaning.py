@@ -69,7 +69,7 @@ class Cleaning(Explaining):
         settings, own, border = Settings(threshold, keep, radius, verify, threads), self._collection(), None
         if documents is not None:
             named: dict[str, Any] = {"id": id, "text": text, "label": label}
-            source = as_source(documents, **named).without(self.path)
+            source = self._without_index(as_source(documents, **named))
             new = Read(source, source.count(), self._parts.analyzer)
             if len(new) and new.kind != own.kind:
                 raise DataError(f"the index holds documents of type {own.kind}, not {new.kind}; choose another source")
@@ -119,6 +119,10 @@ class Cleaning(Explaining):
     def _collection(self) -> Collection:
         root = str(self._about.get("root") or ".")
         return Stored(self.store, self.hasher.document_type, self._parts.analyzer, self._parts.quantizer, root)
+
+    def _without_index(self, source: Source) -> Source:
+        """The source without the files of the index."""
+        return source.without(self.path)
 
     def _different(self) -> frozenset[frozenset[str]]:
         """The pairs of ids that are not duplicates, as `mark_different` stores them."""

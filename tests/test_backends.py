@@ -462,6 +462,14 @@ def test_evaluation_by_words_is_that_of_a_folder(same: Index, wanted: Index) -> 
         assert rows[0] == rows[1]
 
 
+def test_duplicates_are_those_of_a_folder(same: Index, wanted: Index) -> None:
+    for threshold in ("near", 0.1):
+        assert same.duplicates(threshold=threshold).rows() == wanted.duplicates(threshold=threshold).rows()
+    new = [Document("new", next(iter(wanted)).content)]
+    found = same.duplicates(new)
+    assert [(group.keep, group.drop) for group in found] == [(wanted.ids[0], ["new"])]
+
+
 def test_what_an_engine_cannot_do_is_refused_with_a_sentence(engine: str, same: Index) -> None:
     if engine == "folder":
         pytest.skip("a folder can")

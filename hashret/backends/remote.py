@@ -164,6 +164,9 @@ class RemoteIndex(RemoteSearching):
     def _collection(self) -> Collection:
         return Read(_Again(self.documents), len(self), self._parts.analyzer)
 
+    def _without_index(self, source: Source) -> Source:
+        return source
+
     def _pairs_file(self) -> None:
         return None
 
