@@ -22,6 +22,13 @@ __all__ = ["FAST", "TOPICS", "corpus", "digits", "make_images", "make_texts", "m
 torch.set_num_threads(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests, so that none of them is left for one process at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def fast() -> dict[str, Any]:
     """Options of a schedule that trains for about a second."""
