@@ -107,7 +107,7 @@ def kinds(case: str, data: Path, vectorizer: str, cache: Path, seed: int) -> Row
 
 def found(case: str, data: Path, vectorizer: str, cache: Path, seed: int) -> Rows:
     """How often the original is first, when a changed copy of it is the query."""
-    originals = [*_photographs(), *(d for d in drawn() if d.id.endswith(f"-{SMALLEST}"))]
+    originals = [*photographs(), *(d for d in drawn() if d.id.endswith(f"-{SMALLEST}"))]
     for name in ("pixels", vectorizer):
         made: dict[str, Any] = {"bits": BITS, "vectorizer": name, "seed": seed}
         with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "i", originals, **made) as index:
@@ -118,7 +118,7 @@ def found(case: str, data: Path, vectorizer: str, cache: Path, seed: int) -> Row
                 yield about | {"value": round(float(np.mean(right)), 6)}
 
 
-def _photographs() -> Iterator[Document]:
+def photographs() -> Iterator[Document]:
     """The images that scikit-image and matplotlib ship, in colour."""
     import matplotlib as mpl
     import skimage.data

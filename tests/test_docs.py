@@ -48,6 +48,7 @@ PAGES = {
     "bench_large": "scaling.md",
     "bench_explain": "explain.md",
     "bench_server": "server-speed.md",
+    "bench_duplicates": "duplicates-figures.md",
 }
 FIRST = "# data of the commands below\n"  # a line of examples that run before the commands of a page
 

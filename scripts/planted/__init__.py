@@ -1,0 +1,1 @@
+"""Parts of `bench_duplicates.py`: duplicates that are planted among documents, and who finds them."""
