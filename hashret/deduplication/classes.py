@@ -79,15 +79,19 @@ class Classes:
         for own in self.of_sketch.values():
             found += [(a, b, 0) for a, b in combinations(own[:most], 2)]
             found += [(a, b, 0) for a, b in product(own[:most], own[most:])]
-        between = zip(pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist(), strict=True)
-        for first, second, distance in between:
-            left, right = self.of_sketch[first], self.of_sketch[second]
-            if len(left) == len(right) == 1:
-                found.append((left[0], right[0], distance))
-            else:
-                found += [(a, b, distance) for a, b in product(left[:most], right[:most])]
-        first, second, distances = np.array(found, np.int64).reshape(-1, 3).T
-        return np.ascontiguousarray(first), np.ascontiguousarray(second), distances
+        only = np.full(1 + max(self.of_sketch, default=0), -1)  # the class of each sketch that has one
+        for sketch, own in self.of_sketch.items():
+            only[sketch] = own[0] if len(own) == 1 else -1
+        first, second = only[pairs.first], only[pairs.second]
+        simple = (first >= 0) & (second >= 0)
+        rest = zip(*(own[~simple].tolist() for own in (pairs.first, pairs.second, pairs.distances)), strict=True)
+        for one, other, distance in rest:
+            both = product(self.of_sketch[one][:most], self.of_sketch[other][:most])
+            found += [(a, b, distance) for a, b in both]
+        more = np.array(found, np.int64).reshape(-1, 3).T
+        columns = (first[simple], second[simple], pairs.distances[simple].astype(np.int64))
+        one, other, distances = (np.concatenate(own) for own in zip(more, columns, strict=True))
+        return one, other, distances
 
 
 def _facts(item: Item) -> Facts:

@@ -1,4 +1,4 @@
-"""Sets of the pairs of neighbouring words of texts, and what they share."""
+"""Words of texts and pairs of neighbouring words, as sets, and what they share."""
 
 from __future__ import annotations
 
@@ -8,25 +8,58 @@ import numpy.typing as npt
 from hashret.extensions import extension
 from hashret.tokens import runs
 
-ALONE = np.uint64(0xFFFFFFFF)  # second part of the only shingle of a text of one word
+ALONE = np.uint64(0xFFFFFFFF)  # second part of the only pair of a text of one word
 
 _compiled = extension("_pairs")
 
-Words = npt.NDArray[np.uint32]
+Items = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 
 
-class Shingles:
-    """The shingles of texts. Words are normalized and get numbers, so that nothing depends on a hash."""
+class Sets:
+    """Sets of numbers, one for each text."""
 
     def __init__(self) -> None:
+        self.sets: list[Items] = []
+        self._joined: tuple[Items, Numbers] | None = None
+
+    def add(self, items: Items) -> None:
+        """Take in the next set."""
+        self.sets.append(np.unique(items))
+        self._joined = None
+
+    def shared(self, first: Numbers, second: Numbers) -> Numbers:
+        """Return how many items each pair of sets has in common."""
+        items, offsets = self._all()
+        if _compiled is None:
+            both = zip(first.tolist(), second.tolist(), strict=True)
+            return np.array([len(np.intersect1d(self.sets[a], self.sets[b], True)) for a, b in both], np.int64)
+        counts = np.zeros(len(first), np.int64)
+        _compiled.shared(items, offsets, np.ascontiguousarray(first), np.ascontiguousarray(second), counts)
+        return counts
+
+    def jaccard(self, first: Numbers, second: Numbers) -> npt.NDArray[np.float64]:
+        """Return the Jaccard similarity of each pair of sets; of two empty ones 0."""
+        sizes, shared = np.diff(self._all()[1]), self.shared(first, second)
+        return np.asarray(shared / np.maximum(sizes[first] + sizes[second] - shared, 1), np.float64)
+
+    def _all(self) -> tuple[Items, Numbers]:
+        """Return all sets one after the other, and where each begins."""
+        if self._joined is None:
+            offsets = np.cumsum([0, *map(len, self.sets)]).astype(np.int64)
+            self._joined = np.concatenate([np.zeros(0, np.uint64), *self.sets]), offsets
+        return self._joined
+
+
+class Shingles:
+    """The words of texts and their pairs. Words are normalized and get numbers, so that nothing depends on a hash."""
+
+    def __init__(self) -> None:
+        self.words_of, self.pairs_of = Sets(), Sets()
         self._number: dict[str, int] = {}
         self._is_number: list[bool] = []
-        self._sets: list[npt.NDArray[np.uint64]] = []
-        self._words: list[Words] = []
-        self._joined: tuple[npt.NDArray[np.uint64], Numbers] | None = None
 
-    def words(self, text: str) -> Words:
+    def words(self, text: str) -> npt.NDArray[np.uint32]:
         """Return the numbers of the words of a text, in order. Scripts without spaces give characters."""
         found: list[int] = []
         for run, unspaced in runs(text):
@@ -41,31 +74,14 @@ class Shingles:
         """Take in the next text."""
         words = self.words(text).astype(np.uint64)
         pairs = (words[:-1] << np.uint64(32)) | words[1:] if len(words) > 1 else (words << np.uint64(32)) | ALONE
-        self._sets.append(np.unique(pairs))
-        self._words.append(np.unique(words).astype(np.uint32))
-        self._joined = None
-
-    def sizes(self) -> Numbers:
-        """Return the number of shingles of each text."""
-        return np.array([len(own) for own in self._sets], np.int64)
-
-    def shared(self, first: Numbers, second: Numbers) -> Numbers:
-        """Return how many shingles each pair of texts has in common."""
-        if _compiled is None:
-            both = zip(first.tolist(), second.tolist(), strict=True)
-            return np.array([len(np.intersect1d(self._sets[a], self._sets[b], True)) for a, b in both], np.int64)
-        if self._joined is None:
-            offsets = np.concatenate([[0], np.cumsum(self.sizes())]).astype(np.int64)
-            self._joined = np.concatenate([np.zeros(0, np.uint64), *self._sets]), offsets
-        counts = np.zeros(len(first), np.int64)
-        _compiled.shared(*self._joined, np.ascontiguousarray(first), np.ascontiguousarray(second), counts)
-        return counts
+        self.words_of.add(words)
+        self.pairs_of.add(pairs)
 
     def differ_in_numbers(self, first: int, second: int) -> bool:
         """Whether each text has numbers that the other has not, and at least half of the words that differ are numbers.
 
         Such texts are often forms that were filled in differently, as invoices are.
         """
-        a, b = set(self._words[first].tolist()), set(self._words[second].tolist())
+        a, b = (set(self.words_of.sets[place].tolist()) for place in (first, second))
         left, right = ([self._is_number[word] for word in own] for own in (a - b, b - a))
         return any(left) and any(right) and 2 * (sum(left) + sum(right)) >= len(left) + len(right)

@@ -220,7 +220,7 @@ def _semhash(texts: Sequence[str]) -> Scored:
 
 # How each method finds pairs, and the threshold that is its default or that its documentation uses.
 METHODS: Mapping[str, tuple[Callable[[Sequence[str]], Scored], float | None]] = {
-    "hashret": (_hashret, 0.6),
+    "hashret": (_hashret, 0.45),
     "SemHash, static vectors": (_semhash, 0.9),
     "datasketch, 128 permutations, words": (_datasketch("word", 128), 0.9),
     "datasketch, 256 permutations, words": (_datasketch("word", 256), 0.9),
