@@ -59,11 +59,6 @@ def image_views(images: Sequence[Image]) -> npt.NDArray[np.uint8]:
     return _sketches(images, VIEWS)
 
 
-def mirrored(sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the sketches of the mirror images: those frequencies change sign that are odd from left to right."""
-    return sketches ^ np.packbits(_order()[1] % 2 == 1)
-
-
 def brightness(image: Image) -> Floats:
     """Return the brightness of the pixels, float32 [height, width], from 0 to 255."""
     values = image.astype(np.float32)

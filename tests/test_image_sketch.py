@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hashret.image_sketch import BITS, JOINS, RADIUS, VIEWS, image_sketches, image_views, mirrored
+from hashret.image_sketch import BITS, JOINS, RADIUS, VIEWS, image_sketches, image_views
 from tests.edited_images import EDITS, edited, originals, photographs
 
 Image = npt.NDArray[np.uint8]
@@ -52,10 +52,9 @@ class TestSketches:
         one, three = image_sketches([grey, np.stack([grey] * 3, axis=-1)])
         assert np.bitwise_count(one ^ three).sum() <= 2
 
-    def test_mirror_images(self) -> None:
+    def test_mirror_images_are_far(self) -> None:
         images = photographs(20)
         turned = image_views([np.ascontiguousarray(image[:, ::-1]) for image in images])
-        assert (distances(image_views(images), mirrored(turned)).diagonal() <= 8).all()
         assert (distances(image_views(images), turned).diagonal() > RADIUS).mean() >= 0.9
 
 

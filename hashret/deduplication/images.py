@@ -84,10 +84,6 @@ class Prepared:
         down, across = divmod(number, len(_spans()))
         return self.insides[1] if down == len(_spans()) else (*_spans()[down], *_spans()[across])
 
-    def mirror(self) -> Prepared:
-        """The mirror image, to ask whether another image is one: `similarity(first, second.mirror())`."""
-        return Prepared(self.image[:, ::-1])
-
 
 def similarity(first: Prepared, second: Prepared) -> float:
     """Return how much two images are the same, from 0 to 1; it does not depend on their order.
