@@ -299,4 +299,4 @@ def test_rows_and_repr() -> None:
         {"group": 0, "id": "0", "distance": 0, "similarity": 1.0, "keep": True},
         {"group": 0, "id": "2", "distance": 0, "similarity": 1.0, "keep": False},
     ]
-    assert found.facts == {"type": "text", "threshold": 0.45, "radius": 36, "within": 0, "apart": 0}
+    assert found.facts == {"type": "text", "threshold": 0.45, "radius": 30, "within": 0, "apart": 0}

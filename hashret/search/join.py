@@ -190,8 +190,7 @@ def _by_numpy(
 
 def _bits(words: Words) -> npt.NDArray[np.uint8]:
     """Return the number of ones of each word."""
-    ones = np.unpackbits(words.view(np.uint8).reshape(*words.shape, 8), axis=-1)
-    return np.asarray(ones.sum(axis=-1, dtype=np.uint8))
+    return np.asarray(np.bitwise_count(words))
 
 
 def _sorted(found: Iterable[bytes]) -> Pairs:

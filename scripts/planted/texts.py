@@ -139,9 +139,12 @@ def _demo(data: Path) -> Iterator[str]:
 CORPORA: Mapping[str, Callable[[Path], Iterator[str]]] = {"20news": _news, "reuters": _reuters, "demo": _demo}
 
 
-def _hashret(texts: Sequence[str]) -> Scored:
-    found = duplicates([Document(str(place), text) for place, text in enumerate(texts)], threshold=LOWEST)
-    return {_ordered(int(pair.first), int(pair.second)): pair.similarity for pair in found.pairs}
+def _hashret(threshold: str | float) -> Callable[[Sequence[str]], Scored]:
+    def find(texts: Sequence[str]) -> Scored:
+        found = duplicates([Document(str(place), text) for place, text in enumerate(texts)], threshold=threshold)
+        return {_ordered(int(pair.first), int(pair.second)): pair.similarity for pair in found.pairs}
+
+    return find
 
 
 def _ordered(one: int, other: int) -> Pair:
@@ -220,7 +223,8 @@ def _semhash(texts: Sequence[str]) -> Scored:
 
 # How each method finds pairs, and the threshold that is its default or that its documentation uses.
 METHODS: Mapping[str, tuple[Callable[[Sequence[str]], Scored], float | None]] = {
-    "hashret": (_hashret, 0.45),
+    "hashret": (_hashret(LOWEST), None),
+    "hashret, default options": (_hashret("near"), 0.0),
     "SemHash, static vectors": (_semhash, 0.9),
     "datasketch, 128 permutations, words": (_datasketch("word", 128), 0.9),
     "datasketch, 256 permutations, words": (_datasketch("word", 256), 0.9),
