@@ -40,8 +40,8 @@ class Cleaning(Explaining):
         """Find the groups of near-duplicates in the index, or the documents that are in the index already.
 
         All pairs whose sketches differ in few bits are found, and each is then verified: texts by their words, images
-        by their thumbnails, vectors by the cosine. The pairs of a large index are kept in a hidden file beside it, so
-        that the next call compares only new documents. Pairs given to `mark_different` are left out.
+        by their thumbnails, vectors by the cosine. What was compared in a large index is kept in hidden files beside
+        it, so that the next call reads only new documents. Pairs given to `mark_different` are left out.
 
         Args:
             documents: Documents to compare with those of the index, such as a path or a list; each group then has one

@@ -15,6 +15,8 @@ import pytest
 import hashret
 from hashret import Document, Index, UsageError, duplicates
 from hashret.deduplication import candidates, finding
+from hashret.deduplication.collection import Stored
+from hashret.deduplication.memory import Memory, pair_digests
 from hashret.deduplication.report import differences
 from hashret.deduplication.shingles import Shingles
 from hashret.errors import DataError, UnknownId
@@ -221,6 +223,55 @@ def test_only_new_documents_are_compared(many: list[Document], tmp_path: Path, m
         assert compared == [50]  # a larger radius begins anew
         (tmp_path / ".a.pairs").write_bytes(b"damaged")
         assert index.duplicates().rows() == duplicates(rest).rows()
+
+
+def test_only_new_documents_are_read(many: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "CACHED", 10)
+    read: list[int] = []
+    stored = Stored.items
+
+    def counted(self: Stored, places: np.ndarray) -> Any:
+        read.append(len(places))
+        return stored(self, places)
+
+    monkeypatch.setattr(Stored, "items", counted)
+    with Index.create(tmp_path / "a", many[:350], bits=16, encoder="itq", language="none") as index:
+        first = index.duplicates().rows()
+        assert sum(read) >= 170
+        read.clear()
+        assert index.duplicates().rows() == first
+        longest = duplicates(many[:350], threshold=0.9, keep="longest")
+        assert index.duplicates(threshold=0.9, keep="longest").rows() == longest.rows()
+        assert sum(read) == 0
+        index.add(many[350:])
+        assert index.duplicates().rows() == duplicates(many).rows()
+        assert sum(read) <= 50
+        index.add([Document(many[1].id, "Something else that nobody wrote before.")], replace=True)
+        assert len(index.duplicates()) == len(duplicates(many)) - 1
+        (tmp_path / ".a.verified").write_bytes(b"damaged")
+        assert len(index.duplicates()) == len(duplicates(many)) - 1
+        index.mark_different("t3", "t3-copy")
+        assert len(index.duplicates()) == len(duplicates(many)) - 2
+        assert len(index.duplicates([many[4]])) == 1
+
+
+def test_a_damaged_memory_is_no_memory(tmp_path: Path) -> None:
+    digests = np.arange(6, dtype=np.uint64).reshape(3, 2)
+    made = Memory.of_documents(np.array([7, 3, 5]), digests, np.zeros((3, 3), np.int64))
+    made = made.with_pairs(pair_digests(digests[:2], digests[1:]), np.array([0.5, 0.7]), np.array([0, -1], np.int8))
+    made.write(tmp_path / "m")
+    again = Memory.read(tmp_path / "m")
+    assert again.find_documents(np.array([5, 4, 7])).tolist() == [1, -1, 2]
+    assert again.digests[again.find_documents(np.array([3]))].tolist() == [[2, 3]]
+    place = again.find_pairs(pair_digests(digests[1:], digests[:2]))  # in the other order
+    assert again.similarities[place].tolist() == [0.5, 0.7]
+    assert again.find_pairs(pair_digests(digests[:1], digests[2:])).tolist() == [-1]
+    for wrong in ({"keys": again.keys[:2]}, {"apart": again.apart.astype(float)}, {"pairs": again.pairs[:, :1]}):
+        with (tmp_path / "m").open("wb") as file:
+            np.savez(file, **{**vars(again), **wrong})
+        assert len(Memory.read(tmp_path / "m").keys) == 0
+    assert len(Memory.read(tmp_path / "missing").keys) == 0
+    made.write(tmp_path / "no" / "such" / "folder")
 
 
 def test_damaged_files_of_pairs(tmp_path: Path) -> None:

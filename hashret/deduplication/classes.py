@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hashret.deduplication.candidates import Candidates
-from hashret.deduplication.collection import Collection, Item
-from hashret.deduplication.sameness import Sameness
+from hashret.deduplication.collection import Collection
+from hashret.deduplication.contents import Contents
+from hashret.deduplication.memory import UNKNOWN, Digests, Memory
 from hashret.search.join import Pairs
 
 Numbers = npt.NDArray[np.int64]
@@ -27,48 +28,54 @@ class Similar:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What decides which document is kept."""
-
-    length: int
-    size: int
-    labels: int
-
-
 @dataclass(frozen=True)
 class Classes:
     """The classes of all documents that have a candidate."""
 
     members: list[list[int]]
     """The places of the documents of each class, ascending."""
-    facts: dict[int, Facts]
-    """By place."""
     of_sketch: dict[int, list[int]]
     """The classes with each sketch, in order of their first documents."""
+    digests: Digests
+    """Of the contents of each class."""
+    documents: Memory
+    """The documents that were read now or before."""
+    facts: Numbers
+    """Length, size and number of labels of each document that has a candidate, by place."""
 
     @classmethod
-    def read(cls, documents: Collection, found: Candidates, sameness: Sameness | None) -> Classes:
-        """Read the documents that have a candidate. Without `sameness`, all with one sketch are one class."""
-        paired = np.zeros(len(found.members), bool)
-        paired[found.pairs.first] = paired[found.pairs.second] = True
-        active = [n for n, own in enumerate(found.members) if paired[n] or len(own) > 1]
-        sketch = np.full(len(documents), -1)
-        for number in active:
-            sketch[found.members[number]] = number
-        classes: dict[tuple[int, bytes], int] = {}
-        made = cls([], {}, defaultdict(list))
-        for place, item in documents.items(np.flatnonzero(sketch >= 0)):
-            key = int(sketch[place]), b"" if sameness is None else sameness.key(item)
-            number = classes.setdefault(key, len(made.members))
-            if number == len(made.members):
-                made.members.append([])
-                made.of_sketch[key[0]].append(number)
-                if sameness is not None:
-                    sameness.add(item)
-            made.members[number].append(place)
-            made.facts[place] = _facts(item)
-        return made
+    def read(cls, documents: Collection, found: Candidates, contents: Contents | None, memory: Memory) -> Classes:
+        """Read the documents that have a candidate and are not known.
+
+        Without `contents`, all documents with one sketch are one class.
+        """
+        sketch = _active(found, len(documents))
+        places = np.flatnonzero(sketch >= 0)
+        digests, own = np.zeros((len(places), 2), np.uint64), np.zeros((len(places), 3), np.int64)
+        keys = documents.keys(places)
+        place = memory.find_documents(keys) if contents is not None else np.full(len(places), UNKNOWN)
+        known = place != UNKNOWN
+        digests[known], own[known] = memory.digests[place[known]], memory.facts[place[known]]
+        unknown = np.flatnonzero(~known)
+        for number, (_, item) in zip(unknown.tolist(), documents.items(places[unknown]), strict=True):
+            own[number] = item.length, item.size, item.labels
+            if contents is not None:
+                digests[number] = contents.add(item)
+        facts = np.zeros((len(documents), 3), np.int64)
+        facts[places] = own
+        members, firsts, of_sketch = list[list[int]](), list[int](), defaultdict[int, list[int]](list)
+        classes: dict[tuple[int, int, int], int] = {}
+        contained = zip(sketch[places].tolist(), *digests.T.tolist(), strict=True)
+        for row, (at, key) in enumerate(zip(places.tolist(), contained, strict=True)):
+            number = classes.setdefault(key, len(members))
+            if number == len(members):
+                members.append([])
+                firsts.append(row)
+                of_sketch[key[0]].append(number)
+            members[number].append(at)
+        fixed = keys >= 0
+        kept = Memory.of_documents(keys[fixed], digests[fixed], own[fixed])
+        return cls(members, of_sketch, digests[firsts], kept, facts)
 
     def pairs(self, pairs: Pairs, most: int) -> tuple[Numbers, Numbers, Numbers]:
         """Return the pairs of classes to compare and the distances of their sketches.
@@ -94,5 +101,12 @@ class Classes:
         return one, other, distances
 
 
-def _facts(item: Item) -> Facts:
-    return Facts(item.length, item.size, item.labels)
+def _active(found: Candidates, documents: int) -> Numbers:
+    """Return the sketch of each document that has a candidate, -1 for the others."""
+    paired = np.zeros(len(found.members), bool)
+    paired[found.pairs.first] = paired[found.pairs.second] = True
+    sketch = np.full(documents, -1)
+    for number, own in enumerate(found.members):
+        if paired[number] or len(own) > 1:
+            sketch[own] = number
+    return sketch

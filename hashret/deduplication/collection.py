@@ -50,6 +50,10 @@ class Collection(ABC):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def keys(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return what these documents are known by, in `memory`; -1 for those that are read anew each time."""
+        return np.full(len(places), -1, np.int64)
+
     @abstractmethod
     def items(self, places: npt.NDArray[np.int64]) -> Iterator[tuple[int, Item]]:
         """Yield the documents at these places, which ascend."""
@@ -74,6 +78,13 @@ class Stored(Collection):
         self.vectors = _stored_vectors(store, self.rows, quantizer) if kind == "vector" else None
         if kind == "vector" and self.vectors is None:
             self.hint = "the index stores no vectors that could be compared; create it with vectors='int8' or 'float'"
+
+    def keys(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the number of the segment and the row in it, which always stand for the same content."""
+        rows, starts = self.rows[places], np.asarray(self.store.starts, np.int64)
+        numbers = np.array([0, *(entry.number for entry in self.store.manifest.segments)], np.int64)
+        segment = np.searchsorted(starts, rows, "right") - 1
+        return (numbers[segment + 1] << 32) | (rows - starts[segment])
 
     def _made(self, analyzer: Analyzer | None) -> Codes:
         """Make the sketches of an index that has none."""
@@ -164,6 +175,12 @@ class Joined(Collection):
         yield from self.first.items(places[places < border])
         for place, item in self.second.items(places[places >= border] - border):
             yield place + border, item
+
+    def keys(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of both."""
+        border = len(self.first)
+        first, second = places[places < border], places[places >= border] - border
+        return np.concatenate([self.first.keys(first), self.second.keys(second)])
 
     def views(self) -> Views | None:
         """Those of both."""

@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from hashret.deduplication.candidates import Candidates, candidates
+from hashret.deduplication.candidates import candidates
 from hashret.deduplication.classes import Classes, Similar
 from hashret.deduplication.collection import Collection
+from hashret.deduplication.contents import Contents
 from hashret.deduplication.grouping import KEEP, across, grouped
+from hashret.deduplication.memory import Memory
 from hashret.deduplication.results import Duplicates, Pair
-from hashret.deduplication.sameness import KINDS, Sameness, by_sketches
+from hashret.deduplication.sameness import KINDS, Sameness
+from hashret.deduplication.verifying import by_sketches, verified
 from hashret.deduplication.views import with_views
 from hashret.errors import DataError, UsageError, whole_number
-from hashret.progress import report
 from hashret.search.base import check_threads
 from hashret.search.join import BITS
 
 LEADERS = 32  # different contents with one sketch that are compared with all others
-BATCH = 1 << 14  # pairs that are verified at once
+VERIFIED = ".verified"  # ending of the file of what was verified, beside that of the pairs of sketches
+CACHED = 50_000  # documents from which it is written
 
 Different = Container[frozenset[str]]
 
@@ -83,8 +84,16 @@ def find(
     found = candidates(documents.sketches, radius, border, settings.threads, cache)
     if radius and (views := documents.views()) is not None:
         found = with_views(found, views, radius, border, settings.threads)
-    classes = Classes.read(documents, found, sameness if settings.verify else None)
-    similar, apart = _verified(classes, found, sameness, least, settings.verify)
+    known = Memory() if cache is None else Memory.read(cache.with_suffix(VERIFIED))
+    contents = Contents(sameness) if settings.verify else None
+    classes = Classes.read(documents, found, contents, known)
+    pairs = classes.pairs(found.pairs, LEADERS)
+    if contents is None:
+        similar, apart = by_sketches(pairs, least), 0
+    else:
+        similar, apart, known = verified(classes, pairs, contents, documents, least, known)
+        if cache is not None and border is None and len(documents) >= CACHED:
+            known.write(cache.with_suffix(VERIFIED))
     facts = {
         "type": documents.kind,
         "threshold": least,
@@ -97,33 +106,8 @@ def find(
         groups, places = grouped(classes, similar, ids, settings.keep, different)
     else:
         groups, places = across(classes, similar, ids, settings.keep, different, border)
-    pairs = tuple(_pairs(classes, similar, ids, different, border))
-    return Duplicates(tuple(groups), pairs, len(documents), facts, frozenset(places))
-
-
-def _verified(
-    classes: Classes, found: Candidates, sameness: Sameness, least: float, verify: bool
-) -> tuple[list[Similar], int]:
-    """Return the similar pairs of classes, and the number of those that are apart in spite of it."""
-    first, second, distances = classes.pairs(found.pairs, LEADERS)
-    if not verify:
-        own = by_sketches(distances)
-        near = np.flatnonzero(own >= min(least, 1 - 1e-9)) if least < 1 else np.zeros(0, np.int64)
-        return [Similar(int(first[p]), int(second[p]), int(distances[p]), float(own[p])) for p in near], 0
-    if least >= 1:  # equal contents are one class
-        return [], 0
-    similar, apart = list[Similar](), 0
-    for start in range(0, len(first), BATCH):
-        a, b = first[start : start + BATCH], second[start : start + BATCH]
-        values = sameness.similarities(a, b)
-        for place in np.flatnonzero(values >= least).tolist():
-            one, other = int(a[place]), int(b[place])
-            if sameness.apart(one, other):
-                apart += 1
-            else:
-                similar.append(Similar(one, other, int(distances[start + place]), float(values[place])))
-        report("verifying", min(start + BATCH, len(first)), len(first))
-    return similar, apart
+    listed = tuple(_pairs(classes, similar, ids, different, border))
+    return Duplicates(tuple(groups), listed, len(documents), facts, frozenset(places))
 
 
 def _pairs(

@@ -6,17 +6,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Container
 
-from hashret.deduplication.classes import Classes, Facts, Similar
+from hashret.deduplication.classes import Classes, Similar
 from hashret.deduplication.results import Group, Member
 
-KEEP: dict[str, Callable[[int, str, Facts], tuple[object, ...]]] = {
+KEEP: dict[str, Callable[[int, str, Sequence[int]], tuple[object, ...]]] = {
     "first": lambda place, id, facts: (place,),
     "last": lambda place, id, facts: (-place,),
-    "longest": lambda place, id, facts: (-facts.length, id, place),
-    "largest": lambda place, id, facts: (-facts.size, id, place),
-    "label": lambda place, id, facts: (-min(1, facts.labels), place),
+    "longest": lambda place, id, facts: (-facts[0], id, place),
+    "largest": lambda place, id, facts: (-facts[1], id, place),
+    "label": lambda place, id, facts: (-min(1, facts[2]), place),
 }
-"""Sort keys by rule; the document with the least is kept."""
+"""Sort keys by rule, from the place, the id, and length, size and number of labels; the least is kept."""
 
 TRIED = 32  # last parts of a split group that a document may belong to
 
@@ -33,9 +33,10 @@ def grouped(
     it. Those that were not verified with each other form several groups with the same document to keep.
     """
     near, left = _neighbours(similar), [list(own) for own in classes.members]
-    of = {place: number for number, own in enumerate(classes.members) for place in own}
+    grouping = ((number, own) for number, own in enumerate(classes.members) if len(own) > 1 or number in near)
+    of = {place: number for number, own in grouping for place in own}
     taken, groups, dropped = set[int](), list[tuple[int, Group]](), list[int]()
-    for place in sorted(of, key=lambda place: KEEP[keep](place, ids[place], classes.facts[place])):
+    for place in sorted(of, key=lambda place: KEEP[keep](place, ids[place], classes.facts[place].tolist())):
         if place in taken:
             continue
         taken.add(place)
@@ -83,7 +84,7 @@ def across(
         new = [place for place in own if place >= border]
         for other, distance, similarity in [(number, 0, 1.0), *near[number]] if new else ():
             for old in (place for place in classes.members[other] if place < border):
-                rank = KEEP[keep](old, ids[old], classes.facts[old])
+                rank = KEEP[keep](old, ids[old], classes.facts[old].tolist())
                 for place in new:
                     if not (different and frozenset((ids[old], ids[place])) in different):
                         best[place] = min(best.get(place, (0.0, (), 0, 0)), (-similarity, rank, old, distance))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hashret.deduplication.collection import Item
 from hashret.deduplication.images import NEAR, SIMILAR, Prepared, similarity
-from hashret.deduplication.shingles import Shingles
+from hashret.deduplication.shingles import Shingles, words_of
 from hashret.image_sketch import RADIUS, digest
 
 Numbers = npt.NDArray[np.int64]
@@ -63,8 +63,8 @@ class Texts(Sameness):
 
     def key(self, item: Item) -> bytes:
         """Equal for texts with the same words in the same order; a text without words is equal to itself only."""
-        words = self.shingles.words(item.content)
-        return words.tobytes() if len(words) else item.content.strip().encode("utf-8", "surrogatepass") + b"\0"
+        text = " ".join(words_of(item.content)) or f"\0{item.content.strip()}"
+        return text.encode("utf-8", "surrogatepass")
 
     def add(self, item: Item) -> None:
         """Take in the next text."""
@@ -141,8 +141,3 @@ class Images(Sameness):
 
 
 KINDS: dict[str, type[Sameness]] = {"text": Texts, "vector": Vectors, "image": Images}
-
-
-def by_sketches(distances: Numbers) -> Similarities:
-    """Return the similarity that the distance of two sketches suggests, where contents cannot be compared."""
-    return np.clip(1 - np.asarray(distances, np.float64) / 64, 0, 1)

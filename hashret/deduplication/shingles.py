@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,12 @@ _compiled = extension("_pairs")
 
 Items = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
+
+
+@lru_cache(1)
+def words_of(text: str) -> list[str]:
+    """Return the normalized words of a text, in order. Scripts without spaces give characters."""
+    return [word for run, unspaced in runs(text) for word in (run if unspaced else (run,))]
 
 
 class Sets:
@@ -59,23 +67,18 @@ class Shingles:
         self._number: dict[str, int] = {}
         self._is_number: list[bool] = []
 
-    def words(self, text: str) -> npt.NDArray[np.uint32]:
-        """Return the numbers of the words of a text, in order. Scripts without spaces give characters."""
-        found: list[int] = []
-        for run, unspaced in runs(text):
-            for word in run if unspaced else (run,):
-                if (number := self._number.get(word)) is None:
-                    number = self._number[word] = len(self._number)
-                    self._is_number.append(any(map(str.isdigit, word)))
-                found.append(number)
-        return np.array(found, np.uint32)
-
     def add(self, text: str) -> None:
         """Take in the next text."""
-        words = self.words(text).astype(np.uint64)
+        words = np.array([self._number_of(word) for word in words_of(text)], np.uint64)
         pairs = (words[:-1] << np.uint64(32)) | words[1:] if len(words) > 1 else (words << np.uint64(32)) | ALONE
         self.words_of.add(words)
         self.pairs_of.add(pairs)
+
+    def _number_of(self, word: str) -> int:
+        if (number := self._number.get(word)) is None:
+            number = self._number[word] = len(self._number)
+            self._is_number.append(any(map(str.isdigit, word)))
+        return number
 
     def differ_in_numbers(self, first: int, second: int) -> bool:
         """Whether each text has numbers that the other has not, and at least half of the words that differ are numbers.
