@@ -74,6 +74,11 @@ class Features:
     def __len__(self) -> int:
         return len(self.input)
 
+    def take(self, rows: npt.NDArray[Any]) -> Features:
+        """The documents with these numbers, in that order."""
+        some = [part.take(rows) if isinstance(part, CSRMatrix) else part[rows] for part in (self.input, *self.views)]
+        return Features(some[0], self.shape, self.feature_type, tuple(some[1:]))
+
 
 @dataclass(frozen=True, slots=True)
 class Vectors:

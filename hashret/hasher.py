@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from math import prod
@@ -68,6 +68,7 @@ class Hasher:
         params: Mapping[str, Any],
         state: Callable[[], Mapping[str, Floats]] = dict,
         training: Mapping[str, Any] | None = None,
+        starts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.vectorizer = vectorizer
         self.program = program
@@ -75,6 +76,7 @@ class Hasher:
         self.params = dict(params)  # options of the encoder
         self._state = state  # returns the state of the encoder, which is read when needed
         self.training = dict(training or {})  # seed and options of the schedule used to fit it
+        self.starts = [dict(start) for start in starts]  # what `n_init` compared: seed, share of the steps, objective
 
     @classmethod
     def fit(
@@ -132,12 +134,16 @@ class Hasher:
         if schedule.checkpoint and not encoder.trained:
             log.info(f"encoder {encoder.name!r} is not trained in steps, so there is no checkpoint to keep")
 
+        fitted: dict[int, tuple[Mapping[str, Floats], Sequence[Mapping[str, Any]]]] = {}  # by length
+
         def fit(length: int) -> Program:
-            return encoder.fit(features, check_bits(length), schedule).program()
+            encoder.fit(features, check_bits(length), schedule)
+            fitted[length] = encoder.state(), encoder.starts()
+            return encoder.program()
 
         program = long_enough(fit, features, schedule.seed) if bits == "auto" else fit(bits)
-        state = encoder.state()
-        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state, schedule.learned())
+        state, starts = fitted[program.bits]
+        return cls(vectorizer, program, encoder.name, encoder.params(), lambda: state, schedule.learned(), starts)
 
     @cached_property
     def fitted(self) -> Encoder:
@@ -223,6 +229,8 @@ class Hasher:
         }
         names = {part: f"{part}-{files.sha256_of(data)[:16]}.{kind}" for part, (kind, data) in parts.items()}
         config = {"kind": KIND, **self._config(), "training": self.training, "files": names, "shared": shared}
+        if self.starts:
+            config["starts"] = self.starts
         found = {names[part]: data for part, (_, data) in parts.items()}
         return found | {CONFIG: json.dumps(config, indent=1, ensure_ascii=False).encode()}
 
@@ -312,6 +320,9 @@ class Hasher:
             raise StoreError("the hasher's vocabulary must be a list of strings")
         if not all(isinstance(config.get(name, {}), dict) for name in ("facts", "shared", "training")):
             raise StoreError("the hasher's facts, shared and training must be objects")
+        starts = config.get("starts", [])
+        if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+            raise StoreError("the hasher's starts must be a list of objects")
         described = config["vectorizer"]
         vectorizer = VECTORIZERS.get(described["name"]).from_params(described["options"])
         vectorizer.restore(State(config["facts"], named("vectorizer."), tuple(vocabulary)))
@@ -331,6 +342,7 @@ class Hasher:
             described["options"],
             lambda: encoder_state.join(encoder(), shared, program.tensors),
             config.get("training", {}),
+            starts,
         )
 
 

@@ -33,6 +33,17 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextmanager
+def prefixed(prefix: str) -> Iterator[None]:
+    """Put `prefix` before the labels of all reports inside the block."""
+    outer = _listener.get()
+    if outer is None:
+        yield
+        return
+    with listening(lambda label, done, total, note="": outer(prefix + label, done, total, note)):
+        yield
+
+
 def report(label: str, done: int, total: int | None = None, note: str = "") -> None:
     """Report that `done` of `total` steps of the work called `label` are finished."""
     if (listener := _listener.get()) is not None:

@@ -223,6 +223,7 @@ class Reading:
             "bits": self.bits,
             "encoder": self.hasher.encoder,
             "encoder_options": self.hasher.params,
+            "starts": self.hasher.starts,
             "vectorizer": self.hasher.vectorizer.name,
             "vectorizer_options": self.hasher.vectorizer.params(),
             "parts": list(self.parts),

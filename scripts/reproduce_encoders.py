@@ -21,6 +21,7 @@ from statistics import mean, stdev
 from types import ModuleType
 from typing import Any
 
+import bench_restarts
 from figures import add_run, data_folder, read_runs
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import abilities
@@ -121,6 +122,8 @@ def table(found: list[dict[str, Any]]) -> str:
             lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
         for given in measured(known[name], found, name) if name in known else []:
             lines += ["", *_told(known[name], given)]
+        if own := [run for run in read_runs(bench_restarts.RUNS) if run["encoder"] == name]:
+            lines += ["", *bench_restarts.summary(known[name].Starts, own)]
         if name in IMAGES:
             file, seen = IMAGES[name]
             lines += ["", f"![{file.replace('-', ' ')}](encoders/{file}.png)", "", seen]

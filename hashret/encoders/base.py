@@ -7,9 +7,9 @@ method that only some encoders have; `CAPABILITIES` lists them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import Options
@@ -43,6 +43,10 @@ class Encoder(Options, ABC):
     def restore(self, like: Features, bits: int, state: Mapping[str, Floats]) -> Self:
         """Load what `state` returned and return self; `like` is empty, with shape and type of the fitted features."""
         return self
+
+    def starts(self) -> Sequence[Mapping[str, Any]]:
+        """Return the starts that `fit` compared, see `nn/restarts.py`; empty if there was only one."""
+        return ()
 
     def bits_to_project(self, features: Features, bits: int) -> int:
         """Return the code length to fit if only `project` is needed, for an index with codes of `bits` bits."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log, pi
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hashret.encoders.nn.bodies import mirrored, mlp
-from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.restarts import Restarted
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule
@@ -22,7 +23,7 @@ Mixture = tuple[Tensor, Tensor, Tensor]
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class DAGMM(Autoencoder):
+class DAGMM(Restarted):
     """Outliers by a Gaussian mixture over code and error, trained jointly with the code (Zong et al. 2018).
 
     z = body(x), x' = decoder(z), u = [z, |x - x'| / |x|, cos(x, x')], g = softmax(estimation(u)), dropout .5 in it;
@@ -103,6 +104,10 @@ class DAGMM(Autoencoder):
         ridge = RIDGE * torch.eye(u.shape[1], dtype=u.dtype, device=u.device)
         factors, _ = torch.linalg.cholesky_ex(covariances + ridge)
         return total / len(u), means, factors
+
+    def objective(self, features: Features) -> float:
+        """The mean energy."""
+        return float(self.outlier_scores(features.input).mean(dtype=np.float64))
 
     def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: the energy."""

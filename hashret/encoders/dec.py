@@ -11,14 +11,14 @@ from torch.nn.functional import dropout
 
 from hashret.encoders.nn.bodies import Standardize, mirrored
 from hashret.encoders.nn.clusters import k_means, sharpened, student_t
-from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.restarts import Restarted
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule, train
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class DEC(Autoencoder):
+class DEC(Restarted):
     """Stacked denoising autoencoders; their codes z = body(x) are then pulled towards centres (Xie et al. 2016).
 
     each layer  |h - g(f(h'))|^2 with the input h of the layer and h' with some of it dropped (Vincent et al. 2010)
@@ -113,8 +113,7 @@ class DEC(Autoencoder):
         """KL(P, Q), averaged over documents."""
         target = self.get_buffer("target")
         p = target[rows.to(target.device)].to(x.device)  # [batch, clusters]
-        q = self.shares(x).clamp_min(1e-12)  # q is 0 for unused centres
-        return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1).mean()
+        return divergence(p, self.shares(x))
 
     def shares(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, clusters]
         """Return Q, the memberships of a batch."""
@@ -124,6 +123,17 @@ class DEC(Autoencoder):
         """The code without an activation."""
         return self.logits(x)
 
+    def objective(self, features: Features) -> float:
+        """Reconstruction plus the divergence of the memberships from their target."""
+        q = torch.from_numpy(self.assign(features.input))  # [n, clusters]
+        return super().objective(features) + float(divergence(sharpened(q), q))
+
     def assign(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, clusters], Q."""
         return self.over(x, self.shares)
+
+
+def divergence(p: Tensor, q: Tensor) -> Tensor:  # [n, clusters] twice -> []
+    """Return KL(P, Q), averaged over documents."""
+    q = q.clamp_min(1e-12)  # q is 0 for unused centres
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(1).mean()

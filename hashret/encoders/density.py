@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hashret.encoders.nn.bodies import mlp
-from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.restarts import Restarted
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule
@@ -19,7 +19,7 @@ KEPT = 4000  # training codes stored; a document is compared with all of them
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Density(Autoencoder):
+class Density(Restarted):
     """One hidden layer; the outlier score is the distance or density of the code (Cao, Nicolau & McDermott 2016).
 
     loss = reconstruction from the code, tanh(W x + b) or W x + b
@@ -58,6 +58,10 @@ class Density(Autoencoder):
         self.mean, self.deviation = codes.mean(0), codes.std(0, correction=0).clamp_min(1e-4)
         chosen = np.random.default_rng(schedule.seed).permutation(len(codes))[:KEPT]
         self.kept = (codes[chosen] - self.mean) / self.deviation
+
+    def objective(self, features: Features) -> float:
+        """The mean outlier score."""
+        return float(self.outlier_scores(features.input).mean(dtype=np.float64))
 
     def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: the distance or negative log density of the code."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hashret.encoders.nn.bodies import mirrored, mlp
 from hashret.encoders.nn.clusters import k_means, student_t
 from hashret.encoders.nn.gaussian import divergence, drawn, log_density
-from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.restarts import Restarted
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 from hashret.training import Schedule, train
@@ -21,7 +21,7 @@ EXTREME = 8.0  # bound of log variances
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class GMVAE(Autoencoder):
+class GMVAE(Restarted):
     """Clusters as a latent variable (Dilokthanakul et al. 2016); y and x in the paper are x and v here.
 
     p: w ~ N(0, I), z ~ 1 / K, v ~ N(m_z(w), s_z(w)), x from decoder(v)

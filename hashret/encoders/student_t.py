@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log, pi, prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from hashret.encoders.nn.bodies import ACTIVATIONS, Standardize, mlp
 from hashret.encoders.nn.gaussian import divergence, drawn
-from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.restarts import Restarted
 from hashret.features import CSRMatrix, Features, Floats
 from hashret.options import option
 
@@ -20,7 +21,7 @@ LEAST = 1e-3  # lower bound of precision and degrees of freedom, which keeps the
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class StudentT(Autoencoder):
+class StudentT(Restarted):
     """Each value has a Student's t distribution with parameters from the decoder (Takahashi et al. 2018).
 
     q(z | x) = N(mean, exp(log variance)), p(z) = N(0, I), m, a, v = decoder(z): centre, precision, degrees of freedom
@@ -84,6 +85,10 @@ class StudentT(Autoencoder):
             prior = (noise.square() + log_variance - z.square()).sum(1) / 2  # log p(z) - log q(z | x)
             ratios.append(self.log_density(x, z) + prior)
         return torch.stack(ratios).logsumexp(0) - log(DRAWS)
+
+    def objective(self, features: Features) -> float:
+        """The mean of - log p(x)."""
+        return float(self.outlier_scores(features.input).mean(dtype=np.float64))
 
     def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: - log p(x)."""

@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from hashret.encoders.nn.bodies import mirrored
 from hashret.encoders.nn.expression import self_expression, spectral
-from hashret.encoders.nn.net import Autoencoder
+from hashret.encoders.nn.restarts import Restarted
 from hashret.features import CSRMatrix, Features, Floats, take
 from hashret.options import option
 from hashret.training import Schedule, train
@@ -21,7 +21,7 @@ log = logging.getLogger("hashret")
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class Subspace(Autoencoder):
+class Subspace(Restarted):
     """Codes that express each other like the documents do (Peng et al. 2018; Elhamifar & Vidal 2013).
 
     c_i     minimises |x_i - X c|^2 / 2 + penalty |c|_1, c_ii = 0, X the sampled documents scaled to length 1
@@ -76,10 +76,7 @@ class Subspace(Autoencoder):
             return features
         log.warning("learning from %d of %d documents, drawn at random", self.sampled, len(features))
         rows = np.sort(np.random.default_rng(seed).choice(len(features), self.sampled, replace=False))
-        matrix = features.input
-        return Features(
-            matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows], features.shape, features.feature_type
-        )
+        return features.take(rows)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction plus self-expression error."""
@@ -93,6 +90,10 @@ class Subspace(Autoencoder):
     def bottleneck(self, x: Tensor) -> Tensor:  # [batch, *shape] -> [batch, bits]
         """The code without an activation."""
         return self.logits(x)
+
+    def objective(self, features: Features) -> float:
+        """The reconstruction error."""
+        return float(self.outlier_scores(features.input).mean(dtype=np.float64))
 
     def assign(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n, clusters]: 1 for the cluster of the document, else 0."""

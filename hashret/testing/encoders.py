@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,9 +42,7 @@ def short(**other: object) -> Schedule:
 
 def part(features: Features, rows: np.ndarray) -> Features:
     """Return these rows of the features."""
-    matrix = features.input
-    taken = matrix.take(rows) if isinstance(matrix, CSRMatrix) else matrix[rows]
-    return Features(taken, features.shape, features.feature_type)
+    return replace(features.take(rows), views=())
 
 
 def precision_at_10(codes: Codes, labels: list[str]) -> float:
@@ -53,6 +52,14 @@ def precision_at_10(codes: Codes, labels: list[str]) -> float:
     nearest = distances.argsort(axis=1, kind="stable")[:, :10]
     named = np.array(labels)
     return float((named[nearest] == named[:, None]).mean())
+
+
+def same(one: Encoder, other: Encoder) -> None:
+    """Assert that two encoders learned the same, to the last bit."""
+    for mine, theirs in ((one.program().tensors, other.program().tensors), (one.state(), other.state())):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
 
 
 def compute(encoder: Any, ability: str, matrix: Floats | CSRMatrix) -> np.ndarray:
@@ -242,22 +249,39 @@ class EncoderSuite(OptionsSuite):
             other = fitted(self.encoder, "sparse", seed=1).program().encode(features.input)
             assert (first != other).any()
 
-    def test_an_interrupted_fit_resumes_to_the_same_encoder(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("n_init", [1, 3])
+    def test_an_interrupted_fit_resumes_to_the_same_encoder(self, n_init: int, tmp_path: Path) -> None:
+        params = self.several(n_init) if n_init > 1 else {}
         features = corpus("sparse")[0]
         short: dict[str, Any] = FAST | {"min_steps": 12, "max_steps": 12}
         plan = Schedule(**short, checkpoint=str(tmp_path), checkpoint_seconds=0)
         for reports in (5, 17, 40):  # interrupted early and late, in a later phase if there is one
             with suppress(_Stopped), listening(_stop_after(reports)):
-                self.encoder().fit(features, 8, plan)
-        resumed = self.encoder().fit(features, 8, plan)
-        straight = self.encoder().fit(features, 8, Schedule(**short))
-        for mine, theirs in (
-            (resumed.program().tensors, straight.program().tensors),
-            (resumed.state(), straight.state()),
-        ):
-            assert mine.keys() == theirs.keys()
-            for name in mine:
-                np.testing.assert_array_equal(mine[name], theirs[name], err_msg=name)
+                self.encoder(**params).fit(features, 8, plan)
+        resumed = self.encoder(**params).fit(features, 8, plan)
+        straight = self.encoder(**params).fit(features, 8, Schedule(**short))
+        assert resumed.starts() == straight.starts()
+        same(resumed, straight)
+
+    def test_several_starts_give_the_fit_of_the_best_one(self) -> None:
+        features = corpus("grey")[0]
+        encoder = self.encoder(**self.several(3)).fit(features, 8, short(seed=7))
+        starts = encoder.starts()
+        assert starts[0]["seed"] == 7
+        assert len({start["seed"] for start in starts}) == 3
+        assert all(np.isfinite(start["objective"]) for start in starts)
+        most = max(start["share"] for start in starts)
+        assert any(start["share"] < most for start in starts)  # some stopped early
+        best = min((start for start in starts if start["share"] == most), key=lambda start: start["objective"])
+        alone = self.encoder().fit(features, 8, short(seed=best["seed"]))
+        assert alone.starts() == ()
+        same(encoder, alone)
+
+    def several(self, n_init: int) -> dict[str, Any]:
+        """Return the options of a fit from several starts; skips the test if the encoder has no such option."""
+        if "n_init" not in self.encoder.options():
+            pytest.skip("one start")
+        return {"n_init": n_init}
 
     def test_the_callers_randomness_stays(self) -> None:
         torch.manual_seed(3)

@@ -24,3 +24,10 @@ def accuracy(found: np.ndarray, wanted: np.ndarray) -> float:
 def purity(found: np.ndarray, wanted: np.ndarray) -> float:
     """Return the purity: the share of documents in the most frequent class of their cluster."""
     return float(together(found, wanted).max(axis=1).sum() / len(found))
+
+
+def silhouette(codes: np.ndarray, found: np.ndarray) -> float:
+    """Return the mean silhouette of clusters [n] of codes [n, bits]; -1 for a single cluster (Rousseeuw 1987)."""
+    from sklearn.metrics import silhouette_score
+
+    return float(silhouette_score(codes, found)) if len(set(found.tolist())) > 1 else -1.0

@@ -11,6 +11,7 @@ from statistics import mean
 from sklearn.metrics import roc_auc_score
 
 from hashret.encoders.density import Density
+from hashret.features import Features
 from hashret.training import Schedule
 from reproductions.anomaly import as_features, fifth_distance, outlier_set
 
@@ -61,3 +62,25 @@ def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
     }
     faster = mean(figures["SMTP 5-NN seconds"]) >= 10 * mean(figures["SMTP centroid seconds"])
     return claims | {"the centroid takes at most a tenth of the fifth neighbour's seconds": faster}
+
+
+class Starts:
+    """Satellite: AUROC of fits from several seeds."""
+
+    MEASURE = "AUROC of the centroid on satellite"
+    OBJECTIVE = "mean outlier score of held-out rows"
+    SAID = ""
+
+    def __init__(self, data: Path) -> None:
+        self.rows, self.outliers = outlier_set(data, SETS["satellite"])
+        self.features, self.bits = as_features(self.rows), 1 + isqrt(self.rows.shape[1])
+        self.encoder, self.schedule = Density(units="linear"), Schedule().completed(Density.usual)
+
+    def measure(self, net: Density) -> float:
+        """Return the AUROC on all rows."""
+        return float(roc_auc_score(self.outliers, net.outlier_scores(self.rows)))
+
+    def others(self, net: Density, judged: Features) -> dict[str, float]:
+        """Return the reconstruction error of held-out rows."""
+        error = net.over(judged.input, lambda x: net.distance(net.decode(net.bottleneck(x)), x))
+        return {"reconstruction error": float(error.mean())}

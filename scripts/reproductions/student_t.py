@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hashret.encoders.student_t import StudentT
-from hashret.features import Floats
+from hashret.features import Features, Floats
 from hashret.training import Schedule, seeded, train
 from reproductions.anomaly import as_features, outlier_set
 
@@ -78,3 +78,28 @@ def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
         >= len(better) * 5 / 6,
         "no fall of its validation log likelihood above 5 nats": max(falls) <= 5,
     }
+
+
+class Starts:
+    """SMTP: test log likelihood of fits from several seeds."""
+
+    MEASURE = "log likelihood of test rows of SMTP at a learning rate of 0.001"
+    OBJECTIVE = "- log likelihood of held-out rows"
+    SAID = ""
+
+    def __init__(self, data: Path) -> None:
+        rows, _ = outlier_set(data, "34_smtp")
+        rows = rows[np.random.default_rng(0).permutation(len(rows))]
+        self.test, self.features, self.bits = rows[:5_000], as_features(rows[5_500 : 5_500 + SMALL[0]]), 2
+        self.encoder = StudentT(hidden=(500, 500, 500))
+        self.schedule = Schedule(
+            epochs=SMALL[1], batch_size=100, learning_rate=1e-3, min_steps=1, max_steps=10**6, validation_fraction=0
+        )
+
+    def measure(self, net: StudentT) -> float:
+        """Return the mean log likelihood of the test rows."""
+        return likelihood(net, self.test)
+
+    def others(self, net: StudentT, judged: Features) -> dict[str, float]:
+        """There is no other objective."""
+        return {}

@@ -53,10 +53,14 @@ class Autoencoder(nn.Module, Encoder):
         """Train on the features, then set the thresholds."""
         schedule = schedule.completed(self.usual_for(features))
         with fitting(self.name, self.params(), features, bits, schedule):
-            self.learn(features, bits, schedule)
+            self.start(features, bits, schedule)
         self.threshold = np.zeros(bits, np.float32)
         self.threshold = self.thresholds(self.program().logits(features.input))
         return self
+
+    def start(self, features: Features, bits: int, schedule: Schedule) -> None:
+        """Learn, from the random numbers of the schedule's seed; `Restarted` chooses one of several seeds."""
+        self.learn(features, bits, schedule)
 
     def usual_for(self, features: Features) -> Mapping[str, float]:
         """Return the defaults of the schedule for these features."""
