@@ -16,6 +16,7 @@ import os
 import platform
 import time
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from types import ModuleType
@@ -33,6 +34,7 @@ TABLE = DOCS / "encoders.md"
 MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
+PARTS = ("run", "restarts")  # functions of a reproduction; each one's figures are recorded as a row
 
 IMAGES = {  # images of scripts/draw_encoders.py by encoder: file name in docs/encoders and caption
     "autoencoder": (
@@ -84,14 +86,16 @@ def main() -> None:
     if strange := [name for name in chosen.names if name not in known]:
         parser.error(f"no reproduction of {strange[0]!r}; available: {', '.join(known)}")
     data = data_folder("mnist/, anomaly/, ...")
-    done = {(run["encoder"], run["seed"], run["budget"]) for run in read_runs(RUNS)}
+    done = {(run["encoder"], run["seed"], run["budget"], run.get("part", "run")) for run in read_runs(RUNS)}
     for name in chosen.names or known:
-        for seed in chosen.seed or getattr(known[name], "SEEDS", SEEDS):
-            if (name, seed, chosen.budget) in done:
+        for seed, part in product(chosen.seed or getattr(known[name], "SEEDS", SEEDS), PARTS):
+            measure = getattr(known[name], part, None)
+            if measure is None or (name, seed, chosen.budget, part) in done:
                 continue
             started = time.perf_counter()
-            figures = known[name].run(seed, data, chosen.budget)
+            figures = measure(seed, data, chosen.budget)
             row = {"encoder": name, "seed": seed, "budget": chosen.budget, "figures": figures}
+            row |= {"part": part} if part != "run" else {}
             row |= {"seconds": round(time.perf_counter() - started, 1), "torch": version("torch")}
             row |= {"processor": platform.machine(), "cores": os.cpu_count()}
             add_run(RUNS, row)
@@ -143,9 +147,11 @@ def measured(bar: ModuleType, found: list[dict[str, Any]], name: str) -> list[di
     for budget in BUDGETS:
         own = [run for run in found if run["encoder"] == name and run["budget"] == budget]
         if own:
-            figures = {figure: [run["figures"][figure] for run in own] for figure in own[0]["figures"]}
-            minutes, wanted = mean(run["seconds"] for run in own) / 60, len(getattr(bar, "SEEDS", SEEDS))
-            seeds = f"{len(own)} seeds" if len(own) == wanted else f"{len(own)} of {wanted} seeds so far"
+            names = dict.fromkeys(figure for run in own for figure in run["figures"])
+            figures = {name: [run["figures"][name] for run in own if name in run["figures"]] for name in names}
+            count, wanted = len({run["seed"] for run in own}), len(getattr(bar, "SEEDS", SEEDS))
+            minutes = sum(run["seconds"] for run in own) / count / 60
+            seeds = f"{count} seeds" if count == wanted else f"{count} of {wanted} seeds so far"
             told = f"{bar.BAR} {seeds}, {budget} budget, {minutes:.1f} minutes per seed on one busy core."
             spread = {
                 key: f"{mean(values):.4g} ± {stdev(values) if len(values) > 1 else 0:.2g}"

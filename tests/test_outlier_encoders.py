@@ -45,6 +45,7 @@ def planted() -> tuple[Features, np.ndarray]:
     [
         ("density", {"by": "centroid"}, 0.7),
         ("density", {"by": "kde"}, 0.7),
+        ("density", {"by": "kde", "bandwidth": "likelihood"}, 0.7),
         ("dagmm", {"components": 2}, 0.7),
         ("robust", {"shrink": "rows"}, 0.9),
         ("robust", {"shrink": "entries"}, 0.9),
@@ -84,6 +85,29 @@ class TestDensity:
         codes = codes_of(encoder, x)
         known = KernelDensity(bandwidth=3**0.5).fit(codes)
         np.testing.assert_allclose(encoder.outlier_scores(x), -known.score_samples(codes), rtol=1e-4)
+
+    def test_the_likeliest_width_is_that_of_a_search_over_held_out_codes(
+        self, planted: tuple[Features, np.ndarray]
+    ) -> None:
+        encoder = Density(by="kde", bandwidth="likelihood").fit(planted[0], 6, SCHEDULE)
+        first, second = (part.numpy() for part in encoder.get_buffer("kept").chunk(2))
+        widths = [3**0.5 / 2 ** (step / 2) for step in range(13)]
+        known = [KernelDensity(bandwidth=width).fit(first).score(second) for width in widths]
+        assert float(encoder.get_buffer("width")) == pytest.approx(widths[int(np.argmax(known))])
+
+    def test_outliers_inside_a_ring_need_a_narrow_kernel(self) -> None:
+        rng = np.random.default_rng(0)
+        angle = rng.uniform(0, 2 * np.pi, 300)
+        ring = np.stack([np.cos(angle), np.sin(angle)], 1)
+        rows = np.concatenate([4 * ring, np.zeros((10, 2))]) + rng.normal(0, 0.3, (310, 2))
+        outliers = np.arange(310) >= 300
+        reached = {}
+        for bandwidth in ("published", "likelihood"):
+            encoder = Density(units="linear", by="kde", bandwidth=bandwidth)
+            encoder.fit(Features(rows.astype(np.float32), (2,)), 2, SCHEDULE)
+            reached[bandwidth] = roc_auc_score(outliers, encoder.outlier_scores(rows.astype(np.float32)))
+        assert reached["published"] < 0.1
+        assert reached["likelihood"] > 0.8
 
     def test_the_centroid_is_the_mean_of_standardised_codes(self, planted: tuple[Features, np.ndarray]) -> None:
         x = dense(planted[0].input)

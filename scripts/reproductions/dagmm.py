@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 
@@ -13,6 +14,7 @@ from scipy.io import loadmat
 from sklearn.ensemble import IsolationForest
 
 from hashret.encoders.dagmm import DAGMM
+from hashret.encoders.nn.restarts import apart, seeds
 from hashret.features import Features, Floats
 from hashret.training import Schedule, seeded
 from reproductions.anomaly import as_features, f1_of_highest, fifth_distance
@@ -38,6 +40,7 @@ PUBLISHED = {  # layers, estimation, components, batch, epochs, share flagged
     "thyroid": ((12, 4), (10,), 2, 1024, 20000, 0.025),
     "arrhythmia": ((10,), (10,), 2, 128, 10000, 0.15),
 }
+STARTS = 4
 CODE = {"KDD": 1, "thyroid": 1, "arrhythmia": 2}
 
 
@@ -55,6 +58,35 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
         share = PUBLISHED[name][-1]
         figures |= {f"{name} F1, {way}": f1_of_highest(found, wanted, share) for way, found in scores.items()}
     return figures
+
+
+def restarts(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Measure F1 on KDD with the best of several starts, and that of untrained nets chosen from as many in that way."""
+    own, asked, wanted = halves("KDD", data, seed)
+    encoder, schedule = prepared("KDD", own, budget)
+    features, encoder.n_init = as_features(own), STARTS
+    untrained = untrained_of(encoder, features, CODE["KDD"], seed)
+    encoder.fit(features, CODE["KDD"], replace(schedule, seed=seed))
+    scores = {"trained": encoder.outlier_scores(asked), "untrained": untrained.outlier_scores(asked)}
+    share = PUBLISHED["KDD"][-1]
+    return {
+        f"KDD F1, {way}, best of {STARTS} starts": f1_of_highest(found, wanted, share) for way, found in scores.items()
+    }
+
+
+def untrained_of(encoder: DAGMM, features: Features, bits: int, seed: int) -> DAGMM:
+    """Return the untrained net of the start with the lowest mean energy of held-out rows."""
+    learned, judged = apart(features, seed)
+    nets = []
+    for start in seeds(seed, encoder.n_init):
+        net = deepcopy(encoder)
+        with seeded(start):
+            net.build(learned, bits)
+            net.settle(learned)
+        nets.append(net)
+    best = min(nets, key=lambda net: net.objective(judged))
+    best.settle(features)
+    return best
 
 
 def halves(name: str, data: Path, seed: int) -> tuple[Floats, Floats, np.ndarray]:
@@ -108,12 +140,14 @@ def between_0_and_1(rows: np.ndarray) -> Floats:
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
-    """The published figure, and more than an untrained net."""
-    found = {way: mean(figures[f"KDD F1, {way}"]) for way in ("trained", "untrained")}
-    return {
-        "F1 of at least .937 on KDD": found["trained"] >= 0.937,
-        "above its own untrained copy on KDD": found["trained"] > found["untrained"],
-    }
+    """The published figure, and more than an untrained net, from one start and from the best of several."""
+    claims = {}
+    for start in ("", f", best of {STARTS} starts"):
+        if all(f"KDD F1, {way}{start}" in figures for way in ("trained", "untrained")):
+            found = {way: mean(figures[f"KDD F1, {way}{start}"]) for way in ("trained", "untrained")}
+            claims[f"F1 of at least .937 on KDD{start}"] = found["trained"] >= 0.937
+            claims[f"above its own untrained copy on KDD{start}"] = found["trained"] > found["untrained"]
+    return claims
 
 
 class Starts:

@@ -10,7 +10,7 @@ from statistics import mean
 
 from sklearn.metrics import roc_auc_score
 
-from hashret.encoders.density import Density
+from hashret.encoders.density import Density, likeliest
 from hashret.features import Features
 from hashret.training import Schedule
 from reproductions.anomaly import as_features, fifth_distance, outlier_set
@@ -24,7 +24,9 @@ TRIED = (
     "Tanh units, the default, have .934 and .588 on thyroid and satellite with the centroid, .951 and .619 with KDE. "
     "With these units and four times the epochs, five times the learning rate or twice the units, the best values on "
     "satellite are .611 and .646. Its ordinary rows are six kinds of soil, and outliers between these are as near to "
-    "the common centroid as ordinary rows."
+    "the common centroid as ordinary rows. The published width of the kernels, sqrt(h / 2) for h units, is larger than "
+    "these kinds. The likeliest width (`bandwidth=likelihood`) distinguishes them, but on WBC and cardio, where "
+    "ordinary rows are of one kind, it is worse than the published one."
 )
 WAYS = ("centroid", "kde")
 SETS = {"WBC": "42_WBC", "thyroid": "38_thyroid", "cardio": "6_cardio", "satellite": "30_satellite"}
@@ -39,6 +41,8 @@ def run(seed: int, data: Path, budget: str) -> dict[str, float]:
         for by in WAYS:
             encoder.by = by
             figures[f"{name} {by}"] = float(roc_auc_score(outliers, encoder.outlier_scores(rows)))
+        encoder.width = likeliest(encoder.kept, encoder.width)
+        figures[f"{name} kde, likeliest width"] = float(roc_auc_score(outliers, encoder.outlier_scores(rows)))
         figures[f"{name} 5-NN"] = float(roc_auc_score(outliers, fifth_distance(rows)))
     rows, _ = outlier_set(data, "34_smtp")
     encoder = Density(units="linear").fit(as_features(rows), 1 + isqrt(rows.shape[1]), Schedule(seed=seed))
@@ -57,7 +61,7 @@ def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
     claims = {
         f"{by}: AUROC on {name} within .02 of the fifth neighbour's": mean(figures[f"{name} {by}"])
         >= mean(figures[f"{name} 5-NN"]) - 0.02
-        for by in WAYS
+        for by in (*WAYS, "kde, likeliest width")
         for name in SETS
     }
     faster = mean(figures["SMTP 5-NN seconds"]) >= 10 * mean(figures["SMTP centroid seconds"])
