@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Normal, kl_divergence
 
+from hashret.codes import hamming
 from hashret.encoders import ENCODERS
 from hashret.encoders.adversarial import PRIORS
 from hashret.encoders.nn.noise import CORRUPTIONS
+from hashret.encoders.semantic_hashing import disagreement
 from hashret.errors import DataError
 from hashret.features import Features, unit
+from hashret.graph import neighbors
 from hashret.training import Schedule, batch, seeded
 
 from .conftest import FAST, corpus, digits, sparse
@@ -258,6 +262,52 @@ def test_noise_pushes_the_code_of_semantic_hashing_to_bits() -> None:
         sharp.append(((code < 0.05) | (code > 0.95)).mean())
     assert sharp[1] > 0.8
     assert sharp[1] > sharp[0]
+
+
+class TestAgreement:
+    def test_it_is_the_formula(self) -> None:
+        torch.manual_seed(0)
+        logits, x = torch.randn(7, 5, dtype=torch.float64), torch.rand(7, 9, dtype=torch.float64)
+        bits, total = logits.sign(), 0.0
+        for i in range(7):
+            others = [j for j in range(7) if j != i]
+            cosines = [float(torch.cosine_similarity(x[i], x[j], dim=0)) for j in others]
+            wanted = torch.tensor([cosine / 0.05 for cosine in cosines]).softmax(0)
+            found = torch.tensor([float(bits[i] @ bits[j]) / (0.2 * 5) for j in others]).log_softmax(0)
+            total -= float(wanted @ found) / 7
+        means = np.tanh(logits.numpy() / 2)
+        shared = np.cov(means.T, bias=True)
+        total += (
+            10 / 3 * float(np.square(shared - np.diag(np.diag(shared))).sum() / 5 + np.square(means.mean(0)).mean())
+        )
+        assert float(disagreement(logits, x)) == pytest.approx(total, rel=1e-4)
+
+    def test_its_gradient_turns_bits_towards_the_inputs(self) -> None:
+        x = torch.eye(2).repeat_interleave(4, 0) + 0.01
+        logits = nn.Parameter(0.1 * torch.randn(8, 6, generator=torch.Generator().manual_seed(0)))
+        adam = torch.optim.Adam([logits], lr=0.05)
+        for _ in range(200):
+            adam.zero_grad()
+            disagreement(logits, x).backward()
+            adam.step()
+        alike = (logits.sign() @ logits.sign().T).detach().numpy()
+        same = np.kron(np.eye(2), np.ones((4, 4))) > 0
+        assert alike[same].mean() > 3 > 0 > alike[~same].mean()
+
+    def test_codes_keep_more_neighbours_of_new_texts(self) -> None:
+        features, _ = corpus("sparse")
+        half = len(features) // 2
+        learned, new = features.take(np.arange(half)), features.take(np.arange(half, len(features)))
+        near = neighbors([new.input], 5)
+        kept = []
+        for agreement in (0.0, 3.0):
+            options = {"hidden": "64", "pretraining": 1.0, "cut": 0.0, "agreement": agreement}
+            net = fit("semantic-hashing", learned, 32, **options, min_steps=800, learning_rate=1e-2)
+            codes = net.program().encode(new.input)
+            far = hamming(codes, codes).astype(int) + 99 * np.eye(len(codes), dtype=int)
+            found = far.argsort(1, kind="stable")[:, :5]
+            kept.append(np.mean([len(set(a) & set(b)) for a, b in zip(found.tolist(), near.tolist(), strict=True)]))
+        assert kept[1] > kept[0] + 0.1, kept
 
 
 def test_a_loss_that_is_not_finite_stops_training() -> None:

@@ -86,6 +86,12 @@ def test_layers_of_boltzmann_machines_resume(tmp_path: Path) -> None:
     assert min(done for label, done in left if label == "pretraining layer 2 of 3") == 6
 
 
+def test_partners_of_an_agreement_are_drawn_again_alike(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"encoder": "semantic-hashing", "agreement": 1.0, "min_steps": 80, "max_steps": 80}
+    interrupted(tmp_path / "kept", "training", 6, **options)
+    assert fit(tmp_path / "kept", **options).files() == fit(**options).files()
+
+
 def test_the_best_state_and_the_patience_are_kept(tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 40, "patience": 3, "learning_rate": 0.1}
     seen: list[tuple[str, int]] = []

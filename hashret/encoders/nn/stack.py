@@ -50,8 +50,12 @@ class Stacked(Autoencoder):
             stack = self.machines(prod(features.shape), bits)
             pretrain(stack, counted, schedule, steps, self.input)
             self.unroll(stack)
-        train(self, features, [(self.loss, self.parameters())], schedule)
+        train(self, features, [(self.loss, self.parameters())], self.fine_tuning(schedule))
         settle(self.body)
+
+    def fine_tuning(self, schedule: Schedule) -> Schedule:
+        """Return the schedule of the training of all layers together."""
+        return schedule
 
     def machines(self, dim: int, bits: int) -> list[RBM]:
         """Return untrained machines, from the input to the code."""
