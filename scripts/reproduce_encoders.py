@@ -34,7 +34,7 @@ TABLE = DOCS / "encoders.md"
 MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
-PARTS = ("run", "restarts")  # functions of a reproduction; each one's figures are recorded as a row
+PARTS = ("run", "restarts", "agreeing")  # functions of a reproduction; each one's figures are recorded as a row
 
 IMAGES = {  # images of scripts/draw_encoders.py by encoder: file name in docs/encoders and caption
     "autoencoder": (

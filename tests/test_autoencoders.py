@@ -273,13 +273,12 @@ class TestAgreement:
             others = [j for j in range(7) if j != i]
             cosines = [float(torch.cosine_similarity(x[i], x[j], dim=0)) for j in others]
             wanted = torch.tensor([cosine / 0.05 for cosine in cosines]).softmax(0)
-            found = torch.tensor([float(bits[i] @ bits[j]) / (0.2 * 5) for j in others]).log_softmax(0)
+            found = torch.tensor([float(bits[i] @ bits[j]) / (0.3 * 5) for j in others]).log_softmax(0)
             total -= float(wanted @ found) / 7
         means = np.tanh(logits.numpy() / 2)
         shared = np.cov(means.T, bias=True)
-        total += (
-            10 / 3 * float(np.square(shared - np.diag(np.diag(shared))).sum() / 5 + np.square(means.mean(0)).mean())
-        )
+        correlated = np.square(shared - np.diag(np.diag(shared))).sum() / 5
+        total += 6 * float(correlated + np.square(means.mean(0)).mean())
         assert float(disagreement(logits, x)) == pytest.approx(total, rel=1e-4)
 
     def test_its_gradient_turns_bits_towards_the_inputs(self) -> None:

@@ -17,9 +17,9 @@ from hashret.options import option
 from hashret.training import Schedule
 
 NEAREST = 3  # neighbours of a document, of which one is in its batch
-HIDDEN = 0.5  # largest share of the values of a document that are hidden from the body
-SHARP, SOFT = 0.05, 0.2  # temperatures of cosines and of products of bits
-EVEN = 10 / 3  # weight of decorrelation and balance within the agreement
+HIDDEN = 0.8  # largest share of the values of a document that are hidden from the body
+SHARP, SOFT = 0.05, 0.3  # temperatures of cosines and of products of bits
+EVEN = 6.0  # weight of decorrelation and balance within the agreement
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -57,10 +57,10 @@ class SemanticHashing(Stacked):
         del self.known, self.near
 
     def fine_tuning(self, schedule: Schedule) -> Schedule:
-        """With an agreement, an eighth of the steps with a tenth of the rate; more would fit neighbours by heart."""
+        """With an agreement, a quarter of the steps with a fifth of the rate; more would fit neighbours by heart."""
         if not self.agreement:
             return schedule
-        return replace(schedule.scaled(1 / 8), learning_rate=schedule.learning_rate / 10, validation_fraction=0.0)
+        return replace(schedule.scaled(1 / 4), learning_rate=schedule.learning_rate / 5, validation_fraction=0.0)
 
     def loss(self, x: Tensor, rows: Tensor) -> Tensor:  # [batch, *shape], [batch] -> []
         """Reconstruction from the noisy code, without noise in validation; and the agreement, if it has a weight."""
