@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -41,13 +40,11 @@ def main() -> None:
             for share in SHARES:
                 if (name, seed, share) in done:
                     continue
-                started = time.perf_counter()
                 schedule = case.schedule if share == 1 else case.schedule.scaled(share)
                 net = case.encoder.trial(learned, case.bits, replace(schedule, seed=seed))
                 row = {"encoder": name, "seed": seed, "share": share, "measure": case.measure(net)}
                 row |= {"objective": net.objective(judged), "others": case.others(net, judged)}
-                row |= {"seconds": round(time.perf_counter() - started, 1)} | machine("torch", "scikit-learn")
-                add_run(RUNS, row)
+                add_run(RUNS, row | machine("torch", "scikit-learn"))
     encoders: Any = importlib.import_module("reproduce_encoders")
     encoders.TABLE.write_text(encoders.table(read_runs(encoders.RUNS)), "utf-8")
 

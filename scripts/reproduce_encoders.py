@@ -115,10 +115,11 @@ def table(found: list[dict[str, Any]]) -> str:
         "without figures have not been measured.",
         "",
         "Encoders that find clusters or densities depend on their initial weights. With `-o n_init=4`, they begin with "
-        "four seeds. All begin with an eighth of the steps, the better two go on with a quarter, and the best one is "
-        "then fitted, which takes about twice the time of one fit. They are compared by an objective on a tenth of the "
-        "documents, which is held out, and not by labels. `hashret info` shows the seeds and objectives. The tables of "
-        "starts below were measured by `scripts/bench_restarts.py`: eight seeds, each fitted with all steps and with a "
+        "four seeds, with a quarter of the steps, and the best one is then fitted, which takes about twice the time of "
+        "one fit. More seeds begin with a sixteenth, and the best quarter goes on. They are compared by an objective "
+        "on a tenth of the documents, which is held out, and not by labels. `hashret info` shows the seeds and "
+        "objectives. The tables of starts below were measured by `scripts/bench_restarts.py`: eight seeds, each fitted "
+        "with all steps and with a "
         "quarter of them.",
     ]
     known = reproductions()
