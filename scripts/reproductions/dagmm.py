@@ -32,7 +32,9 @@ TRIED = (
     "distance to the fifth neighbour. With the published numbers of epochs, the first three seeds have .907, .910 and "
     ".883 on KDD (untrained .925, .951 and .902); one seed has .457 on Thyroid (untrained .304) and .269 on Arrhythmia "
     "(untrained .448). With components initialized by k-means of codes and errors, seeds 1 and 2 have .889 and .865 on "
-    "KDD; on Thyroid and Arrhythmia, all but a share of .05 or less is again assigned to one component."
+    "KDD; on Thyroid and Arrhythmia, all but a share of .05 or less is again assigned to one component. The best of "
+    "four starts, by the mean energy of held-out rows, avoids fits like the one at .81, so the standard deviation "
+    "falls from .059 to .017, but the mean stays: the energy does not rank the other fits."
 )
 SEEDS = (0, 1, 2, 3, 4)
 PUBLISHED = {  # layers, estimation, components, batch, epochs, share flagged
