@@ -80,7 +80,8 @@ class Restarted(Autoencoder):
                 objectives[one["seed"]] = value if isfinite(value) else inf
                 one |= {"share": share, "objective": value if isfinite(value) else None}
         best: int = min(left, key=lambda one: objectives[one["seed"]])["seed"]
-        log.info("n_init: seed %d of %s; objectives %s", best, ", ".join(map(str, objectives)), self._told())
+        told = ", ".join(f"{seed}: {value:.4g}" for seed, value in objectives.items())
+        log.info("n_init: seed %d is kept; objectives by seed: %s", best, told)
         return best
 
     def trial(self, features: Features, bits: int, schedule: Schedule) -> Self:
@@ -89,9 +90,6 @@ class Restarted(Autoencoder):
         with seeded(schedule.seed):
             encoder.learn(features, bits, schedule)
         return encoder
-
-    def _told(self) -> str:
-        return ", ".join(f"{one['objective']:.4g}" if one["objective"] is not None else "inf" for one in self.tried)
 
 
 def agreed(value: float) -> float:
