@@ -50,7 +50,7 @@ def sketches_of_vectors(features: Floats | CSRMatrix) -> Codes:
 @lru_cache(4)
 def _directions(dim: int) -> Floats:
     """Sums of eight random bytes, nearly normal. They do not depend on the version of NumPy."""
-    drawn = _mixed(np.arange(1, dim * BITS + 1, dtype=np.uint64) * np.uint64(GOLDEN))
+    drawn = mixed(np.arange(1, dim * BITS + 1, dtype=np.uint64) * np.uint64(GOLDEN))
     sums = drawn.view(np.uint8).reshape(dim, BITS, 8).sum(axis=2, dtype=np.int64)
     return np.asarray(sums - 1020, np.float32)
 
@@ -76,12 +76,12 @@ def _by_numpy(
     """The same as `sketch` of _pairs.c."""
     copies = weights[terms].astype(np.int64)
     number = np.arange(copies.sum()) - np.repeat(np.cumsum(copies) - copies, copies)
-    mixed = _mixed(np.repeat(items[terms], copies) + number.astype(np.uint64) * np.uint64(GOLDEN))
-    low, high = (mixed & np.uint64(0xFFFFFFFF)).astype(np.uint32), (mixed >> np.uint64(32)).astype(np.uint32)
+    hashes = mixed(np.repeat(items[terms], copies) + number.astype(np.uint64) * np.uint64(GOLDEN))
+    low, high = (hashes & np.uint64(0xFFFFFFFF)).astype(np.uint32), (hashes >> np.uint64(32)).astype(np.uint32)
     edges = np.concatenate([[0], np.cumsum(copies)])[offsets]
     filled = np.flatnonzero(np.diff(edges))
     bits = np.zeros((len(offsets) - 1, BITS), bool)
-    drawn = _mixed(np.arange(1, BITS + 1, dtype=np.uint64) * np.uint64(GOLDEN)).tolist()
+    drawn = mixed(np.arange(1, BITS + 1, dtype=np.uint64) * np.uint64(GOLDEN)).tolist()
     for bit, value in enumerate(drawn):
         y = low * np.uint32(value & 0xFFFFFFFF | 1) + (high ^ np.uint32(value >> 32))
         y = (y ^ (y >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
@@ -93,7 +93,8 @@ def _by_numpy(
     return pack(bits)
 
 
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return hashes of 64-bit integers: the finalizer of splitmix64 (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

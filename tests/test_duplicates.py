@@ -15,7 +15,7 @@ import pytest
 import hashret
 from hashret import Document, Index, UsageError, duplicates
 from hashret.deduplication import candidates, finding
-from hashret.deduplication.collection import Stored
+from hashret.deduplication.collection import Read, Stored
 from hashret.deduplication.memory import Memory, pair_digests
 from hashret.deduplication.report import differences
 from hashret.deduplication.shingles import Shingles
@@ -82,8 +82,6 @@ def test_pairs_are_those_of_brute_force(many: list[Document]) -> None:
     found = duplicates(many, threshold=0.05, radius=60)
     words = [{*str(own.content).split()} for own in many]
     shingles = [{*itertools.pairwise(str(own.content).split())} for own in many]
-    from hashret.deduplication.collection import Read
-
     near = pairs_within(Read(many).sketches, 60)
     expected = set()
     for a, b in zip(near.first.tolist(), near.second.tolist(), strict=True):
@@ -272,6 +270,21 @@ def test_a_damaged_memory_is_no_memory(tmp_path: Path) -> None:
         assert len(Memory.read(tmp_path / "m").keys) == 0
     assert len(Memory.read(tmp_path / "missing").keys) == 0
     made.write(tmp_path / "no" / "such" / "folder")
+
+
+def test_a_source_that_changes_is_an_error(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.txt").write_text(text_of(1))
+    source, read = hashret.read(tmp_path), Read.items
+
+    def changed_source(self: Read, places: np.ndarray) -> Any:
+        (tmp_path / "b.txt").unlink()
+        return read(self, places)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Read, "items", changed_source)
+        with pytest.raises(DataError, match="the source changed while it was read"):
+            duplicates(source)
 
 
 def test_damaged_files_of_pairs(tmp_path: Path) -> None:

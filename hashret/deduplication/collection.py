@@ -15,6 +15,7 @@ from hashret.analyzer import Analyzer
 from hashret.codes import Codes
 from hashret.deduplication.motion import motion_of
 from hashret.documents import Document, batches, bytes_of
+from hashret.errors import DataError
 from hashret.image_sketch import VIEWS, image_sketches, image_views
 from hashret.images import load, thumbnail
 from hashret.progress import report, track
@@ -155,9 +156,13 @@ class Read(Collection):
             if place is None:
                 return
             if number == place:
+                if document.id != self.ids[place]:
+                    break
                 yield place, _item(document, _content(document))
                 place, done = next(wanted, None), done + 1
                 report("reading candidates", done, len(places))
+        if place is not None:
+            raise DataError("the source changed while it was read; find its duplicates again")
 
 
 class Joined(Collection):
@@ -202,9 +207,7 @@ def _item(document: Record | Document, content: Any, root: str = "") -> Item:
     length = len(content) if isinstance(content, str) else 0
     size = document.metadata.get("bytes")
     if not isinstance(size, int):
-        size = (
-            len(content.encode("utf-8", "surrogatepass")) if isinstance(content, str) else getattr(content, "size", 0)
-        )
+        size = len(content.encode("utf-8", "surrogatepass")) if length else getattr(content, "nbytes", 0)
     motion = motion_of(path) if (path := _path(document, root)) is not None else b""
     return Item(content, length or size, size, len(document.labels), motion)
 

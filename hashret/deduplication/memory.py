@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hashret.sketches import mixed
+
 Numbers = npt.NDArray[np.int64]
 Digests = npt.NDArray[np.uint64]  # [n, 2]
 Similarities = npt.NDArray[np.float64]
@@ -87,14 +89,7 @@ def pair_digests(first: Digests, second: Digests) -> Digests:
     """Return a digest of each pair of digests [m, 2], which does not depend on their order."""
     swap = (first[:, 0] > second[:, 0]) | ((first[:, 0] == second[:, 0]) & (first[:, 1] > second[:, 1]))
     low, high = np.where(swap[:, None], second, first), np.where(swap[:, None], first, second)
-    return np.stack([_mixed(low[:, side] + _mixed(high[:, 1 - side])) for side in (0, 1)], axis=1)
-
-
-def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finalizer of splitmix64."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return np.stack([mixed(low[:, side] + mixed(high[:, 1 - side])) for side in (0, 1)], axis=1)
 
 
 def _places(known: npt.NDArray[np.generic], wanted: npt.NDArray[np.generic]) -> Numbers:
