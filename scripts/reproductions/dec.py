@@ -62,7 +62,10 @@ class Starts:
 
     MEASURE = "accuracy on 11,000 digits, a batch size of 256 and 20 epochs"
     OBJECTIVE = "reconstruction error and divergence of held-out digits"
-    SAID = ""
+    SAID = (
+        "The objective of short fits ranks the starts well here, that of long fits ranks them the other way round, so "
+        "eight seeds do not show that it chooses well. All 70,000 digits were not measured."
+    )
 
     def __init__(self, data: Path) -> None:
         self.images, self.digits = mnist(data, "train", 11000)
