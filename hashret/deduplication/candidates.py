@@ -27,8 +27,12 @@ Numbers = npt.NDArray[np.int64]
 class Candidates:
     """Documents by their sketches."""
 
-    members: list[Numbers]
-    """The places of the documents with each sketch, ascending."""
+    sketch: Numbers
+    """The number of each document's sketch, [documents]."""
+    firsts: Numbers
+    """The place of the first document with each sketch, [sketches]."""
+    lasts: Numbers
+    """The place of the last document with each sketch, [sketches]."""
     pairs: Pairs
     """Pairs of sketches within the radius."""
 
@@ -49,21 +53,20 @@ def candidates(
         UsageError: The radius has too many pairs.
     """
     keys, inverse = _grouped(sketches)
-    order = np.argsort(inverse, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1) if len(order) else []
+    firsts, lasts = np.full(len(keys), len(sketches)), np.zeros(len(keys), np.int64)
+    np.minimum.at(firsts, inverse, np.arange(len(inverse)))
+    np.maximum.at(lasts, inverse, np.arange(len(inverse)))
     if not radius:
         none = np.zeros(0, np.int64)
-        return Candidates(members, Pairs(none, none, none.astype(np.uint16)))
+        return Candidates(inverse, firsts, lasts, Pairs(none, none, none.astype(np.uint16)))
     _check_radius(keys, radius)
     if border is None:
-        return Candidates(members, _cached(keys, radius, threads, cache))
-    firsts = np.array([own[0] for own in members], np.int64)
-    lasts = np.array([own[-1] for own in members], np.int64)
+        return Candidates(inverse, firsts, lasts, _cached(keys, radius, threads, cache))
     left, right = np.flatnonzero(firsts < border), np.flatnonzero(lasts >= border)
     found = pairs_between(keys[right], keys[left], radius, threads)
     first, second = left[found.second], right[found.first]
     apart = first != second
-    return Candidates(members, Pairs(first[apart], second[apart], found.distances[apart]))
+    return Candidates(inverse, firsts, lasts, Pairs(first[apart], second[apart], found.distances[apart]))
 
 
 def _grouped(sketches: Codes) -> tuple[Codes, Numbers]:

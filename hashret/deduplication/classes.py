@@ -49,7 +49,7 @@ class Classes:
 
         Without `contents`, all documents with one sketch are one class.
         """
-        sketch = _active(found, len(documents))
+        sketch = _active(found)
         places = np.flatnonzero(sketch >= 0)
         digests, own = np.zeros((len(places), 2), np.uint64), np.zeros((len(places), 3), np.int64)
         keys = documents.keys(places)
@@ -101,12 +101,8 @@ class Classes:
         return one, other, distances
 
 
-def _active(found: Candidates, documents: int) -> Numbers:
+def _active(found: Candidates) -> Numbers:
     """Return the sketch of each document that has a candidate, -1 for the others."""
-    paired = np.zeros(len(found.members), bool)
-    paired[found.pairs.first] = paired[found.pairs.second] = True
-    sketch = np.full(documents, -1)
-    for number, own in enumerate(found.members):
-        if paired[number] or len(own) > 1:
-            sketch[own] = number
-    return sketch
+    active = found.lasts > found.firsts
+    active[found.pairs.first] = active[found.pairs.second] = True
+    return np.where(active[found.sketch], found.sketch, -1)

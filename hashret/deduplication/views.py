@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,9 +31,9 @@ def with_views(
         border: Keep only pairs of an image before this place and one after it.
         threads: Number of threads; by default, one per core.
     """
-    if not radius or not 1 < len(found.members) <= MOST_VIEWED:
+    if not radius or not 1 < len(found.firsts) <= MOST_VIEWED:
         return found
-    own = views[np.array([members[0] for members in found.members])]
+    own = views[found.firsts]
     sketches = [np.ascontiguousarray(own[:, view]) for view in range(own.shape[1])]
     parts = [found.pairs]
     for done, (one, other) in enumerate(JOINS):
@@ -39,7 +41,7 @@ def with_views(
         apart = near.first != near.second
         parts.append(Pairs(near.first[apart], near.second[apart], near.distances[apart]))
         report("comparing parts of images", done + 1, len(JOINS))
-    return Candidates(found.members, _crossing(_nearest(parts), found, border))
+    return replace(found, pairs=_crossing(_nearest(parts), found, border))
 
 
 def _nearest(parts: list[Pairs]) -> Pairs:
@@ -58,7 +60,6 @@ def _crossing(pairs: Pairs, found: Candidates, border: int | None) -> Pairs:
     """Return the pairs that have a document on each side of the border."""
     if border is None or not len(pairs.first):
         return pairs
-    before = np.array([members[0] < border for members in found.members])
-    after = np.array([members[-1] >= border for members in found.members])
+    before, after = found.firsts < border, found.lasts >= border
     across = (before[pairs.first] & after[pairs.second]) | (after[pairs.first] & before[pairs.second])
     return Pairs(pairs.first[across], pairs.second[across], pairs.distances[across])
