@@ -18,7 +18,7 @@ from hashret.errors import UsageError
 from hashret.search.join import BITS, MOST, Pairs, pairs_between, pairs_within
 
 SAMPLE = 2000  # sketches, to estimate how many pairs a radius has
-CACHED = 50_000  # different sketches from which the pairs are kept
+CACHED = 50_000  # different sketches, or documents, from which what was compared is kept
 
 Numbers = npt.NDArray[np.int64]
 

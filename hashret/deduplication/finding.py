@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hashret.deduplication.candidates import candidates
+from hashret.deduplication.candidates import CACHED, candidates
 from hashret.deduplication.classes import Classes, Similar
 from hashret.deduplication.collection import Collection
 from hashret.deduplication.contents import Contents
@@ -23,7 +23,6 @@ from hashret.search.join import BITS
 
 LEADERS = 32  # different contents with one sketch that are compared with all others
 VERIFIED = ".verified"  # ending of the file of what was verified, beside that of the pairs of sketches
-CACHED = 50_000  # documents from which it is written
 
 Different = Container[frozenset[str]]
 
