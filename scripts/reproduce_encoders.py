@@ -1,8 +1,10 @@
 """Reproduce the published results of encoders. scripts/reproductions has one module per encoder.
 
     HASHRET_DATA=/path/to/data python scripts/reproduce_encoders.py [NAME...] [--seed N]... [--budget small|published]
+        [--checkpoint DIR]
 
-Each run is appended to docs/figures/reproductions.jsonl. Recorded runs are skipped. Writes docs/encoders.md and
+Each run is appended to docs/figures/reproductions.jsonl. Recorded runs are skipped. With --checkpoint, an interrupted
+run continues from the state of its training, which is saved every minute. Writes docs/encoders.md and
 hashret/encoders/measured.json (for `hashret encoders NAME`) from the recorded runs.
 """
 
@@ -24,6 +26,8 @@ from typing import Any
 
 import bench_restarts
 from figures import add_run, data_folder, read_runs
+from hashret.checkpoint import resumable
+from hashret.distributed import current_world
 from hashret.encoders import ENCODERS
 from hashret.encoders.base import abilities
 
@@ -34,6 +38,7 @@ TABLE = DOCS / "encoders.md"
 MEASURED = ROOT / "hashret" / "encoders" / "measured.json"
 BUDGETS = ("small", "published")
 SEEDS = (0, 1, 2)
+SECONDS = 60.0  # between checkpoints
 PARTS = ("run", "restarts", "agreeing")  # functions of a reproduction; each one's figures are recorded as a row
 
 IMAGES = {  # images of scripts/draw_encoders.py by encoder: file name in docs/encoders and caption
@@ -82,6 +87,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
     parser.add_argument("--seed", action="append", type=int)
     parser.add_argument("--budget", choices=BUDGETS, default="small")
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="folder to save the state of training to")
     chosen = parser.parse_args()
     if strange := [name for name in chosen.names if name not in known]:
         parser.error(f"no reproduction of {strange[0]!r}; available: {', '.join(known)}")
@@ -93,7 +99,10 @@ def main() -> None:
             if measure is None or (name, seed, chosen.budget, part) in done:
                 continue
             started = time.perf_counter()
-            figures = measure(seed, data, chosen.budget)
+            about = {"encoder": name, "part": part, "seed": seed, "budget": chosen.budget}
+            folder = chosen.checkpoint and chosen.checkpoint / "-".join(map(str, about.values()))
+            with resumable(folder, 0, SECONDS, about, current_world()):
+                figures = measure(seed, data, chosen.budget)
             row = {"encoder": name, "seed": seed, "budget": chosen.budget, "figures": figures}
             row |= {"part": part} if part != "run" else {}
             row |= {"seconds": round(time.perf_counter() - started, 1), "torch": version("torch")}
