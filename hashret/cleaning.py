@@ -47,7 +47,7 @@ class Cleaning(Explaining):
             documents: Documents to compare with those of the index, such as a path or a list; each group then has one
                 of the index, which is kept, and documents that are new. None compares the index with itself.
             threshold: "exact" (equal words, pixels or values), "near" (up to a fifth of the words changed; an image
-                saved anew), "similar" (up to a third of the words changed; a part cut off), or the least similarity,
+                saved anew), "similar" (up to 30 % of the words changed; a part cut off), or the least similarity,
                 above 0 and at most 1.
             keep: Which document of a group to keep: "first", "last", the "longest" text, the "largest" file, or the
                 first with a "label".

@@ -85,7 +85,8 @@ def test_pairs_are_those_of_brute_force(many: list[Document]) -> None:
     near = pairs_within(Read(many).sketches, 60)
     expected = set()
     for a, b in zip(near.first.tolist(), near.second.tolist(), strict=True):
-        similarity = (jaccard(words[a], words[b]) + jaccard(shingles[a], shingles[b])) / 2
+        contained = len(words[a] & words[b]) / min(len(words[a]), len(words[b]))
+        similarity = 0.4 * (jaccard(words[a], words[b]) + jaccard(shingles[a], shingles[b])) + 0.2 * contained
         if similarity >= 0.05:
             expected.add((many[a].id, many[b].id, round(similarity, 9)))
     assert {(pair.first, pair.second, round(pair.similarity, 9)) for pair in found.pairs} == expected
@@ -94,7 +95,7 @@ def test_pairs_are_those_of_brute_force(many: list[Document]) -> None:
 
 def test_thresholds() -> None:
     text = text_of(1, 60)
-    texts = [text, text.upper() + "!", changed(text, 3), changed(text, 18, 5), text_of(2, 60)]
+    texts = [text, text.upper() + "!", changed(text, 3), changed(text, 16, 5), text_of(2, 60)]
     assert groups_of(duplicates(texts, threshold="exact")) == [["0", "1"]]
     assert groups_of(duplicates(texts, threshold=1)) == [["0", "1"]]
     assert groups_of(duplicates(texts)) == [["0", "1", "2"]]
@@ -123,7 +124,7 @@ def test_no_chains() -> None:
     text = text_of(4, 60)
     a, b, c = text, changed(text, 6, 1), changed(changed(text, 6, 1), 6, 2)
     for order in itertools.permutations([("a", a), ("b", b), ("c", c)]):
-        found = duplicates([Document(*own) for own in order], threshold=0.65)
+        found = duplicates([Document(*own) for own in order], threshold=0.73)
         assert {(*sorted((pair.first, pair.second)),) for pair in found.pairs} == {("a", "b"), ("b", "c")}
         assert all({"a", "c"} - set(group) for group in groups_of(found))
 
@@ -165,6 +166,19 @@ def test_a_radius_beyond_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         UsageError, match=r"about \d+\.\d\d% of all pairs, .* are within 90 of 128 bits; at most 100,000"
     ):
         duplicates(texts, radius=90)
+
+
+def test_the_radius_depends_on_the_number_of_pairs(monkeypatch: pytest.MonkeyPatch, many: list[Document]) -> None:
+    sketches = Read(many).sketches
+    wide, less, least = (len(pairs_within(sketches, radius).first) for radius in (48, 44, 40))
+    for affordable, radius in ((wide, 48), (wide - 1, 44), (less - 1, 40), (least, 40), (0, 30)):
+        monkeypatch.setattr(candidates, "AFFORDABLE", affordable)
+        assert duplicates(many, threshold="similar").facts["radius"] == radius
+    assert duplicates(many, radius=41).facts["radius"] == 41
+    assert duplicates(many).facts["radius"] == 30
+    monkeypatch.undo()
+    assert duplicates(many).facts["radius"] == 36
+    assert duplicates(many, verify=False).facts["radius"] == 30  # nothing else decides
 
 
 def test_wrong_arguments(tmp_path: Path) -> None:
@@ -363,4 +377,4 @@ def test_rows_and_repr() -> None:
         {"group": 0, "id": "0", "distance": 0, "similarity": 1.0, "keep": True},
         {"group": 0, "id": "2", "distance": 0, "similarity": 1.0, "keep": False},
     ]
-    assert found.facts == {"type": "text", "threshold": 0.45, "radius": 30, "within": 0, "apart": 0}
+    assert found.facts == {"type": "text", "threshold": 0.55, "radius": 36, "within": 0, "apart": 0}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hashret.errors import UsageError
 from hashret.search.join import BITS, MOST, Pairs, pairs_between, pairs_within
 
 SAMPLE = 2000  # sketches, to estimate how many pairs a radius has
+AFFORDABLE = 1_000_000  # pairs that are verified for a wider radius: seconds
 CACHED = 50_000  # different sketches, or documents, from which what was compared is kept
 
 Numbers = npt.NDArray[np.int64]
@@ -33,18 +35,25 @@ class Candidates:
     """The place of the first document with each sketch, [sketches]."""
     lasts: Numbers
     """The place of the last document with each sketch, [sketches]."""
+    radius: int
+    """Within how many bits the sketches of a pair differ."""
     pairs: Pairs
     """Pairs of sketches within the radius."""
 
 
 def candidates(
-    sketches: Codes, radius: int, border: int | None = None, threads: int | None = None, cache: Path | None = None
+    sketches: Codes,
+    radii: Sequence[int],
+    border: int | None = None,
+    threads: int | None = None,
+    cache: Path | None = None,
 ) -> Candidates:
     """Return the candidates among documents with sketches, uint8 [n, 16].
 
     Args:
         sketches: The sketches.
-        radius: Pairs of sketches that differ in at most so many bits are returned.
+        radii: Pairs of sketches that differ in at most so many bits are returned. Of several numbers, in descending
+            order, the first one with few enough pairs to verify is taken, or the last one.
         border: Compare only documents before this place with those after it.
         threads: Number of threads; by default, one per core.
         cache: File of the pairs found before, which is replaced.
@@ -56,17 +65,17 @@ def candidates(
     firsts, lasts = np.full(len(keys), len(sketches)), np.zeros(len(keys), np.int64)
     np.minimum.at(firsts, inverse, np.arange(len(inverse)))
     np.maximum.at(lasts, inverse, np.arange(len(inverse)))
-    if not radius:
+    if not radii[0]:
         none = np.zeros(0, np.int64)
-        return Candidates(inverse, firsts, lasts, Pairs(none, none, none.astype(np.uint16)))
-    _check_radius(keys, radius)
+        return Candidates(inverse, firsts, lasts, 0, Pairs(none, none, none.astype(np.uint16)))
+    radius = _affordable(keys, radii)
     if border is None:
-        return Candidates(inverse, firsts, lasts, _cached(keys, radius, threads, cache))
+        return Candidates(inverse, firsts, lasts, radius, _cached(keys, radius, threads, cache))
     left, right = np.flatnonzero(firsts < border), np.flatnonzero(lasts >= border)
     found = pairs_between(keys[right], keys[left], radius, threads)
     first, second = left[found.second], right[found.first]
     apart = first != second
-    return Candidates(inverse, firsts, lasts, Pairs(first[apart], second[apart], found.distances[apart]))
+    return Candidates(inverse, firsts, lasts, radius, Pairs(first[apart], second[apart], found.distances[apart]))
 
 
 def _grouped(sketches: Codes) -> tuple[Codes, Numbers]:
@@ -80,18 +89,25 @@ def _grouped(sketches: Codes) -> tuple[Codes, Numbers]:
     return np.ascontiguousarray(ordered[new]).view(np.uint8), inverse
 
 
-def _check_radius(keys: Codes, radius: int) -> None:
-    """Raise UsageError if a sample says that far more pairs than can be kept are within the radius."""
-    if len(keys) <= SAMPLE:
-        return
-    drawn = keys[np.random.default_rng(0).choice(len(keys), SAMPLE, replace=False)]
-    share = 2 * len(pairs_within(drawn, radius).first) / (SAMPLE * (SAMPLE - 1))
-    expected = share * len(keys) * (len(keys) - 1) / 2
-    if expected > MOST:
+def _affordable(keys: Codes, radii: Sequence[int]) -> int:
+    """Return the first of these radii, from wide to narrow, with few enough pairs to verify, or the last one.
+
+    Raises UsageError if a sample says that far more pairs than can be kept are within it.
+    """
+    drawn, of_all = keys, 1.0  # pairs of all sketches for each pair of those drawn
+    if len(keys) > SAMPLE:
+        drawn = keys[np.random.default_rng(0).choice(len(keys), SAMPLE, replace=False)]
+        of_all = len(keys) * (len(keys) - 1) / (SAMPLE * (SAMPLE - 1))
+    distances = pairs_within(drawn, radii[0]).distances
+    expected = {radius: of_all * int((distances <= radius).sum()) for radius in radii}
+    radius = next((radius for radius in radii if expected[radius] <= AFFORDABLE), radii[-1])
+    if expected[radius] > MOST and len(keys) > SAMPLE:
+        share = 2 * expected[radius] / (len(keys) * (len(keys) - 1))
         raise UsageError(
-            f"about {share:.2%} of all pairs, {expected:,.0f}, are within {radius} of {BITS} bits; at most {MOST:,} "
-            "can be compared; choose a smaller radius or a higher threshold"
+            f"about {share:.2%} of all pairs, {expected[radius]:,.0f}, are within {radius} of {BITS} bits; at most "
+            f"{MOST:,} can be compared; choose a smaller radius or a higher threshold"
         )
+    return radius
 
 
 def _cached(keys: Codes, radius: int, threads: int | None, cache: Path | None) -> Pairs:

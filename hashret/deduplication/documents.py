@@ -35,7 +35,7 @@ def duplicates(
     Args:
         documents: A path of files, a source, texts, images, vectors, mappings, a data frame or a dataset.
         threshold: "exact" (equal words, pixels or values), "near" (up to a fifth of the words changed; an image saved
-            anew), "similar" (up to a third of the words changed; a part cut off), or the least similarity, above 0 and
+            anew), "similar" (up to 30 % of the words changed; a part cut off), or the least similarity, above 0 and
             at most 1.
         keep: Which document of a group to keep: "first", "last", the "longest" text, the "largest" file, or the first
             with a "label".

@@ -79,10 +79,11 @@ def find(
     least = settings.least(sameness)
     if settings.verify and documents.hint:
         raise DataError(f"{documents.hint}; or set verify=False to compare sketches only")
-    radius = sameness.radius(least) if settings.radius is None else settings.radius
-    found = candidates(documents.sketches, radius, border, settings.threads, cache)
-    if radius and (views := documents.views()) is not None:
-        found = with_views(found, views, radius, border, settings.threads)
+    radii = sameness.radii(least) if settings.radius is None else (settings.radius,)
+    radii = radii if settings.verify else radii[-1:]
+    found = candidates(documents.sketches, radii, border, settings.threads, cache)
+    if found.radius and (views := documents.views()) is not None:
+        found = with_views(found, views, border, settings.threads)
     known = Memory() if cache is None else Memory.read(cache.with_suffix(VERIFIED))
     contents = Contents(sameness) if settings.verify else None
     classes = Classes.read(documents, found, contents, known)
@@ -96,7 +97,7 @@ def find(
     facts = {
         "type": documents.kind,
         "threshold": least,
-        "radius": radius,
+        "radius": found.radius,
         "within": len(found.pairs.first),
         "apart": apart,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
 
@@ -27,8 +28,11 @@ class Sameness(ABC):
     """Least similarity by preset."""
 
     @abstractmethod
-    def radius(self, threshold: float) -> int:
-        """Return within how many of 128 bits the sketches of documents so similar differ."""
+    def radii(self, threshold: float) -> Sequence[int]:
+        """Return within how many of 128 bits the sketches of documents so similar differ.
+
+        Several numbers are in descending order: a wider radius misses less, and has more pairs to verify.
+        """
 
     @abstractmethod
     def key(self, item: Item) -> bytes:
@@ -48,18 +52,22 @@ class Sameness(ABC):
 
 
 class Texts(Sameness):
-    """The mean of the Jaccard similarities of words and of pairs of neighbouring words (shingles, Broder 1997)."""
+    """Two fifths each of the Jaccard similarities of words and of pairs of neighbouring words, and a fifth of the
+    containment of the words, which is the share of the shorter text's words that the other one has (Broder 1997).
+    """
 
-    thresholds: ClassVar = {"exact": 1.0, "near": 0.45, "similar": 0.3}
-    radii: ClassVar = ((1.0, 0), (0.45, 30))  # of edited texts that are so similar, few differ in more bits
-    widest = 40
+    thresholds: ClassVar = {"exact": 1.0, "near": 0.55, "similar": 0.45}
+    widths: ClassVar = (48, 44, 40, 36, 33, 30)
+    of_near: ClassVar = (36, 33, 30)  # of edited texts so similar, 1 to 4 % differ in more than 36 bits, 1 to 8 % in 30
 
     def __init__(self) -> None:
         self.shingles = Shingles()
 
-    def radius(self, threshold: float) -> int:
-        """Return the radius of the next lower threshold of `radii`."""
-        return next((radius for least, radius in self.radii if threshold >= least), self.widest)
+    def radii(self, threshold: float) -> Sequence[int]:
+        """See `Sameness`."""
+        if threshold >= 1:
+            return (0,)
+        return self.of_near if threshold >= self.thresholds["near"] else self.widths
 
     def key(self, item: Item) -> bytes:
         """Equal for texts with the same words in the same order; a text without words is equal to itself only."""
@@ -72,7 +80,9 @@ class Texts(Sameness):
 
     def similarities(self, first: Numbers, second: Numbers) -> Similarities:
         """Return the similarity of each pair of texts."""
-        return (self.shingles.words_of.jaccard(first, second) + self.shingles.pairs_of.jaccard(first, second)) / 2
+        words, contained = self.shingles.words_of.overlaps(first, second)
+        pairs, _ = self.shingles.pairs_of.overlaps(first, second)
+        return 0.4 * words + 0.4 * pairs + 0.2 * contained
 
     def apart(self, first: int, second: int) -> bool:
         """Whether each has numbers that the other has not, and at least half of the words that differ are numbers."""
@@ -87,10 +97,10 @@ class Vectors(Sameness):
     def __init__(self) -> None:
         self.rows: list[npt.NDArray[np.float32]] = []
 
-    def radius(self, threshold: float) -> int:
+    def radii(self, threshold: float) -> Sequence[int]:
         """The mean of the bits that differ at this cosine, and 2.5 standard deviations more."""
         share = np.arccos(np.clip(threshold, -1, 1)) / np.pi
-        return int(np.ceil(128 * share + 2.5 * np.sqrt(128 * share * (1 - share))))
+        return (int(np.ceil(128 * share + 2.5 * np.sqrt(128 * share * (1 - share)))),)
 
     def key(self, item: Item) -> bytes:
         """Equal for equal vectors."""
@@ -117,9 +127,9 @@ class Images(Sameness):
         self.motions: list[bytes] = []
         self.prepared = lru_cache(PREPARED)(lambda number: Prepared(self.images[number]))
 
-    def radius(self, threshold: float) -> int:
+    def radii(self, threshold: float) -> Sequence[int]:
         """See `image_sketch`."""
-        return 0 if threshold >= 1 else RADIUS
+        return (0 if threshold >= 1 else RADIUS,)
 
     def key(self, item: Item) -> bytes:
         """Equal for equal pixels, and of animations only for equal files."""

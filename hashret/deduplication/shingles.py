@@ -16,6 +16,7 @@ _compiled = extension("_pairs")
 
 Items = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
+Shares = npt.NDArray[np.float64]
 
 
 @lru_cache(1)
@@ -46,10 +47,14 @@ class Sets:
         _compiled.shared(items, offsets, np.ascontiguousarray(first), np.ascontiguousarray(second), counts)
         return counts
 
-    def jaccard(self, first: Numbers, second: Numbers) -> npt.NDArray[np.float64]:
-        """Return the Jaccard similarity of each pair of sets; of two empty ones 0."""
+    def overlaps(self, first: Numbers, second: Numbers) -> tuple[Shares, Shares]:
+        """Return of each pair of sets the Jaccard similarity, and which share of the smaller set is in the other one.
+
+        Both are 0 if a set is empty.
+        """
         sizes, shared = np.diff(self._all()[1]), self.shared(first, second)
-        return np.asarray(shared / np.maximum(sizes[first] + sizes[second] - shared, 1), np.float64)
+        a, b = sizes[first], sizes[second]
+        return shared / np.maximum(a + b - shared, 1), shared / np.maximum(np.minimum(a, b), 1)
 
     def _all(self) -> tuple[Items, Numbers]:
         """Return all sets one after the other, and where each begins."""

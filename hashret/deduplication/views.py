@@ -18,26 +18,24 @@ MOST_VIEWED = 200_000  # images whose parts are compared, which takes minutes; i
 def with_views(
     found: Candidates,
     views: npt.NDArray[np.uint8],
-    radius: int,
     border: int | None = None,
     threads: int | None = None,
 ) -> Candidates:
-    """Add the pairs of which a part of one image is near the other image.
+    """Add the pairs of which a part of one image is within the radius of the other image.
 
     Args:
         found: The candidates by the sketches of whole images.
         views: The sketches of the parts of all images, uint8 [n, VIEWS, 16].
-        radius: Pairs whose sketches differ in at most so many bits are added.
         border: Keep only pairs of an image before this place and one after it.
         threads: Number of threads; by default, one per core.
     """
-    if not radius or not 1 < len(found.firsts) <= MOST_VIEWED:
+    if not 1 < len(found.firsts) <= MOST_VIEWED:
         return found
     own = views[found.firsts]
     sketches = [np.ascontiguousarray(own[:, view]) for view in range(own.shape[1])]
     parts = [found.pairs]
     for done, (one, other) in enumerate(JOINS):
-        near = pairs_between(sketches[one], sketches[other], radius, threads)
+        near = pairs_between(sketches[one], sketches[other], found.radius, threads)
         apart = near.first != near.second
         parts.append(Pairs(near.first[apart], near.second[apart], near.distances[apart]))
         report("comparing parts of images", done + 1, len(JOINS))

@@ -21,8 +21,8 @@ TEXTS = f"""\
 {texts.DOCUMENTS:,} texts of a corpus and {texts.COPIES} copies for each kind of edit: words replaced by words of the
 corpus, sentences in another order, the first 60 to 90 % of the words, quoted in a mail with an answer. Texts with less
 than {texts.SHORTEST} words are left out. Pairs of originals whose sets of words have a Jaccard similarity of
-{texts.REAL} or more count neither for nor against a method, and so do copies of them. All other pairs count as wrong,
-also a mail that quotes another one of the corpus.
+{texts.REAL} or more count neither for nor against a method, nor do those one of which quotes the other, that is, has
+{texts.QUOTED:.0%} of its pairs of neighbouring words, nor copies of both. All other pairs count as wrong.
 
 datasketch and rensa give the candidates of their index at a threshold of {texts.LOWEST}, with the similarity that their
 signatures estimate. SemHash has exact search and word vectors distilled from MiniLM; its own model is a download."""

@@ -27,7 +27,7 @@ from hashret.search.join import pairs_within
 SIZES = {"10,000": 10_000, "100,000": 100_000, "1,000,000": 1_000_000}
 PLANTED, ADDED = 0.05, 1000  # share of documents that are copies with one or two words changed; documents added
 CHECKED = 100_000  # documents up to which the pairs are compared with those of brute force
-RADIUS = Texts().radius(Texts.thresholds["near"])
+RADII = Texts().radii(Texts.thresholds["near"])
 ROWS = 500  # compared at once by brute force
 
 Counts = dict[str, float]
@@ -44,11 +44,12 @@ def measure(case: str, data: Path, seed: int) -> Iterator[Run]:
             sketches = index.store.sketches()
             assert sketches is not None
             started = time.perf_counter()
-            found = candidates(sketches, RADIUS)
+            found = candidates(sketches, RADII)
             yield _row("seconds of the pairs alone", time.perf_counter() - started)
+            yield _row("radius", found.radius)
             yield _row("pairs of different sketches", len(found.pairs.first))
             if size <= CHECKED:
-                yield _row("pairs missed", _missed(sketches))
+                yield _row("pairs missed", _missed(sketches, found.radius))
         del found, sketches
         first = _in_a_process(Path(folder) / "index", [])
         yield _row("seconds", first["seconds"])
@@ -84,17 +85,17 @@ def _peak() -> int:
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
-def _missed(sketches: Codes) -> int:
+def _missed(sketches: Codes, radius: int) -> int:
     """The number of pairs within the radius that only one of the join and brute force finds."""
     words = np.ascontiguousarray(sketches).view(np.uint64)
-    joined = pairs_within(sketches, RADIUS)
+    joined = pairs_within(sketches, radius)
     own = joined.first * len(words) + joined.second
     others: list[npt.NDArray[np.int64]] = []
     for start in range(0, len(words), ROWS):
         block = words[start : start + ROWS]
         distances = np.bitwise_count(block[:, None, 0] ^ words[None, start:, 0])
         distances += np.bitwise_count(block[:, None, 1] ^ words[None, start:, 1])
-        first, second = np.nonzero(distances <= RADIUS)
+        first, second = np.nonzero(distances <= radius)
         later = first < second
         others.append((start + first[later]) * len(words) + start + second[later])
     return len(np.setxor1d(own, np.concatenate(others)))

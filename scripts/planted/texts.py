@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from figures import Run
 from hashret import duplicates
@@ -20,10 +22,12 @@ from planted.common import Pair, Planted, Scored, rows
 DOCUMENTS, COPIES = 2000, 50  # of a corpus, and of each kind of edit
 SHORTEST = 8  # words
 REAL = 0.5  # Jaccard similarity of the words of two originals from which they are real duplicates
+QUOTED = 0.8  # share of the pairs of neighbouring words of an original from which another one quotes it
 LOWEST = 0.2  # similarity from which pairs are asked for, to choose the best threshold
 WORD = re.compile(r"\w+")
 
 Random = np.random.Generator
+Counts = npt.NDArray[np.float32]
 
 
 def measure(case: str, data: Path, seed: int) -> Iterator[Run]:
@@ -55,22 +59,30 @@ def planted_texts(corpus: Iterable[str], seed: int) -> tuple[list[str], Planted]
 
 
 def _real(texts: Sequence[str], originals: Sequence[int]) -> Iterator[Pair]:
-    """The pairs of texts whose originals differ and are alike, or are copies of one that is."""
-    from scipy.sparse import csr_matrix
-
-    numbers: dict[str, int] = {}
-    sets = [sorted({numbers.setdefault(w, len(numbers)) for w in WORD.findall(text.lower())}) for text in texts]
-    offsets = np.cumsum([0, *map(len, sets)])
-    matrix = csr_matrix((np.ones(offsets[-1], np.float32), np.concatenate(sets), offsets), (len(texts), len(numbers)))
-    shared = (matrix @ matrix.T).toarray()
-    sizes = shared.diagonal()
-    alike = shared / (sizes[:, None] + sizes - shared) >= REAL
+    """The pairs of texts whose originals differ and are alike, or one of which quotes the other, and their copies."""
+    words = [WORD.findall(text.lower()) for text in texts]
+    shared, a, b = _shared(words)
+    alike = shared / (a + b - shared) >= REAL
+    shared, a, b = _shared([list(pairwise(own)) for own in words])
+    alike |= shared / np.minimum(a, b) >= QUOTED
     places: dict[int, list[int]] = {}
     for place, original in enumerate(originals):
         places.setdefault(original, []).append(place)
     for first, second in np.argwhere(np.triu(alike, 1)).tolist():
         for one in places[first]:
             yield from ((min(one, other), max(one, other)) for other in places[second])
+
+
+def _shared(items: Sequence[Sequence[Hashable]]) -> tuple[Counts, Counts, Counts]:
+    """Return how many items each pair of texts has in common, [n, n], and how many each has, [n, 1] and [n]."""
+    from scipy.sparse import csr_matrix
+
+    numbers: dict[Hashable, int] = {}
+    sets = [sorted({numbers.setdefault(item, len(numbers)) for item in own}) for own in items]
+    offsets = np.cumsum([0, *map(len, sets)])
+    matrix = csr_matrix((np.ones(offsets[-1], np.float32), np.concatenate(sets), offsets), (len(items), len(numbers)))
+    shared = (matrix @ matrix.T).toarray()
+    return shared, shared.diagonal()[:, None], shared.diagonal()
 
 
 def _changed(share: float) -> Callable[[str, Sequence[str], Random], str]:
