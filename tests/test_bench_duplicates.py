@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,5 +60,21 @@ def test_planted_images() -> None:
     corpus = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(6)]
     images, planted = planted_images(corpus, 0)
     sources = {copy: source for source, copy in planted.kinds}
-    assert len(sources) == len(images) - 6
+    assert len(planted.mirrored) == 6
+    assert len(sources) == len(images) - 12
+    sources |= {copy: source for source, copy in planted.mirrored}
+    sources |= {place: place for place in range(6)}
     assert all(sources[one] == sources[other] for one, other in planted.ignored)  # copies of one original
+    assert planted.mirrored <= planted.ignored
+    for source, copy in planted.mirrored:
+        assert np.array_equal(np.asarray(images[source])[:, ::-1], np.asarray(images[copy]))
+
+
+def test_mirror_images_are_told_apart() -> None:
+    planted = replace(PLANTED, ignored=frozenset({(1, 2), (3, 4)}), mirrored=frozenset({(1, 2), (3, 4)}))
+    values = {
+        (row["at"], row["measure"]): row["value"]
+        for row in rows("any", {(1, 2): 0.9, (3, 4): 0.4, **dict.fromkeys(PLANTED.kinds, 0.8)}, 0.5, planted)
+    }
+    assert values["default", "mirrored"] == 0.5
+    assert values["default", "precision"] == 1.0

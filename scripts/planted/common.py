@@ -21,6 +21,7 @@ class Planted:
 
     kinds: Mapping[Pair, str]
     ignored: frozenset[Pair]
+    mirrored: frozenset[Pair] = frozenset()  # images and their mirror images, which are ignored, but told by themselves
 
 
 def rows(method: str, found: Scored, default: float | None, planted: Planted) -> Iterator[Run]:
@@ -34,6 +35,10 @@ def rows(method: str, found: Scored, default: float | None, planted: Planted) ->
     if default is not None:
         above = {pair for pair, score in counted.items() if score >= default}
         yield from _of_pairs(method, "default", above, planted, default)
+        if planted.mirrored:
+            called = sum(found.get(pair, -np.inf) >= default for pair in planted.mirrored)
+            about = {"method": method, "at": "default", "threshold": round(default, 4)}
+            yield {**about, "measure": "mirrored", "value": round(called / len(planted.mirrored), 6)}
 
 
 def _best_threshold(counted: Scored, planted: Planted) -> float:

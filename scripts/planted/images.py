@@ -43,15 +43,22 @@ def planted_images(corpus: Sequence[Image.Image], seed: int) -> tuple[list[Image
     kinds = np.repeat(list(EDITS), min(COPIES, len(images))).tolist()
     edited = [EDITS[kind](images[source], rng) for source, kind in zip(sources, kinds, strict=True)]
     pairs = {(source, len(images) + n): kind for n, (source, kind) in enumerate(zip(sources, kinds, strict=True))}
-    ignored = _real(images, [*range(len(images)), *sources])
-    return [*images, *edited], Planted(pairs, frozenset(pair for pair in ignored if pair not in pairs))
+    uneven = [int(place) for place in rng.permutation(len(images)) if not _is_symmetric(images[place])][:COPIES]
+    mirrored = {(source, len(images) + len(edited) + n) for n, source in enumerate(uneven)}
+    ignored = {*_real(images, [*range(len(images)), *sources, *uneven])} - pairs.keys()
+    copies = [*edited, *(ImageOps.mirror(images[source]) for source in uneven)]
+    return [*images, *copies], Planted(pairs, frozenset(ignored), frozenset(mirrored))
+
+
+def _is_symmetric(image: Image.Image) -> bool:
+    """Whether an image is like its mirror image, so that the two are real duplicates."""
+    both = _unit_rows([image, ImageOps.mirror(image)])
+    return bool(both[0] @ both[1] >= REAL or not both.any())
 
 
 def _real(images: Sequence[Image.Image], originals: Sequence[int]) -> Iterator[Pair]:
     """The pairs of images that have one original, or originals that are alike."""
-    grey = np.stack([np.asarray(image.convert("L").resize((16, 16)), np.float64).ravel() for image in images])
-    grey -= grey.mean(axis=1, keepdims=True)
-    grey /= np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-9)
+    grey = _unit_rows(images)
     alike = grey @ grey.T >= REAL
     np.fill_diagonal(alike, True)
     places: dict[int, list[int]] = {}
@@ -60,6 +67,13 @@ def _real(images: Sequence[Image.Image], originals: Sequence[int]) -> Iterator[P
     for first, second in np.argwhere(np.triu(alike)).tolist():
         for one in places[first]:
             yield from ((min(one, other), max(one, other)) for other in places[second] if one != other)
+
+
+def _unit_rows(images: Sequence[Image.Image]) -> npt.NDArray[np.float64]:
+    """The grey pixels of each image at 16 x 16, as unit vectors, so that a product of two is their correlation."""
+    grey = np.stack([np.asarray(image.convert("L").resize((16, 16)), np.float64).ravel() for image in images])
+    grey -= grey.mean(axis=1, keepdims=True)
+    return np.asarray(grey / np.maximum(np.linalg.norm(grey, axis=1, keepdims=True), 1e-9))
 
 
 def _cropped(share: float) -> Callable[[Image.Image, Random], Image.Image]:

@@ -34,6 +34,9 @@ correlation of {images.REAL} or more at 16 x 16 count neither for nor against a 
 also neighbouring views of symmetric objects, and letters such as c and C, which are one image at two sizes.
 
 The other methods are hashes of 64 bits by ImageHash; their default is that of imagededup, 10 bits."""
+MIRRORED = f"""\
+Mirror images are not duplicates. The share of {images.COPIES} images of each corpus, without the symmetric ones, whose
+mirror image is called a duplicate at the default threshold:"""
 SCALE = """\
 Texts of 12 to 25 words, drawn from two texts of one topic of AG News or of web snippets. 5 % are copies with one or two
 words changed. The index has codes by `lsh` and no vectors. `seconds` is `Index.duplicates()`, `MiB` its peak of memory
@@ -64,8 +67,10 @@ def page(found: list[Run]) -> str:
 def _of_part(own: list[Run], cases: list[str], edits: list[str]) -> list[str]:
     """The tables of texts or of images."""
     best = [run for run in own if run["at"] == "best"]
-    default = [run for run in own if run["at"] == "default"]
+    default = [run for run in own if run["at"] == "default" and run["measure"] != "mirrored"]
+    mirrored = [run for run in own if run["measure"] == "mirrored"]
     columns = {TITLES[case]: {"case": case, "measure": "recall"} for case in cases}
+    each = {TITLES[case]: {"case": case} for case in cases}
     both = {
         f"{TITLES[case]}: {measure}": {"case": case, "measure": measure}
         for case in cases
@@ -82,6 +87,11 @@ def _of_part(own: list[Run], cases: list[str], edits: list[str]) -> list[str]:
         "",
         "Recall and precision at the default threshold:",
         *method_table(default, both),
+        *(
+            ["", MIRRORED, *method_table(mirrored, {TITLES[case]: {"case": case} for case in cases})]
+            if mirrored
+            else []
+        ),
     ]
 
 
