@@ -87,11 +87,7 @@ def _of_part(own: list[Run], cases: list[str], edits: list[str]) -> list[str]:
         "",
         "Recall and precision at the default threshold:",
         *method_table(default, both),
-        *(
-            ["", MIRRORED, *method_table(mirrored, {TITLES[case]: {"case": case} for case in cases})]
-            if mirrored
-            else []
-        ),
+        *(["", MIRRORED, *method_table(mirrored, each)] if mirrored else []),
     ]
 
 
