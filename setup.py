@@ -7,7 +7,7 @@ setup(
         Extension(
             f"hashret.{name}",
             [f"hashret/{name}.c"],
-            depends=["hashret/_buffers.h"],
+            depends=["hashret/_buffers.h", "hashret/_variants.h"],
             extra_compile_args=["-O3", "-ffp-contract=off"],  # sums are the same on every processor
             py_limited_api=True,
             optional=True,

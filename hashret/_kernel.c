@@ -18,6 +18,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "_variants.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define BLOCK 1024          /* codes per block: block and distances fit in the L1 cache */
 #define GROUP 64            /* distances that are tested together */
@@ -139,24 +141,13 @@ typedef size_t (*Near)(const uint8_t *, size_t, size_t, const uint8_t *, uint16_
         return near_body(codes, n, width, query, limit, out, where);                                                   \
     }
 
-VARIANT(plain, )            /* on ARM this is NEON's CNT, part of every 64-bit processor */
-#if defined(__x86_64__) || defined(__i386__)
-#define X86 1
-VARIANT(popcnt, __attribute__((target("popcnt"))))
-VARIANT(avx2, __attribute__((target("avx2,popcnt"))))
-#ifdef __clang__
-VARIANT(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,popcnt"))))
-#else
-VARIANT(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,popcnt,"
-                                      "prefer-vector-width=512"))))
-#endif
-#endif
+EACH_VARIANT
 
-static struct { const char *name; Near near; int here; } variants[] = {   /* fastest first; here: supported */
+static struct { const char *name; Near near; int set, here; } variants[] = {   /* fastest first; here: supported */
 #ifdef X86
-    {"avx512", near_avx512, 0}, {"avx2", near_avx2, 0}, {"popcnt", near_popcnt, 0},
+    {"avx512", near_avx512, AVX512, 0}, {"avx2", near_avx2, AVX2, 0}, {"popcnt", near_popcnt, POPCNT, 0},
 #endif
-    {"plain", near_plain, 1},
+    {"plain", near_plain, PLAIN, 1},
 };
 #define VARIANTS (sizeof variants / sizeof *variants)
 static Near near_codes = near_plain;
@@ -876,13 +867,8 @@ static PyMethodDef methods[] = {
 };
 
 static int begin(PyObject *module) {
-#ifdef X86
-    __builtin_cpu_init();
-    variants[2].here = __builtin_cpu_supports("popcnt") != 0;
-    variants[1].here = variants[2].here && __builtin_cpu_supports("avx2");
-    variants[0].here = variants[1].here && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw")
-                       && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#endif
+    int best = best_variant();
+    for (size_t i = 0; i < VARIANTS; i++) variants[i].here = variants[i].set <= best;
     for (size_t i = 0; i < VARIANTS; i++)
         if (variants[i].here) { near_codes = variants[i].near; break; }
     return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "_buffers.h"
+#include "_variants.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define BITS 128  /* of a sketch: two words */
@@ -173,35 +174,18 @@ typedef int (*Buckets)(const Part *, size_t, size_t, size_t, size_t, int, int, i
         return buckets_body(codes, a_start, a_stop, b_start, b_stop, chunk, limit, radius, list);                      \
     }
 
-VARIANT(plain, )
-#if defined(__x86_64__)
-VARIANT(popcnt, __attribute__((target("popcnt"))))
-VARIANT(avx2, __attribute__((target("avx2,popcnt"))))
-#ifdef __clang__
-VARIANT(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,popcnt"))))
-#else
-VARIANT(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,popcnt,"
-                                      "prefer-vector-width=512"))))
-#endif
-#endif
+EACH_VARIANT
 
 static NearGroups near_groups = near_groups_plain;
 static Buckets buckets = buckets_plain;
 
 static void choose_variant(void) {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512dq")) {
-        near_groups = near_groups_avx512;
-        buckets = buckets_avx512;
-    } else if (__builtin_cpu_supports("avx2")) {
-        near_groups = near_groups_avx2;
-        buckets = buckets_avx2;
-    } else if (__builtin_cpu_supports("popcnt")) {
-        near_groups = near_groups_popcnt;
-        buckets = buckets_popcnt;
-    }
+#ifdef X86
+    static const NearGroups groups[] = {near_groups_plain, near_groups_popcnt, near_groups_avx2, near_groups_avx512};
+    static const Buckets all[] = {buckets_plain, buckets_popcnt, buckets_avx2, buckets_avx512};
+    int best = best_variant();
+    near_groups = groups[best];
+    buckets = all[best];
 #endif
 }
 

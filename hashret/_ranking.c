@@ -84,7 +84,7 @@ static PyObject *as_bytes(Ints *list) {
 
 static PyObject *py_bm25(PyObject *self, PyObject *args) {
     Py_buffer postings, norms, scores;
-    double weight, deviation;
+    double weight;
     PyObject *answer = NULL;
     if (!PyArg_ParseTuple(args, "y*y*dw*", &postings, &norms, &weight, &scores)) return NULL;
     Py_ssize_t rows = norms.len / 8;
