@@ -173,20 +173,22 @@ def _shingles(text: str, unit: str) -> set[bytes]:
     return {text[at : at + 5].encode() for at in range(max(1, len(text) - 4))}
 
 
-def _datasketch(unit: str, permutations: int) -> Callable[[Sequence[str]], Scored]:
-    """All candidates of an index for a low threshold, with the similarity that their signatures estimate."""
+def _candidates(hashes: Sequence[Any], index: Any) -> Scored:
+    """All pairs that an index of MinHash proposes, with the similarity that their signatures estimate."""
+    found = {}
+    for place, own in enumerate(hashes):
+        for other in index.query(own):
+            found[other, place] = own.jaccard(hashes[other])
+        index.insert(place, own)
+    return found
 
+
+def _datasketch(unit: str, permutations: int) -> Callable[[Sequence[str]], Scored]:
     def find(texts: Sequence[str]) -> Scored:
         from datasketch import MinHash, MinHashLSH
 
         hashes = MinHash.bulk([_shingles(text, unit) for text in texts], num_perm=permutations)
-        index = MinHashLSH(threshold=LOWEST, num_perm=permutations)
-        found = {}
-        for place, own in enumerate(hashes):
-            for other in index.query(own):
-                found[other, place] = own.jaccard(hashes[other])
-            index.insert(place, own)
-        return found
+        return _candidates(hashes, MinHashLSH(threshold=LOWEST, num_perm=permutations))
 
     return find
 
@@ -199,13 +201,7 @@ def _rensa(unit: str) -> Callable[[Sequence[str]], Scored]:
         for text in texts:
             hashes.append(RMinHash(num_perm=128, seed=42))
             hashes[-1].update([shingle.decode("utf-8", "replace") for shingle in _shingles(text, unit)])
-        index = RMinHashLSH(threshold=LOWEST, num_perm=128, num_bands=64)
-        found = {}
-        for place, own in enumerate(hashes):
-            for other in index.query(own):
-                found[other, place] = own.jaccard(hashes[other])
-            index.insert(place, own)
-        return found
+        return _candidates(hashes, RMinHashLSH(threshold=LOWEST, num_perm=128, num_bands=64))
 
     return find
 
