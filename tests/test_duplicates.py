@@ -16,7 +16,7 @@ import hashret
 from hashret import Document, Index, UsageError, duplicates
 from hashret.deduplication import candidates, finding
 from hashret.deduplication.collection import Read, Stored
-from hashret.deduplication.memory import Memory, pair_digests
+from hashret.deduplication.memory import RULES, Memory, pair_digests
 from hashret.deduplication.report import differences
 from hashret.deduplication.shingles import Shingles
 from hashret.errors import DataError, UnknownId
@@ -270,18 +270,26 @@ def test_only_new_documents_are_read(many: list[Document], tmp_path: Path, monke
 def test_a_damaged_memory_is_no_memory(tmp_path: Path) -> None:
     digests = np.arange(6, dtype=np.uint64).reshape(3, 2)
     made = Memory.of_documents(np.array([7, 3, 5]), digests, np.zeros((3, 3), np.int64))
-    made = made.with_pairs(pair_digests(digests[:2], digests[1:]), np.array([0.5, 0.7]), np.array([0, -1], np.int8))
+    earlier, later = np.array([0, 1]), np.array([1, 2])
+    pairs = pair_digests(digests, earlier, later)
+    made = made.with_pairs(pairs, np.array([0.5, 0.7]), np.array([0, -1], np.int8))
     made.write(tmp_path / "m")
     again = Memory.read(tmp_path / "m")
     assert again.find_documents(np.array([5, 4, 7])).tolist() == [1, -1, 2]
     assert again.digests[again.find_documents(np.array([3]))].tolist() == [[2, 3]]
-    place = again.find_pairs(pair_digests(digests[1:], digests[:2]))  # in the other order
+    place = again.find_pairs(pair_digests(digests, later, earlier))  # in the other order
     assert again.similarities[place].tolist() == [0.5, 0.7]
-    assert again.find_pairs(pair_digests(digests[:1], digests[2:])).tolist() == [-1]
-    for wrong in ({"keys": again.keys[:2]}, {"apart": again.apart.astype(float)}, {"pairs": again.pairs[:, :1]}):
+    assert again.find_pairs(pair_digests(digests, earlier[:1], later[1:])).tolist() == [-1]
+    wrong = (
+        {"keys": again.keys[:2]},
+        {"apart": again.apart.astype(float)},
+        {"pairs": again.pairs[:, :1]},
+        {"rules": 0},
+    )
+    for own, known in (({}, 3), *((one, 0) for one in wrong)):
         with (tmp_path / "m").open("wb") as file:
-            np.savez(file, **{**vars(again), **wrong})
-        assert len(Memory.read(tmp_path / "m").keys) == 0
+            np.savez(file, **{**vars(again), "rules": RULES, **own})
+        assert len(Memory.read(tmp_path / "m").keys) == known
     assert len(Memory.read(tmp_path / "missing").keys) == 0
     made.write(tmp_path / "no" / "such" / "folder")
 

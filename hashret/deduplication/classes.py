@@ -44,7 +44,9 @@ class Classes:
     """Length, size and number of labels of each document that has a candidate, by place."""
 
     @classmethod
-    def read(cls, documents: Collection, found: Candidates, contents: Contents | None, memory: Memory) -> Classes:
+    def read(
+        cls, documents: Collection, found: Candidates, contents: Contents | None, memory: Memory | None
+    ) -> Classes:
         """Read the documents that have a candidate and are not known.
 
         Without `contents`, all documents with one sketch are one class.
@@ -53,9 +55,11 @@ class Classes:
         places = np.flatnonzero(sketch >= 0)
         digests, own = np.zeros((len(places), 2), np.uint64), np.zeros((len(places), 3), np.int64)
         keys = documents.keys(places)
-        place = memory.find_documents(keys) if contents is not None else np.full(len(places), UNKNOWN)
-        known = place != UNKNOWN
-        digests[known], own[known] = memory.digests[place[known]], memory.facts[place[known]]
+        known = np.zeros(len(places), bool)
+        if memory is not None and contents is not None:
+            place = memory.find_documents(keys)
+            known = place != UNKNOWN
+            digests[known], own[known] = memory.digests[place[known]], memory.facts[place[known]]
         unknown = np.flatnonzero(~known)
         for number, (_, item) in zip(unknown.tolist(), documents.items(places[unknown]), strict=True):
             own[number] = item.length, item.size, item.labels
@@ -82,10 +86,12 @@ class Classes:
 
         Of the classes with one sketch, the first `most` are compared with all others, so that the time is linear.
         """
-        found: list[tuple[int, int, int]] = []
+        found, parts = list[tuple[int, int, int]](), list[Numbers]()
         for own in self.of_sketch.values():
             found += [(a, b, 0) for a, b in combinations(own[:most], 2)]
-            found += [(a, b, 0) for a, b in product(own[:most], own[most:])]
+            if len(own) > most:
+                one, other = np.repeat(own[:most], len(own) - most), np.tile(own[most:], most)
+                parts.append(np.stack([one, other, np.zeros_like(one)]))
         only = np.full(1 + max(self.of_sketch, default=0), -1)  # the class of each sketch that has one
         for sketch, own in self.of_sketch.items():
             only[sketch] = own[0] if len(own) == 1 else -1
@@ -95,9 +101,9 @@ class Classes:
         for one, other, distance in rest:
             both = product(self.of_sketch[one][:most], self.of_sketch[other][:most])
             found += [(a, b, distance) for a, b in both]
-        more = np.array(found, np.int64).reshape(-1, 3).T
-        columns = (first[simple], second[simple], pairs.distances[simple].astype(np.int64))
-        one, other, distances = (np.concatenate(own) for own in zip(more, columns, strict=True))
+        parts.append(np.array(found, np.int64).reshape(-1, 3).T)
+        parts.append(np.stack([first[simple], second[simple], pairs.distances[simple].astype(np.int64)]))
+        one, other, distances = np.concatenate(parts, axis=1)
         return one, other, distances
 
 

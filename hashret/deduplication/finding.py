@@ -84,7 +84,7 @@ def find(
     found = candidates(documents.sketches, radii, border, settings.threads, cache)
     if found.radius and (views := documents.views()) is not None:
         found = with_views(found, views, border, settings.threads)
-    known = Memory() if cache is None else Memory.read(cache.with_suffix(VERIFIED))
+    known = None if cache is None else Memory.read(cache.with_suffix(VERIFIED))
     contents = Contents(sameness) if settings.verify else None
     classes = Classes.read(documents, found, contents, known)
     pairs = classes.pairs(found.pairs, LEADERS)
@@ -92,7 +92,7 @@ def find(
         similar, apart = by_sketches(pairs, least), 0
     else:
         similar, apart, known = verified(classes, pairs, contents, documents, least, known)
-        if cache is not None and border is None and len(documents) >= CACHED:
+        if known is not None and cache is not None and border is None and len(documents) >= CACHED:
             known.write(cache.with_suffix(VERIFIED))
     facts = {
         "type": documents.kind,

@@ -1,7 +1,7 @@
 """What was verified before, in a file, so that only new documents are read and only new pairs are compared.
 
 A document is known by its segment and row, which never change their content. A pair is known by the digests of its
-contents. So nothing in the file can be out of date.
+contents. So nothing in the file can be out of date, unless the rules of similarity change, which have a number.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ Numbers = npt.NDArray[np.int64]
 Digests = npt.NDArray[np.uint64]  # [n, 2]
 Similarities = npt.NDArray[np.float64]
 
+RULES = 1  # by which similarities are computed; raise it when they change
+BLOCK = 1 << 18  # pairs at a time, so that they take little memory
 UNKNOWN = -1  # of `apart`, and of a document without a segment
 
 
@@ -40,8 +42,10 @@ class Memory:
         made = cls()
         try:
             with np.load(path, allow_pickle=False) as file:
+                if int(file["rules"]) != RULES:
+                    return made
                 found = {name: file[name] for name in vars(made)}
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, TypeError, KeyError, EOFError):
             return made
         documents, pairs = len(found["keys"]), len(found["pairs"])
         lengths = dict.fromkeys(("keys", "digests", "facts"), documents)
@@ -57,7 +61,7 @@ class Memory:
         part = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             with part.open("wb") as file:
-                np.savez(file, **vars(self))
+                np.savez(file, rules=np.int64(RULES), **vars(self))
             part.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -85,11 +89,16 @@ class Memory:
         return replace(self, pairs=pairs[order], similarities=similarities[order], apart=apart[order])
 
 
-def pair_digests(first: Digests, second: Digests) -> Digests:
-    """Return a digest of each pair of digests [m, 2], which does not depend on their order."""
-    swap = (first[:, 0] > second[:, 0]) | ((first[:, 0] == second[:, 0]) & (first[:, 1] > second[:, 1]))
-    low, high = np.where(swap[:, None], second, first), np.where(swap[:, None], first, second)
-    return np.stack([mixed(low[:, side] + mixed(high[:, 1 - side])) for side in (0, 1)], axis=1)
+def pair_digests(digests: Digests, first: Numbers, second: Numbers) -> Digests:
+    """Return a digest of each pair of digests, by their places [m]; it does not depend on their order."""
+    made = np.empty((len(first), 2), np.uint64)
+    for start in range(0, len(first), BLOCK):
+        a, b = (digests[places[start : start + BLOCK]] for places in (first, second))
+        swap = (a[:, 0] > b[:, 0]) | ((a[:, 0] == b[:, 0]) & (a[:, 1] > b[:, 1]))
+        low, high = np.where(swap[:, None], b, a), np.where(swap[:, None], a, b)
+        for side in (0, 1):
+            made[start : start + BLOCK, side] = mixed(low[:, side] + mixed(high[:, 1 - side]))
+    return made
 
 
 def _places(known: npt.NDArray[np.generic], wanted: npt.NDArray[np.generic]) -> Numbers:

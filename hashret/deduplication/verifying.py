@@ -22,21 +22,26 @@ def by_sketches(pairs: Pairs, least: float) -> list[Similar]:
 
 
 def verified(
-    classes: Classes, pairs: Pairs, contents: Contents, documents: Collection, least: float, known: Memory
-) -> tuple[list[Similar], int, Memory]:
-    """Return the similar pairs of classes, the number of those that are apart in spite of it, and what is known now."""
+    classes: Classes, pairs: Pairs, contents: Contents, documents: Collection, least: float, known: Memory | None
+) -> tuple[list[Similar], int, Memory | None]:
+    """Return the similar pairs of classes, the number of those that are apart in spite of it, and what is known now.
+
+    If `known` is None, nothing is remembered.
+    """
     if least >= 1:  # equal contents are one class
-        return [], 0, classes.documents
-    digests = pair_digests(classes.digests[pairs[0]], classes.digests[pairs[1]])
-    place = known.find_pairs(digests)
-    there = place != UNKNOWN
-    similarities, apart = np.full(len(place), np.nan), np.full(len(place), UNKNOWN, np.int8)
-    similarities[there], apart[there] = known.similarities[place[there]], known.apart[place[there]]
+        return [], 0, None if known is None else classes.documents
+    similarities, apart = np.full(len(pairs[0]), np.nan), np.full(len(pairs[0]), UNKNOWN, np.int8)
+    if known is not None:
+        digests = pair_digests(classes.digests, pairs[0], pairs[1])
+        place = known.find_pairs(digests)
+        there = place != UNKNOWN
+        similarities[there], apart[there] = known.similarities[place[there]], known.apart[place[there]]
     todo = np.flatnonzero(~(similarities < least) & (apart == UNKNOWN))  # NaN is not less than anything
     _verify(todo, classes, pairs, contents, documents, least, (similarities, apart))
     near = similarities >= least
     similar = _similar(pairs, similarities, near & (apart == 0))
-    return similar, int((near & (apart == 1)).sum()), classes.documents.with_pairs(digests, similarities, apart)
+    now = None if known is None else classes.documents.with_pairs(digests, similarities, apart)
+    return similar, int((near & (apart == 1)).sum()), now
 
 
 def _verify(
