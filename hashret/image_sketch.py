@@ -125,7 +125,8 @@ def _order() -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
 
 def _transform(values: Floats, spans: int) -> Floats:
     """The discrete cosine transforms of windows, [spans down, spans across, SIDE, SIDE]."""
-    products = _waves(values.shape[0], spans) @ values @ _waves(values.shape[1], spans).T
+    down = _waves(values.shape[0], spans).reshape(spans, SIDE, -1)  # small products are not shared among threads
+    products = down @ values @ _waves(values.shape[1], spans).T
     return np.asarray(products, np.float32).reshape(spans, SIDE, spans, SIDE).swapaxes(1, 2)
 
 

@@ -68,8 +68,8 @@ class Prepared:
         """All windows at coarse cells, and what is inside a frame, as unit vectors [windows, cells]."""
         height, width = self.values.shape
         spans = len(_spans())
-        means = np.asarray(_coarse(height) @ self.values @ _coarse(width).T, np.float32)
-        cells = means.reshape(spans, COARSE, spans, COARSE)
+        down = _coarse(height).reshape(spans, COARSE, height)  # small products are not shared among threads, which wait
+        cells = (down @ self.values @ _coarse(width).T).reshape(spans, COARSE, spans, COARSE)
         return np.concatenate([_unit(cells.swapaxes(1, 2).reshape(spans * spans, -1)), self.wholes[1:]])
 
     def target(self, part: Window, cells: int) -> tuple[Floats, Floats]:
