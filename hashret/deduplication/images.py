@@ -69,7 +69,8 @@ class Prepared:
         height, width = self.values.shape
         spans = len(_spans())
         down = _coarse(height).reshape(spans, COARSE, height)  # small products are not shared among threads, which wait
-        cells = (down @ self.values @ _coarse(width).T).reshape(spans, COARSE, spans, COARSE)
+        means = np.asarray(down @ self.values @ _coarse(width).T, np.float32)
+        cells = means.reshape(spans, COARSE, spans, COARSE)
         return np.concatenate([_unit(cells.swapaxes(1, 2).reshape(spans * spans, -1)), self.wholes[1:]])
 
     def target(self, part: Window, cells: int) -> tuple[Floats, Floats]:
