@@ -168,12 +168,18 @@ def test_a_radius_beyond_use_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         duplicates(texts, radius=90)
 
 
-def test_the_radius_depends_on_the_number_of_pairs(monkeypatch: pytest.MonkeyPatch, many: list[Document]) -> None:
+def test_the_radius_depends_on_the_number_of_pairs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, many: list[Document]
+) -> None:
+    caplog.set_level("INFO")
     sketches = Read(many).sketches
     wide, less, least = (len(pairs_within(sketches, radius).first) for radius in (48, 44, 40))
     for affordable, radius in ((wide, 48), (wide - 1, 44), (less - 1, 40), (least, 40), (0, 30)):
         monkeypatch.setattr(candidates, "AFFORDABLE", affordable)
+        caplog.clear()
         assert duplicates(many, threshold="similar").facts["radius"] == radius
+        told = f"compared pairs within {radius} of 128 bits; a radius of 48 would find more, among about {wide:,} pairs"
+        assert caplog.messages == ([] if radius == 48 else [told])
     assert duplicates(many, radius=41).facts["radius"] == 41
     assert duplicates(many).facts["radius"] == 30
     monkeypatch.undo()

@@ -6,6 +6,7 @@ The pairs depend on nothing but the sketches, so they can be kept in a file. The
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ AFFORDABLE = 1_000_000  # pairs that are verified for a wider radius: seconds
 CACHED = 50_000  # different sketches, or documents, from which what was compared is kept
 
 Numbers = npt.NDArray[np.int64]
+
+log = logging.getLogger("hashret")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,11 @@ def _affordable(keys: Codes, radii: Sequence[int]) -> int:
         raise UsageError(
             f"about {share:.2%} of all pairs, {expected[radius]:,.0f}, are within {radius} of {BITS} bits; at most "
             f"{MOST:,} can be compared; choose a smaller radius or a higher threshold"
+        )
+    if radius < radii[0]:
+        log.info(
+            f"compared pairs within {radius} of {BITS} bits; a radius of {radii[0]} would find more, among about "
+            f"{expected[radii[0]]:,.0f} pairs"
         )
     return radius
 
