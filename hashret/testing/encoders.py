@@ -29,9 +29,13 @@ FAST: dict[str, Any] = {"epochs": 3, "min_steps": 120, "batch_size": 64, "learni
 """Options of a schedule that trains for about a second."""
 
 
-@cache
 def fitted(kind: type[Encoder], name: str, bits: int = 16, seed: int = 0, steps: int = FAST["min_steps"]) -> Encoder:
-    """Return an encoder of this class, fitted on the corpus with this name."""
+    """Return an encoder of this class, fitted on the corpus with this name. It is fitted once."""
+    return _fitted(kind, name, bits, seed, steps)
+
+
+@cache  # whose keys are the arguments as they are passed, so that all calls pass them in one way
+def _fitted(kind: type[Encoder], name: str, bits: int, seed: int, steps: int) -> Encoder:
     return kind().fit(corpus(name)[0], bits, Schedule(**FAST | {"min_steps": steps, "seed": seed}))
 
 
@@ -97,7 +101,7 @@ class EncoderSuite(OptionsSuite):
     """`share` for single corpora of `KINDS`."""
 
     steps: ClassVar[int] = FAST["min_steps"]
-    """Training steps before the precision is tested."""
+    """Training steps before the codes are tested."""
 
     seeded: ClassVar[bool] = True
     """Whether codes depend on the seed."""
@@ -124,7 +128,7 @@ class EncoderSuite(OptionsSuite):
     # Codes
 
     def test_codes_have_the_requested_bits(self, kind: str) -> None:
-        made = fitted(self.encoder, kind).program()
+        made = fitted(self.encoder, kind, steps=self.steps).program()
         codes = made.encode(corpus(kind)[0].input)
         assert made.bits == 16
         assert codes.dtype == np.uint8
@@ -139,7 +143,7 @@ class EncoderSuite(OptionsSuite):
         assert reached > chance + share * (1 - chance), reached
 
     def test_the_program_computes_what_the_net_computes(self, kind: str) -> None:
-        net, features = fitted(self.encoder, kind), corpus(kind)[0]
+        net, features = fitted(self.encoder, kind, steps=self.steps), corpus(kind)[0]
         if not isinstance(net, Autoencoder):
             pytest.skip("no net")
         made = net.program()
@@ -152,13 +156,13 @@ class EncoderSuite(OptionsSuite):
         assert (margin[differ] < 1e-5).all()
 
     def test_a_code_does_not_depend_on_the_batch(self, kind: str) -> None:
-        made, features = fitted(self.encoder, kind).program(), part(corpus(kind)[0], np.arange(60))
+        made, features = fitted(self.encoder, kind, steps=self.steps).program(), part(corpus(kind)[0], np.arange(60))
         at_once = made.logits(features.input)
         alone = np.concatenate([made.logits(part(features, np.array([i])).input) for i in range(len(features))])
         assert np.abs(at_once - alone).max() <= 1e-5 * np.ptp(at_once)
 
     def test_equal_documents_get_equal_codes(self, kind: str) -> None:
-        made, features = fitted(self.encoder, kind).program(), corpus(kind)[0]
+        made, features = fitted(self.encoder, kind, steps=self.steps).program(), corpus(kind)[0]
         twice = part(features, np.concatenate([np.arange(50), np.arange(50)]))
         codes = made.encode(twice.input)
         assert (codes[:50] == codes[50:]).all()
@@ -183,7 +187,7 @@ class EncoderSuite(OptionsSuite):
     # Capabilities
 
     def test_a_capability_gives_a_row_a_document(self, ability: str, kind: str) -> None:
-        encoder, features = fitted(self.encoder, kind), part(corpus(kind)[0], np.arange(50))
+        encoder, features = fitted(self.encoder, kind, steps=self.steps), part(corpus(kind)[0], np.arange(50))
         given = compute(encoder, ability, features.input)
         assert given.dtype == np.float32
         assert np.isfinite(given).all()
@@ -198,7 +202,7 @@ class EncoderSuite(OptionsSuite):
             assert given.shape == (50, *shapes.get(ability, ()))
 
     def test_a_capability_survives_saving(self, ability: str, kind: str) -> None:
-        encoder, features = fitted(self.encoder, kind), part(corpus(kind)[0], np.arange(50))
+        encoder, features = fitted(self.encoder, kind, steps=self.steps), part(corpus(kind)[0], np.arange(50))
         like = part(features, np.arange(0))
         again = self.encoder.from_params(encoder.params()).restore(like, 16, encoder.state())
         np.testing.assert_array_equal(
@@ -208,7 +212,7 @@ class EncoderSuite(OptionsSuite):
     def test_a_capability_does_not_depend_on_the_batch(self, ability: str, kind: str) -> None:
         if ability == "sample":
             pytest.skip("no documents")
-        encoder, features = fitted(self.encoder, kind), part(corpus(kind)[0], np.arange(12))
+        encoder, features = fitted(self.encoder, kind, steps=self.steps), part(corpus(kind)[0], np.arange(12))
         alone = [compute(encoder, ability, part(features, np.array([row])).input) for row in range(12)]
         together = compute(encoder, ability, features.input)
         np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-3, atol=1e-2 * np.abs(together).std())
