@@ -30,7 +30,7 @@ def index(
     request: pytest.FixtureRequest, vectors: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[hashret.Index]:
     path = tmp_path_factory.mktemp("rescoring") / request.param
-    with hashret.Index.create(path, vectors, bits=16, vectors=4, rescore=request.param) as made:
+    with hashret.Index.create(path, vectors, bits=16, encoder="lsh", vectors=4, rescore=request.param) as made:
         yield made
 
 
@@ -90,7 +90,9 @@ def test_more_documents_are_found_than_without(index: hashret.Index, vectors: np
 
 def test_originals_follow_their_documents(vectors: np.ndarray, tmp_path: Path) -> None:
     records = [{"id": f"v{row}", "vector": own} for row, own in enumerate(vectors)]
-    with hashret.Index.create(tmp_path / "index", records[:300], bits=16, vectors=4, rescore="float") as index:
+    with hashret.Index.create(
+        tmp_path / "index", records[:300], bits=16, encoder="lsh", vectors=4, rescore="float"
+    ) as index:
         index.add(records[300:])
         index.delete([f"v{row}" for row in range(0, N, 3)])
         kept = np.array([row for row in range(N) if row % 3])
@@ -116,7 +118,7 @@ def test_texts_keep_them_when_they_are_fitted_again(tmp_path: Path) -> None:
         for price in ("dear", "cheap", "sold", "lost")
         for season in ("spring", "summer", "autumn", "winter")
     ]
-    with hashret.Index.create(tmp_path / "index", texts, bits=16, rescore="int8") as index:
+    with hashret.Index.create(tmp_path / "index", texts, bits=16, encoder="lsh", rescore="int8") as index:
         before = ids(index.search("wheat in winter", k=96))
         index.refit()
         assert index.info()["rescore"] == "int8"
@@ -141,13 +143,15 @@ def test_wrong_arguments_are_refused(
     creating: dict[str, Any], searching: dict[str, Any], message: str, vectors: np.ndarray, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):  # noqa: SIM117
-        with hashret.Index.create(tmp_path / "index", vectors, bits=16, **({"vectors": 4} | creating)) as index:
+        with hashret.Index.create(
+            tmp_path / "index", vectors, bits=16, encoder="lsh", **({"vectors": 4} | creating)
+        ) as index:
             index.search(vectors[0], k=1, **searching)
 
 
 def test_a_damaged_original_costs_its_document(vectors: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "index"
-    with hashret.Index.create(path, vectors, bits=16, vectors=4, rescore="float") as index:
+    with hashret.Index.create(path, vectors, bits=16, encoder="lsh", vectors=4, rescore="float") as index:
         [segment] = index.store.segments
         start, items = segment.places["originals/float32"]
     data = bytearray(segment.path.read_bytes())
