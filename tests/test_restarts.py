@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from hashret.encoders.dagmm import DAGMM
 from hashret.encoders.density import Density
 from hashret.encoders.nn.restarts import apart, rounds, seeds
 from hashret.errors import StoreError
@@ -71,6 +74,26 @@ def test_a_start_without_a_number_loses(judged: type[Judged]) -> None:
     encoder = judged(n_init=2).fit(ROWS, 4, PLAN)
     assert judged.runs[-1][0] == second
     assert [start["objective"] for start in encoder.starts()] == [None, 5.0]
+
+
+def test_starts_of_dagmm_are_compared_by_how_well_their_energies_agree() -> None:
+    from scipy.stats import spearmanr
+
+    encoders = [DAGMM(components=2).trial(ROWS, 4, replace(PLAN, seed=seed)) for seed in range(4)]
+    energies = [encoder.outlier_scores(ROWS.input) for encoder in encoders]
+    upper = [np.maximum(own, np.median(own)) for own in energies]
+    expected = [-np.mean([spearmanr(own, other).statistic for other in upper if other is not own]) for own in upper]
+    assert encoders[0].objectives(encoders, ROWS) == pytest.approx(expected, abs=1e-5)
+    two = encoders[:2]
+    assert encoders[0].objectives(two, ROWS) == [encoder.objective(ROWS) for encoder in two]
+
+
+def test_a_start_of_dagmm_without_numbers_agrees_with_none() -> None:
+    encoders = [DAGMM(components=2).trial(ROWS, 4, replace(PLAN, seed=seed)) for seed in range(4)]
+    encoders[1].shares = torch.full_like(encoders[1].shares, torch.nan)
+    objectives = encoders[0].objectives(encoders, ROWS)
+    assert objectives[1] == 0
+    assert max(objectives[0], *objectives[2:]) < 0
 
 
 @pytest.mark.parametrize("count", range(2, 70))

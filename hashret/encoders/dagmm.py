@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, pi
+from typing import Self
 
 import numpy as np
 import torch
@@ -109,6 +111,18 @@ class DAGMM(Restarted):
         """The mean energy."""
         return float(self.outlier_scores(features.input).mean(dtype=np.float64))
 
+    def objectives(self, encoders: Sequence[Self], features: Features) -> list[float]:
+        """Minus the mean rank correlation with the energies of the other starts; of two starts, the mean energy.
+
+        Energies of different starts are not comparable, because they are densities of different codes; their order is.
+        Energies below the median count as equal, because outliers are found by the order of the others.
+        """
+        if len(encoders) < 3:  # two starts agree equally well with each other
+            return super().objectives(encoders, features)
+        found = np.nan_to_num([encoder.outlier_scores(features.input) for encoder in encoders], nan=np.inf)
+        correlations = rank_correlations(np.maximum(found, np.median(found, axis=1, keepdims=True)))
+        return [float((own[place] - own.sum()) / (len(own) - 1)) for place, own in enumerate(correlations)]
+
     def outlier_scores(self, x: Floats | CSRMatrix) -> Floats:
         """Features [n, dim] -> float32 [n]: the energy."""
         mixture = self.shares, self.means, self.factors
@@ -123,3 +137,14 @@ def energies(u: Tensor, mixture: Mixture) -> Tensor:  # [n, dim] -> [n]
     volumes = 2 * factors.diagonal(dim1=1, dim2=2).log().sum(1) + u.shape[1] * log(2 * pi)  # [k]
     densities = shares.log()[:, None] - (distances + volumes[:, None]) / 2
     return densities.logsumexp(0).neg()
+
+
+def rank_correlations(values: Floats) -> Floats:
+    """Return the rank correlation (Spearman) of each two rows: [m, n] -> [m, m]; 0 for constant rows."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(ranks, axis=1, keepdims=True)
+    ranks /= np.where(lengths > 0, lengths, 1)
+    return np.asarray(ranks @ ranks.T, np.float32)

@@ -4,7 +4,7 @@
     start 2  ...
 
 Which clusters or densities such an encoder finds depends on its initial weights. A start is a seed. Starts are compared
-by an objective of the encoder on documents that they did not learn from. In each round, the best quarter of the starts
+by objectives of the encoder on documents that they did not learn from. In each round, the best quarter of the starts
 goes on with four times the steps (successive halving, Jamieson & Talwalkar 2016, with a factor of four). Four starts
 need one round, and about twice the time of one start. The seed that is left is then used for an ordinary fit.
 """
@@ -50,6 +50,10 @@ class Restarted(Autoencoder):
         losses = self.over(features.input, lambda x: self.loss(x, torch.arange(len(x))).expand(len(x)))
         return float(losses.mean(dtype=np.float64))
 
+    def objectives(self, encoders: Sequence[Self], features: Features) -> list[float]:
+        """Return the objective of each of several starts, lowest for the best; by default, each start by itself."""
+        return [encoder.objective(features) for encoder in encoders]
+
     def starts(self) -> Sequence[Mapping[str, Any]]:
         """Return the seed of each start, the share of the steps that it took at most, and its objective after that."""
         return tuple(self.tried)
@@ -72,11 +76,13 @@ class Restarted(Autoencoder):
         left = self.tried
         for number, (count, share) in enumerate(rounds(self.n_init), 1):
             left = sorted(left, key=lambda one: objectives.get(one["seed"], inf))[:count]
+            encoders = []
             for place, one in enumerate(left, 1):
                 plan = replace(schedule.scaled(share), seed=one["seed"])
                 with prefixed(f"round {number}, start {place} of {count}: "):
-                    encoder = self.trial(learned, bits, plan)
-                value = agreed(encoder.objective(judged))
+                    encoders.append(self.trial(learned, bits, plan))
+            for one, own in zip(left, self.objectives(encoders, judged), strict=True):
+                value = agreed(own)
                 objectives[one["seed"]] = value if isfinite(value) else inf
                 one |= {"share": share, "objective": value if isfinite(value) else None}
         best: int = min(left, key=lambda one: objectives[one["seed"]])["seed"]
