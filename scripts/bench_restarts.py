@@ -2,7 +2,8 @@
 
     HASHRET_DATA=/path/to/data python scripts/bench_restarts.py [NAME...]
 
-Each fit is appended to docs/figures/restarts.jsonl. Recorded fits are skipped. Writes docs/encoders.md.
+The fits of an encoder with the same share of the steps are compared with each other, then appended to
+docs/figures/restarts.jsonl. Recorded fits are skipped. Writes docs/encoders.md.
 """
 
 from __future__ import annotations
@@ -32,21 +33,25 @@ def main() -> None:
     if strange := [name for name in chosen.names if name not in CASES]:
         parser.error(f"no measurement of {strange[0]!r}; available: {', '.join(CASES)}")
     data = data_folder("mnist/, anomaly/, coil20/")
-    done = {(run["encoder"], run["seed"], run["share"]) for run in read_runs(RUNS)}
+    done = {(run["encoder"], run["share"]) for run in read_runs(RUNS)}
     for name in chosen.names or CASES:
         case = importlib.import_module(f"reproductions.{name.replace('-', '_')}").Starts(data)
-        learned, judged = apart(case.features, 0)
-        for seed in seeds(0, STARTS):
-            for share in SHARES:
-                if (name, seed, share) in done:
-                    continue
-                schedule = case.schedule if share == 1 else case.schedule.scaled(share)
-                net = case.encoder.trial(learned, case.bits, replace(schedule, seed=seed))
-                row = {"encoder": name, "seed": seed, "share": share, "measure": case.measure(net)}
-                row |= {"objective": net.objective(judged), "others": case.others(net, judged)}
-                add_run(RUNS, row | machine("torch", "scikit-learn"))
+        for share in SHARES:
+            if (name, share) not in done:
+                measure(name, case, share)
     encoders: Any = importlib.import_module("reproduce_encoders")
     encoders.TABLE.write_text(encoders.table(read_runs(encoders.RUNS)), "utf-8")
+
+
+def measure(name: str, case: Any, share: float) -> None:
+    """Fit each start with a share of the steps, compare the starts, and record them."""
+    learned, judged = apart(case.features, 0)
+    schedule = case.schedule if share == 1 else case.schedule.scaled(share)
+    nets = {seed: case.encoder.trial(learned, case.bits, replace(schedule, seed=seed)) for seed in seeds(0, STARTS)}
+    objectives = case.encoder.objectives(list(nets.values()), judged)
+    for (seed, net), objective in zip(nets.items(), objectives, strict=True):
+        row = {"encoder": name, "seed": seed, "share": share, "measure": case.measure(net), "objective": objective}
+        add_run(RUNS, row | {"others": case.others(net, judged)} | machine("torch", "scikit-learn"))
 
 
 def summary(case: Any, runs: list[Run]) -> list[str]:
