@@ -164,8 +164,8 @@ class Starts:
     """KDD: F1 of fits from several seeds on one half."""
 
     MEASURE = "F1 on KDD"
-    OBJECTIVE = "rank correlation with the energies of the other starts above the median, on held-out rows"
-    SAID = "The objective leaves out the worst start, at .769, and ranks the others little better than by chance."
+    OBJECTIVE = "agreement of held-out energies with those of other starts"
+    SAID = "The mean energy leaves out the worst start, at .769, but ranks the others little better than by chance."
 
     def __init__(self, data: Path) -> None:
         own, self.asked, self.wanted = halves("KDD", data, 0)
