@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from hashret.training import Schedule
 __all__ = ["FAST", "TOPICS", "corpus", "digits", "make_images", "make_texts", "make_vectors", "sparse"]
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and what they start, ignore it
 
 
 @pytest.hookimpl(tryfirst=True)
