@@ -272,7 +272,7 @@ class TestAgreement:
         for i in range(7):
             others = [j for j in range(7) if j != i]
             cosines = [float(torch.cosine_similarity(x[i], x[j], dim=0)) for j in others]
-            wanted = torch.tensor([cosine / 0.05 for cosine in cosines]).softmax(0)
+            wanted = torch.tensor([cosine / 0.025 for cosine in cosines]).softmax(0)
             found = torch.tensor([float(bits[i] @ bits[j]) / (0.15 * 5) for j in others]).log_softmax(0)
             total -= float(wanted @ found) / 7
         means = np.tanh(logits.numpy() / 2)
