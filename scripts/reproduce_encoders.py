@@ -145,8 +145,11 @@ def table(found: list[dict[str, Any]]) -> str:
         if kind.options():
             lines += ["| option | default | |", "| --- | --- | --- |"]
             lines += [f"| `{key}` | {_shown(value)} | {kind.help_of(key)} |" for key, value in kind.options().items()]
-        for given in measured(known[name], found, name) if name in known else []:
-            lines += ["", *_told(known[name], given)]
+        budgets = measured(known[name], found, name) if name in known else []
+        for given in budgets:
+            lines += ["", *_told(given)]
+        if budgets and hasattr(known[name], "TRIED"):  # set if a claim was not reached
+            lines += ["", known[name].TRIED]
         if own := [run for run in read_runs(bench_restarts.RUNS) if run["encoder"] == name]:
             lines += ["", *bench_restarts.summary(known[name].Starts, own)]
         if name in IMAGES:
@@ -188,12 +191,11 @@ def as_json(found: list[dict[str, Any]]) -> str:
     return json.dumps(given, indent=1, ensure_ascii=False) + "\n"
 
 
-def _told(bar: ModuleType, given: dict[str, Any]) -> list[str]:
+def _told(given: dict[str, Any]) -> list[str]:
     """Return the figures and verdicts of one claim."""
     rows = [f"| {figure} | {value} |" for figure, value in given["figures"].items()]
     verdicts = [f"- {'reached' if is_so else '**not reached**'}: {what}" for what, is_so in given["reached"].items()]
-    tried = ["", bar.TRIED] if hasattr(bar, "TRIED") else []  # set if a claim was not reached
-    return [given["measured"], "", "| figure | |", "| --- | --- |", *rows, "", *verdicts, *tried]
+    return [given["measured"], "", "| figure | |", "| --- | --- |", *rows, "", *verdicts]
 
 
 if __name__ == "__main__":
