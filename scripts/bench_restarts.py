@@ -16,7 +16,9 @@ from statistics import mean
 from typing import Any
 
 from figures import Run, add_run, data_folder, machine, read_runs
+from hashret.encoders.base import Assigns
 from hashret.encoders.nn.restarts import LAST, apart, seeds
+from hashret.features import Features
 
 DOCS = Path(__file__).parent.parent / "docs"
 RUNS = DOCS / "figures" / "restarts.jsonl"
@@ -48,10 +50,23 @@ def measure(name: str, case: Any, share: float) -> None:
     learned, judged = apart(case.features, 0)
     schedule = case.schedule if share == 1 else case.schedule.scaled(share)
     nets = {seed: case.encoder.trial(learned, case.bits, replace(schedule, seed=seed)) for seed in seeds(0, STARTS)}
-    objectives = case.encoder.objectives(list(nets.values()), judged)
-    for (seed, net), objective in zip(nets.items(), objectives, strict=True):
+    starts = list(nets.values())
+    objectives, further = case.encoder.objectives(starts, judged), disagreements(starts, judged)
+    for (seed, net), objective, other in zip(nets.items(), objectives, further, strict=True):
         row = {"encoder": name, "seed": seed, "share": share, "measure": case.measure(net), "objective": objective}
-        add_run(RUNS, row | {"others": case.others(net, judged)} | machine("torch", "scikit-learn"))
+        add_run(RUNS, row | {"others": case.others(net, judged) | other} | machine("torch", "scikit-learn"))
+
+
+def disagreements(starts: list[Any], judged: Features) -> list[dict[str, float]]:
+    """Return, for starts that find clusters, minus the mean adjusted Rand index with the clusters of the others."""
+    from sklearn.metrics import adjusted_rand_score
+
+    if not isinstance(starts[0], Assigns):
+        return [{}] * len(starts)
+    found = [start.assign(judged.input).argmax(axis=1) for start in starts]
+    scores = [[adjusted_rand_score(one, other) for other in found] for one in found]
+    means = [(sum(own) - own[place]) / (len(own) - 1) for place, own in enumerate(scores)]
+    return [{"minus the agreement of clusters": -value} for value in means]
 
 
 def summary(case: Any, runs: list[Run]) -> list[str]:
