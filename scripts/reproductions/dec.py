@@ -17,13 +17,15 @@ BAR = "MNIST, all 70,000 digits, 10 clusters in 10 dimensions; accuracy with the
 TRIED = (
     "With the small budget, two seeds reach the published accuracy, with .844 and .856. The third has .744 after the "
     "autoencoder and ends at .775: the clustering phase adds about .04 to the first phases, but cannot separate "
-    "digits that they merged. Learning rate and scaling were chosen by the accuracy of seed 2 alone. At a rate of "
-    "1e-3, its autoencoder has .757 if the mean is subtracted from the images and .767 if not, as published; at 3e-3,"
-    " .724 and .798. With the first of these, three seeds ended at .805. A clustering phase of four times the length "
-    "then raised .791 to .803. With SGD and momentum, the autoencoder had .654. The published budget is four and a "
-    "half times as long, with the default learning rate of 1e-3. It is worse: its autoencoders have .767 and .770, "
-    "and clustering adds .05."
+    "digits that they merged. Its learning rate of 3e-3 was first chosen by the accuracy of seed 2. The reconstruction "
+    "error of held-out digits, which needs no labels, chooses the same rate: on 11,000 digits, four seeds, the squared "
+    "error of an image is 13.2 at 3e-3 and 14.3 at 1e-3, or 12.7 and 13.5 if the mean is subtracted. It is not "
+    "subtracted, as published. At 1e-3, the small budget has .766 and .789 with seed 0. A clustering phase of four times the length "
+    "raised .791 to .803. With SGD and momentum, the autoencoder had .654. The published budget is four and a half "
+    "times as long, with the default learning rate of 1e-3. It is no better: its autoencoders have .767 to .770, and "
+    "clustering adds .05."
 )
+STARTS = 4
 CALM = 1e-3  # the learning rate of the clustering phase is a tenth of this
 
 SCHEDULES = {  # a layer takes a quarter of the epochs
@@ -38,25 +40,39 @@ SCHEDULES = {  # a layer takes a quarter of the epochs
 
 def run(seed: int, data: Path, budget: str) -> dict[str, float]:
     """Measure the accuracy of k-means on the autoencoder's codes, and after the clustering phase."""
-    parts = [mnist(data, part) for part in ("train", "t10k")]
-    images, digits = (np.concatenate(both) for both in zip(*parts, strict=True))
-    features = Features(images, SIDE, "real")  # as published: scaled but not centred, with squared error
+    features, digits = everything(data)
     schedule, net = replace(SCHEDULES[budget], seed=seed), DEC(clusters=10, centre=False)
     with seeded(seed):
         net.pretrain(features, 10, schedule)
-        before = net.assign(images).argmax(axis=1)
+        before = net.assign(features.input).argmax(axis=1)
         net.gather(features, replace(schedule, learning_rate=CALM))
-    after = net.assign(images).argmax(axis=1)
+    after = net.assign(features.input).argmax(axis=1)
     return {"autoencoder + k-means": accuracy(before, digits), "accuracy": accuracy(after, digits)}
+
+
+def restarts(seed: int, data: Path, budget: str) -> dict[str, float]:
+    """Measure the same from the best of several starts."""
+    net = DEC(clusters=10, centre=False, n_init=STARTS)
+    best = net.best_seed(everything(data)[0], 10, replace(SCHEDULES[budget], seed=seed))
+    return {f"{figure}, best of {STARTS} starts": value for figure, value in run(best, data, budget).items()}
+
+
+def everything(data: Path) -> tuple[Features, np.ndarray]:
+    """Return all images, as published scaled but not centred, with squared error, and their digits."""
+    parts = [mnist(data, part) for part in ("train", "t10k")]
+    images, digits = (np.concatenate(both) for both in zip(*parts, strict=True))
+    return Features(images, SIDE, "real"), digits
 
 
 def reached(figures: dict[str, list[float]]) -> dict[str, bool]:
     """Check for the published accuracy, and that each seed exceeds the autoencoder alone."""
     gains = np.subtract(figures["accuracy"], figures["autoencoder + k-means"])
-    return {
-        "accuracy, the mean, at least .843": float(np.mean(figures["accuracy"])) >= 0.843,
-        "each at least .01 above the autoencoder and k-means": bool((gains >= 0.01).all()),
+    claims = {
+        f"{name}, the mean, at least .843": float(np.mean(values)) >= 0.843
+        for name, values in figures.items()
+        if name.startswith("accuracy")
     }
+    return claims | {"each at least .01 above the autoencoder and k-means": bool((gains >= 0.01).all())}
 
 
 class Starts:
@@ -65,8 +81,9 @@ class Starts:
     MEASURE = "accuracy on 11,000 digits, a batch size of 256 and 20 epochs"
     OBJECTIVE = "reconstruction error and divergence of held-out digits"
     SAID = (
-        "The objective of short fits ranks the starts well here, that of long fits ranks them the other way round, so "
-        "eight seeds do not show that it chooses well. All 70,000 digits were not measured."
+        "The objective after a quarter of the steps, which `n_init` uses, ranks the starts; after all steps, it ranks "
+        "them the other way round. With a learning rate of 1e-3, its correlations are .55 and -.33, and those of the "
+        "agreement of clusters with those of the other starts (adjusted Rand index) .10 and -.21."
     )
 
     def __init__(self, data: Path) -> None:

@@ -47,7 +47,10 @@ class Starts:
 
     MEASURE = "purity on the test digits after learning from 11,000 digits"
     OBJECTIVE = "loss, which is an evidence bound, on held-out digits"
-    SAID = "The seeds hardly differ here, and no objective ranks them."
+    SAID = (
+        "The seeds hardly differ here. The objective used does not rank them; how well the clusters of a start agree "
+        "with those of the others (adjusted Rand index) ranks them after a quarter of the steps, but not after all."
+    )
 
     def __init__(self, data: Path) -> None:
         self.features, self.bits = as_features(mnist(data, "train", 11000)[0], SIDE), 10
