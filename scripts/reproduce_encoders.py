@@ -150,7 +150,8 @@ def table(found: list[dict[str, Any]]) -> str:
             lines += ["", *_told(given)]
         if budgets and hasattr(known[name], "TRIED"):  # set if a claim was not reached
             lines += ["", known[name].TRIED]
-        if own := [run for run in read_runs(bench_restarts.RUNS) if run["encoder"] == name]:
+        own = [run for run in read_runs(bench_restarts.RUNS) if run["encoder"] == name]
+        if any(run["share"] == 1 for run in own):  # the figures of whole fits are needed
             lines += ["", *bench_restarts.summary(known[name].Starts, own)]
         if name in IMAGES:
             file, seen = IMAGES[name]

@@ -200,6 +200,18 @@ def test_the_figures_are_those_of_the_runs() -> None:
     assert quality.summary(read_runs(quality.RUNS)) in (ROOT / "README.md").read_text("utf-8")
 
 
+def test_the_page_of_encoders_can_be_written_before_all_starts_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoders, starts = import_module("reproduce_encoders"), import_module("bench_restarts")
+    recorded = starts.RUNS.read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "runs.jsonl").write_text("".join(row for row in recorded if json.loads(row)["share"] < 1), "utf-8")
+    monkeypatch.setattr(starts, "RUNS", tmp_path / "runs.jsonl")
+    page = encoders.table([])
+    assert "## dec" in page
+    assert "Rank correlation" not in page
+
+
 def test_the_walk_through_makes_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     [source] = blocks("CONTRIBUTING.md", "python")
     module = ModuleType("noisy")

@@ -48,8 +48,9 @@ class Starts:
     MEASURE = "purity on the test digits after learning from 11,000 digits"
     OBJECTIVE = "loss, which is an evidence bound, on held-out digits"
     SAID = (
-        "The seeds hardly differ here. The objective used does not rank them; how well the clusters of a start agree "
-        "with those of the others (adjusted Rand index) ranks them after a quarter of the steps, but not after all."
+        "The seeds hardly differ here, and no objective ranks them reliably. With eight other seeds, the correlation "
+        "after a quarter of the steps is -.40 for the objective used and .07 for the agreement of clusters with those "
+        "of the other starts (adjusted Rand index); after all steps it is .74 and .73."
     )
 
     def __init__(self, data: Path) -> None:
