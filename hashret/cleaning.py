@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hashret.deduplication import Duplicates, Settings, find
-from hashret.deduplication.collection import Collection, Joined, Read, Stored
-from hashret.deduplication.files import Done, change_files
-from hashret.deduplication.places import read_places, stored_places
 from hashret.documents import Documents, Records
 from hashret.errors import DataError
 from hashret.explaining import Explaining
 from hashret.readers import as_source
 from hashret.readers.base import Source
 from hashret.snapshot import on_snapshot
+
+if TYPE_CHECKING:  # imported in the functions, because a query does not need them
+    from hashret.deduplication import Duplicates
+    from hashret.deduplication.collection import Collection
+    from hashret.deduplication.files import Done
 
 DIFFERENT = "different"  # the name of the verdicts in the description of an index
 
@@ -66,6 +67,9 @@ class Cleaning(Explaining):
             >>> index.delete(index.duplicates().drop)
             1
         """
+        from hashret.deduplication import Settings, find
+        from hashret.deduplication.collection import Joined, Read
+
         settings, own, border = Settings(threshold, keep, radius, verify, threads), self._collection(), None
         if documents is not None:
             named: dict[str, Any] = {"id": id, "text": text, "label": label}
@@ -109,6 +113,9 @@ class Cleaning(Explaining):
             >>> index.change_files(index.duplicates(), "delete")
             []
         """
+        from hashret.deduplication.files import change_files
+        from hashret.deduplication.places import read_places, stored_places
+
         kept = stored_places(self.store, self._about, [group.keep for group in found])
         if documents is None:
             dropped = stored_places(self.store, self._about, found.drop)
@@ -117,6 +124,8 @@ class Cleaning(Explaining):
         return list(change_files(found, dropped, kept, action, None if into is None else Path(into), run))
 
     def _collection(self) -> Collection:
+        from hashret.deduplication.collection import Stored
+
         root = str(self._about.get("root") or ".")
         return Stored(self.store, self.hasher.document_type, self._parts.analyzer, self._parts.quantizer, root)
 

@@ -309,7 +309,8 @@ def test_a_configuration_file_gives_defaults(data: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("more", [(), ("--by", "codes")])
 def test_a_query_loads_no_training_library(data: Path, more: tuple[str, ...], kept: bool) -> None:
-    heavy = {"torch", "sklearn", "scipy", "pandas", "h5py", *(["faiss"] if compiled() else [])}
+    others = {"hashret.deduplication", "hashret.training"}
+    heavy = {"torch", "sklearn", "scipy", "pandas", "h5py", *(["faiss"] if compiled() else []), *others}
     code = (
         "import sys\n"
         "from hashret.cli.app import app\n"
